@@ -1,0 +1,1 @@
+"""Lookalike: visual similarity search for e-commerce, from a catalogue to a served bundle."""

@@ -1,0 +1,1 @@
+"""What all stages agree on: tables, preprocessing, the bundle and the settings."""

@@ -1,0 +1,179 @@
+"""The tables that stages exchange, as Arrow schemas, and their validation."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from src.contracts.errors import TableError
+
+__all__ = [
+    "DOMAINS",
+    "EVENTS",
+    "INTERACTIONS",
+    "ITEMS",
+    "SPLITS",
+    "embeddings_schema",
+    "pack_vectors",
+    "unpack_vectors",
+    "validate_interactions",
+    "validate_items",
+]
+
+_UTC = pa.timestamp("us", tz="UTC")
+
+DOMAINS = ("catalogue", "user")
+EVENTS = ("impression", "click", "cart", "purchase")
+SPLITS = ("train", "val", "test", "all")
+
+ITEMS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("parent_id", pa.string()),
+        pa.field("image", pa.string(), nullable=False),
+        pa.field("domain", pa.string()),
+        pa.field("category", pa.string()),
+        pa.field("brand", pa.string()),
+        pa.field("color", pa.string()),
+        pa.field("price", pa.float64()),
+        pa.field("in_stock", pa.bool_()),
+        pa.field("listed_at", _UTC),
+    ]
+)
+"""One row is one image of one item (the SKU). What is absent is null; further columns are kept (slices use them)."""
+
+INTERACTIONS = pa.schema(
+    [
+        pa.field("event_at", _UTC, nullable=False),
+        pa.field("session_id", pa.string(), nullable=False),
+        pa.field("query_image_id", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("event", pa.string(), nullable=False),
+        pa.field("variant", pa.string()),
+    ]
+)
+"""One row is one event on one result; `rank` counts from 1, `variant` is the arm of an A/B test."""
+
+
+def embeddings_schema(dim: int) -> pa.Schema:
+    """The embeddings table for vectors of `dim` numbers.
+
+    Vectors are fixed-size binary (little-endian float16 x dim) because Spark cannot read Parquet's FLOAT16 and DuckDB
+    cannot scan it.
+    """
+    return pa.schema(
+        [
+            pa.field("image_id", pa.string(), nullable=False),
+            pa.field("item_id", pa.string(), nullable=False),
+            pa.field("encoder_id", pa.string(), nullable=False),
+            pa.field("content_hash", pa.string(), nullable=False),
+            pa.field("event_at", _UTC),
+            pa.field("created_at", _UTC, nullable=False),
+            pa.field("dim", pa.int32(), nullable=False),
+            pa.field("vector", pa.binary(2 * dim), nullable=False),
+            pa.field("norm", pa.float32(), nullable=False),
+        ]
+    )
+
+
+def pack_vectors(vectors: np.ndarray) -> pa.FixedSizeBinaryArray:
+    """Float vectors as the embeddings table stores them.
+
+    Args:
+        vectors: float array of shape (rows, dim).
+
+    Returns:
+        Fixed-size binary array of `rows` values, 2 * dim bytes each, little-endian float16.
+    """
+    rows, dim = vectors.shape
+    data = np.ascontiguousarray(vectors, dtype="<f2").tobytes()
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(2 * dim), rows, [None, pa.py_buffer(data)])
+
+
+def unpack_vectors(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """The inverse of `pack_vectors`: float32 array of shape (rows, dim)."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    dim = array.type.byte_width // 2
+    flat = np.frombuffer(array.buffers()[1], dtype="<f2")[array.offset * dim : (array.offset + len(array)) * dim]
+    return flat.reshape(len(array), dim).astype(np.float32)
+
+
+def validate_items(table: pa.Table) -> pa.Table:
+    """Bring a table to the items schema.
+
+    Args:
+        table: any table that has at least `image_id`, `item_id` and `image`.
+
+    Returns:
+        The same rows with the columns of `ITEMS` first (absent ones null), the table's further columns after them.
+
+    Raises:
+        TableError: a required column is missing or null, a column has another type, `image_id` repeats, a domain or
+            split is unknown, or one item stands under two parents. The message lists all of these.
+    """
+    table, problems = _conform(table, ITEMS)
+    if not problems:
+        problems += _repeated(table, "image_id")
+        problems += _outside(table, "domain", DOMAINS)
+        if "split" in table.column_names:
+            problems += _outside(table, "split", SPLITS)
+        problems += _many_parents(table)
+    if problems:
+        raise TableError("items table: " + "; ".join(problems))
+    return table
+
+
+def validate_interactions(table: pa.Table) -> pa.Table:
+    """Bring a table to the interactions schema; raises `TableError` as `validate_items` does."""
+    table, problems = _conform(table, INTERACTIONS)
+    if not problems:
+        problems += _outside(table, "event", EVENTS)
+        if table.num_rows and pc.min(table["rank"]).as_py() < 1:
+            problems.append(f"rank={pc.min(table['rank']).as_py()}: ranks count from 1")
+    if problems:
+        raise TableError("interactions table: " + "; ".join(problems))
+    return table
+
+
+def _conform(table: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[str]]:
+    columns: dict[str, pa.ChunkedArray | pa.Array] = {}
+    problems = []
+    for field in schema:
+        if field.name not in table.column_names:
+            if not field.nullable:
+                problems.append(f"column {field.name!r} is missing; it is required")
+            columns[field.name] = pa.nulls(table.num_rows, field.type)
+            continue
+        column = table[field.name]
+        try:
+            columns[field.name] = column.cast(field.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            problems.append(f"column {field.name!r} is {column.type}, not {field.type}: {error}")
+            continue
+        if not field.nullable and column.null_count:
+            row = pc.index(pc.is_null(column), pa.scalar(True)).as_py()
+            problems.append(f"column {field.name!r} is null in {column.null_count} row(s), first in row {row}")
+    if problems:
+        return table, problems
+    columns |= {name: table[name] for name in table.column_names if name not in columns}
+    return pa.table(columns), []
+
+
+def _repeated(table: pa.Table, name: str) -> list[str]:
+    counts = pc.value_counts(table[name].combine_chunks())
+    values = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
+    return [f"{name} must be unique; {len(values)} repeat, the first is {values[0]!r}"] if values else []
+
+
+def _outside(table: pa.Table, name: str, allowed: Iterable[str]) -> list[str]:
+    unknown = sorted(set(pc.unique(table[name]).to_pylist()) - {*allowed, None})
+    return [f"{name}={value!r} is none of {', '.join(allowed)}" for value in unknown]
+
+
+def _many_parents(table: pa.Table) -> list[str]:
+    pairs = table.select(["item_id", "parent_id"]).group_by("item_id").aggregate([("parent_id", "count_distinct")])
+    items = pairs.filter(pc.greater(pairs["parent_id_count_distinct"], 1))["item_id"].to_pylist()
+    return [f"item {items[0]!r} stands under more than one parent_id ({len(items)} such item(s))"] if items else []
