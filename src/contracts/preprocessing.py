@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from src.contracts.errors import ConfigError, LookalikeError
 
@@ -156,7 +156,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
             return _upright(pixels, orientation)
     except ImageError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnsupportedImageError("not a JPEG, PNG, WebP, GIF, BMP or TIFF image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooLargeError(f"at most {max_pixels:,} pixels are read") from None
