@@ -1,0 +1,190 @@
+"""The bundle: one folder that serving needs, content-addressed, verified whenever it is opened.
+
+`manifest.json` has three parts. `content` is what the bundle is: the hash of every file, the preprocessing spec, the
+encoder, the index. The bundle's id is its hash, and equal inputs give equal ids. `measured` is what was found out about
+it (recall, parity, latency, versions): true, but not the same on each machine. `seal` hashes the two, so that a changed
+figure is noticed like a changed file.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from src.contracts.errors import BundleError
+from src.contracts.preprocessing import PreprocessingSpec
+
+__all__ = ["ENCODER", "INDEX", "ITEMS_TABLE", "MANIFEST", "THUMBNAILS", "Bundle", "open_bundle", "staged_bundle"]
+
+MANIFEST = "manifest.json"
+ENCODER = "encoder.onnx"
+INDEX = "index.faiss"
+ITEMS_TABLE = "items.parquet"
+THUMBNAILS = "thumbnails.arrow"
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        root: its folder.
+        bundle_id: SHA-256 of `content`, 64 hex digits.
+        content: what it is: `preprocessing`, `encoder_id`, `dim`, `metric`, `index`, `config`, ...
+        measured: what was measured on it: `parity`, `index`, `evaluation`, `versions`, ...
+    """
+
+    root: Path
+    bundle_id: str
+    content: dict[str, Any]
+    measured: dict[str, Any]
+
+    @property
+    def preprocessing(self) -> PreprocessingSpec:
+        """How the encoder's pixels are made."""
+        return PreprocessingSpec.from_dict(self.content["preprocessing"])
+
+    def path(self, name: str) -> Path:
+        """The path of one of the bundle's files; only names that the manifest lists have one."""
+        if name not in self.content["files"]:
+            raise BundleError(f"bundle {self.root}: it has no {name}; it has {', '.join(self.content['files'])}")
+        return self.root / name
+
+
+@dataclass
+class _Draft:
+    """A bundle that is being written: put files into `root`, figures into the two dictionaries."""
+
+    root: Path
+    content: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def staged_bundle(output: Path) -> Iterator[_Draft]:
+    """Write a bundle beside its place and move it there when it is whole.
+
+    If the block raises, or the process dies, `output` is as it was. An older bundle at `output` is replaced.
+
+    Raises:
+        BundleError: `output` holds something that is no bundle.
+    """
+    _refuse_foreign(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent))
+    try:
+        draft = _Draft(staging)
+        yield draft
+        _write_manifest(draft)
+        _sync(staging)
+        staging.chmod(0o755)
+        _swap(staging, output)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def open_bundle(root: Path) -> Bundle:
+    """Verify every hash of a bundle and open it.
+
+    Raises:
+        BundleError: no bundle, another format, or a file that is missing, additional or not what the manifest says.
+    """
+    try:
+        raw = (root / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"bundle {root}: no readable {MANIFEST} ({error.strerror}); make one with export.py"
+        ) from None
+    try:
+        manifest = json.loads(raw)
+    except ValueError:
+        raise BundleError(f"bundle {root}: {MANIFEST} is damaged; export it again") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+        raise BundleError(f"bundle {root}: {MANIFEST} is not of format {_FORMAT}; export it again")
+    # Compared as bytes, so that not even a changed space passes.
+    if raw != _canonical(manifest) or manifest["seal"] != _seal(manifest["content"], manifest["measured"]):
+        raise BundleError(f"bundle {root}: {MANIFEST} was altered; export it again")
+    content = manifest["content"]
+    _verify_files(root, content["files"])
+    return Bundle(root, _hash(_canonical(content)), content, manifest["measured"])
+
+
+def _verify_files(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    present = {path.name for path in root.iterdir()} - {MANIFEST}
+    problems = [f"{name} is missing" for name in sorted(files.keys() - present)]
+    problems += [f"{name} does not belong to it" for name in sorted(present - files.keys())]
+    for name in sorted(files.keys() & present):
+        found = _hash_file(root / name)
+        if found != files[name]["sha256"]:
+            problems.append(f"{name} has hash {found[:16]}, the manifest says {files[name]['sha256'][:16]}")
+    if problems:
+        raise BundleError(f"bundle {root} is damaged or altered: {'; '.join(problems)}; export it again")
+
+
+def _write_manifest(draft: _Draft) -> None:
+    files = {
+        path.name: {"sha256": _hash_file(path), "bytes": path.stat().st_size} for path in sorted(draft.root.iterdir())
+    }
+    content = {**draft.content, "files": files}
+    manifest = {
+        "format": _FORMAT,
+        "content": content,
+        "measured": draft.measured,
+        "seal": _seal(content, draft.measured),
+    }
+    (draft.root / MANIFEST).write_bytes(_canonical(manifest))
+
+
+def _refuse_foreign(output: Path) -> None:
+    if output.is_dir() and (not any(output.iterdir()) or (output / MANIFEST).is_file()):
+        return
+    if output.exists():
+        raise BundleError(f"`output={output}`: exists and is no bundle; name a new folder")
+
+
+def _swap(staging: Path, output: Path) -> None:
+    # A folder cannot be renamed over a filled one: the old bundle steps aside first and comes back if that fails.
+    old = staging.with_suffix(".old")
+    if output.exists():
+        os.rename(output, old)
+    try:
+        os.rename(staging, output)
+    except OSError:
+        if old.exists():
+            os.rename(old, output)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    for path in [*folder.iterdir(), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _seal(content: Mapping[str, Any], measured: Mapping[str, Any]) -> str:
+    return _hash(_canonical({"content": content, "measured": measured}))
+
+
+def _canonical(data: Mapping[str, Any]) -> bytes:
+    return (json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Vector search. Needs neither torch nor Hydra: serving imports it."""
