@@ -113,14 +113,28 @@ class FaissIndex:
             # The bitmap is read during the search: it must live as long as the selector.
             bitmap = np.packbits(allowed, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(allowed), faiss.swig_ptr(bitmap))
-        if self.layout == "exact":
-            return self._index.search(queries, k, params=faiss.SearchParameters(sel=selector))
-        if allowed is not None and allowed.mean() < _SCAN_BELOW:
-            storage = faiss.downcast_index(self._index.storage)
-            return storage.search(queries, k, params=faiss.SearchParameters(sel=selector))
-        # A fresh SearchParametersHNSW has efSearch 16; and efSearch below k would return fewer than k rows.
-        params = faiss.SearchParametersHNSW(sel=selector, efSearch=max(self._ef_search, k))
-        return self._index.search(queries, k, params=params)
+        index = self._index
+        params = faiss.SearchParameters(sel=selector)
+        if self.layout == "hnsw" and allowed is not None and allowed.mean() < _SCAN_BELOW:
+            index = faiss.downcast_index(self._index.storage)
+        elif self.layout == "hnsw":
+            # Fresh parameters have efSearch 16; and efSearch below k would find fewer than k rows.
+            params = faiss.SearchParametersHNSW(sel=selector, efSearch=max(self._ef_search, k))
+        scores, rows = index.search(queries, k, params=params)
+        return scores, rows
+
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """The stored vectors of some rows.
+
+        Args:
+            rows: int64 array of shape (n,).
+
+        Returns:
+            float32 array of shape (n, dim), L2-normalised (to float16 precision with `hnsw`).
+        """
+        index = faiss.downcast_index(self._index.storage) if self.layout == "hnsw" else self._index
+        stored: np.ndarray = index.reconstruct_batch(np.ascontiguousarray(rows, dtype=np.int64))
+        return stored / np.linalg.norm(stored, axis=1, keepdims=True)
 
 
 def _padded(scores: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
