@@ -4,7 +4,7 @@ Values that only YAML gives (conf/) are `MISSING` here, so that a config that fo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from src.contracts.errors import ConfigError
@@ -22,6 +22,7 @@ __all__ = [
     "TrainSettings",
     "TrainerSettings",
     "check_data",
+    "complete_data",
 ]
 
 MISSING: Any = "???"
@@ -66,7 +67,8 @@ class DataSettings:
         p: items in a training batch.
         k: images of each of them.
         augmentation: `none`, `light` or `strong`.
-        workers: processes that load images; 0 loads in the main one.
+        workers: processes that fetch batches; 0 fetches in the main one, best while the pixel cache fits in memory.
+        cache: folder for decoded pixels, 3 x size x size bytes an image.
         shop: with reader `shop`, what to simulate.
     """
 
@@ -84,6 +86,7 @@ class DataSettings:
     k: int = MISSING
     augmentation: str = MISSING
     workers: int = MISSING
+    cache: str = MISSING
     shop: ShopSettings = field(default_factory=ShopSettings)
 
 
@@ -275,6 +278,30 @@ class ExportSettings:
         if self.index.layout not in ("auto", "exact", "hnsw"):
             problems.append(f"`index.layout={self.index.layout}`: must be auto, exact or hnsw")
         _raise(problems + _below(self.index, "index", {"m": 2, "ef_construction": 1, "ef_search": 1}))
+
+
+def complete_data(overrides: DataSettings, trained_on: Mapping[str, Any] | None) -> DataSettings:
+    """Fill what `overrides` leaves out with what an encoder was trained on, and check the result.
+
+    Args:
+        overrides: as composed; `MISSING` where nothing was said.
+        trained_on: the card's `data`, or None where there is no checkpoint.
+
+    Raises:
+        ConfigError: values that are still missing, or that cannot work.
+    """
+    values = asdict(overrides)
+    shop = _merged(values.pop("shop"), (trained_on or {}).get("shop", {}))
+    data = DataSettings(**_merged(values, trained_on or {}), shop=ShopSettings(**shop))
+    absent = [name for name, value in asdict(data).items() if value == MISSING]
+    if absent:
+        raise ConfigError(f"`data.{absent[0]}` is not given; name the catalogue with data=NAME (see conf/data)")
+    check_data(data)
+    return data
+
+
+def _merged(values: Mapping[str, Any], fallback: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: fallback.get(name, value) if value == MISSING else value for name, value in values.items()}
 
 
 def check_data(data: DataSettings) -> None:

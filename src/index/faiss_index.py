@@ -134,7 +134,8 @@ class FaissIndex:
         """
         index = faiss.downcast_index(self._index.storage) if self.layout == "hnsw" else self._index
         stored: np.ndarray = index.reconstruct_batch(np.ascontiguousarray(rows, dtype=np.int64))
-        return stored / np.linalg.norm(stored, axis=1, keepdims=True)
+        stored /= np.linalg.norm(stored, axis=1, keepdims=True)
+        return stored
 
 
 def _padded(scores: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,37 @@
+"""Export a checkpoint as a bundle: python export.py checkpoint=PATH output=DIR."""
+
+from pathlib import Path
+
+from src.catalog.catalogue import open_catalogue
+from src.commandline import command
+from src.contracts.settings import ExportSettings, complete_data
+from src.eval.evaluation import read_metrics
+from src.export.builder import build_bundle
+from src.models.checkpoint import load_encoder
+
+
+@command(ExportSettings, "export", completed_later="data")
+def main(settings: ExportSettings) -> None:
+    """Write the bundle and say where it is."""
+    checkpoint = Path(settings.checkpoint)
+    encoder, spec, card = load_encoder(checkpoint)
+    bundle = build_bundle(
+        Path(settings.output),
+        encoder=encoder,
+        spec=spec,
+        card=card,
+        catalogue=open_catalogue(complete_data(settings.data, card["data"])),
+        index=settings.index,
+        evaluation=read_metrics(checkpoint.parent.parent / "metrics.json"),
+        max_abs=settings.max_abs,
+        min_centred_cosine=settings.min_centred_cosine,
+        parity_images=settings.parity_images,
+        thumbnail=settings.thumbnail,
+        batch=settings.batch,
+    )
+    print(f"bundle: {bundle.root} ({bundle.bundle_id[:16]})")
+    print(f"serve it: make serve BUNDLE={bundle.root}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Where items come from: readers, the built-in shop, splits and the audit of rows."""

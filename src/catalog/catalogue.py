@@ -1,0 +1,137 @@
+"""A catalogue that is ready for use: its rows, what each is for, and the bytes of its images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from src.catalog.audit import audit_rows, is_remote, queries_without_gallery
+from src.catalog.convert import convert_columns
+from src.catalog.folder import read_folder
+from src.catalog.manifest import read_manifest
+from src.catalog.shop import open_shop
+from src.catalog.splits import split_by_product
+from src.contracts.errors import CatalogueError, ConfigError
+from src.contracts.settings import DataSettings
+from src.contracts.tables import validate_items
+
+__all__ = ["Catalogue", "open_catalogue"]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The items table with the columns `split`, `is_query` and `is_gallery`, none of them null.
+
+    Attributes:
+        items: one row an image.
+        root: what image paths are relative to.
+    """
+
+    items: pa.Table
+    root: Path
+
+    def train_rows(self) -> np.ndarray:
+        """Rows to train on: int64 of shape (images,)."""
+        return self._rows("train", None)
+
+    def query_rows(self, split: str) -> np.ndarray:
+        """Rows whose images ask: int64 of shape (queries,)."""
+        return self._rows(split, "is_query")
+
+    def gallery_rows(self, split: str | None) -> np.ndarray:
+        """Rows whose images are searched, of one split or of all: int64 of shape (images,)."""
+        return self._rows(split, "is_gallery")
+
+    def test_split(self) -> str:
+        """`test` where there are test queries, else `val`."""
+        return "test" if len(self.query_rows("test")) else "val"
+
+    def column(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """One column's values in some rows, as an object array."""
+        return np.asarray(self.items[name].take(pa.array(rows)).to_pylist(), dtype=object)
+
+    def image_bytes(self, row: int) -> bytes:
+        """The file of one row's image."""
+        image = self.items["image"][int(row)].as_py()
+        if is_remote(image):
+            with fsspec.open(image, "rb") as file:
+                return bytes(file.read())
+        return (self.root / image).read_bytes()
+
+    def _rows(self, split: str | None, role: str | None) -> np.ndarray:
+        keep = pc.equal(self.items["split"], "all")
+        keep = pc.or_(keep, pc.equal(self.items["split"], split) if split else pa.scalar(True))
+        if role:
+            keep = pc.and_(keep, self.items[role])
+        rows: np.ndarray = np.flatnonzero(keep.to_numpy())
+        return rows
+
+
+def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalogue:
+    """Read a catalogue, decide what each row is for, and audit all of it.
+
+    Args:
+        data: the reader and its settings.
+        need_gallery: also refuse queries that have no gallery image (training refuses them; evaluation counts them).
+
+    Raises:
+        CatalogueError: rows that cannot be used, each with its number (from 1, a header not counted).
+        ConfigError: no split to be had.
+    """
+    root = Path(data.root)
+    if data.reader == "shop":
+        shop = data.shop
+        table = open_shop(
+            root, parents=shop.parents, seed=shop.seed, image_size=shop.image_size, sessions=shop.sessions
+        )
+        return Catalogue(table, root)
+    source = root if data.reader == "folder" else root / data.manifest
+    table = read_folder(root) if data.reader == "folder" else read_manifest(source, data.columns)
+    table, problems = convert_columns(table, splits=data.splits, domains=data.domains)
+    problems += audit_rows(table, root)
+    if not any("item_id" in what for _, what in problems):
+        table = _with_roles(_with_split(table, data))
+        problems += queries_without_gallery(table) if need_gallery else []
+    if problems:
+        raise CatalogueError(str(source), [f"row {row + 1}: {what}" for row, what in sorted(problems)])
+    return Catalogue(validate_items(table), root)
+
+
+def _with_split(table: pa.Table, data: DataSettings) -> pa.Table:
+    if data.split_by == "given":
+        if "split" not in table.column_names:
+            raise ConfigError("`data.split_by=given`: the catalogue has no split column; set `data.split_by=product`")
+        return _set(table, "split", pc.fill_null(table["split"], "train"))
+    products = table["item_id"]
+    if "parent_id" in table.column_names:
+        products = pc.coalesce(table["parent_id"], products)
+    splits = split_by_product(
+        products.to_pylist(),
+        val_fraction=data.val_fraction,
+        test_fraction=data.test_fraction,
+        seed=data.split_seed,
+    )
+    return _set(table, "split", pa.array(splits))
+
+
+def _with_roles(table: pa.Table) -> pa.Table:
+    """Fill in who asks and who is searched: as given, else user photos ask and catalogue images answer, else both."""
+    domains = set(table["domain"].unique().to_pylist()) if "domain" in table.column_names else set()
+    for role, domain in (("is_query", "user"), ("is_gallery", "catalogue")):
+        if role in table.column_names:
+            values = pc.fill_null(table[role], False)
+        elif {"user", "catalogue"} <= domains:
+            values = pc.fill_null(pc.equal(table["domain"], domain), False)
+        else:
+            values = pa.array(np.ones(table.num_rows, dtype=bool))
+        table = _set(table, role, values)
+    return table
+
+
+def _set(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    if name in table.column_names:
+        return table.set_column(table.column_names.index(name), name, values)
+    return table.append_column(name, values)

@@ -1,0 +1,111 @@
+"""How the entry scripts meet Hydra: a dataclass schema first, then the YAML, then the command line; and exit codes."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.contracts.errors import ConfigError, LookalikeError
+
+__all__ = ["CONF", "command", "register_schema", "settings_from"]
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+_USER_ERRORS = (LookalikeError, HydraException, OmegaConfBaseException)
+_USER_ERRNOS = frozenset({errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+
+S = TypeVar("S")
+
+
+def command(
+    schema: type[S], config_name: str, *, completed_later: str | None = None
+) -> Callable[[Callable[[S], None]], Callable[[], None]]:
+    """Make a function over settings a command line.
+
+    The process exits with 0; with 2 and one message, without a traceback, for what the user can mend (a config that
+    does not compose, bad data, a gate not passed); with 1 and a traceback for our bugs.
+
+    Args:
+        schema: the dataclass that validates the config; its `check` finds combinations that cannot work.
+        config_name: the primary config in conf/, whose defaults list begins with the schema.
+        completed_later: the one part of the config in which values may still be missing.
+    """
+
+    def decorate(body: Callable[[S], None]) -> Callable[[], None]:
+        def composed(config: DictConfig) -> None:
+            # Reported here, where Hydra has not yet wrapped it in a message of its own.
+            try:
+                body(settings_from(config, schema, completed_later))
+            except _USER_ERRORS as error:
+                sys.exit(_report(error))
+            except OSError as error:
+                if error.errno not in _USER_ERRNOS:
+                    raise
+                sys.exit(_report(error))
+
+        def main() -> None:
+            register_schema(schema, config_name)
+            # Hydra would print what does not compose itself, and exit with 1.
+            os.environ["HYDRA_FULL_ERROR"] = "1"
+            try:
+                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(composed)()
+            except _USER_ERRORS as error:
+                sys.exit(_report(error))
+
+        return main
+
+    return decorate
+
+
+def register_schema(schema: type, config_name: str) -> None:
+    """Let the config named `config_name` list its schema first."""
+    node = OmegaConf.structured(schema)
+    _unlock(node)
+    ConfigStore.instance().store(name=f"{config_name}_schema", node=node)
+
+
+def settings_from(config: DictConfig, schema: type[S], completed_later: str | None = None) -> S:
+    """A composed config as its dataclass, checked.
+
+    Raises:
+        ConfigError: values that must be given and are not, or that cannot work together.
+    """
+    missing = sorted(key for key in OmegaConf.missing_keys(config) if key.split(".")[0] != completed_later)
+    if missing:
+        raise ConfigError(f"not given: {', '.join(missing)}; set each with KEY=VALUE")
+    values = OmegaConf.to_container(config, resolve=True)
+    settings = _build(schema, values)
+    if hasattr(settings, "check"):
+        settings.check()
+    return settings
+
+
+def _build(schema: type[S], values: Any) -> S:
+    """Dataclasses from dictionaries; OmegaConf's own way refuses values that are missing for now."""
+    kinds = get_type_hints(schema)
+    return schema(**{name: _build(kinds[name], v) if is_dataclass(kinds[name]) else v for name, v in values.items()})
+
+
+def _unlock(node: DictConfig) -> None:
+    """Frozen dataclasses come as read-only nodes, which YAML could not fill."""
+    OmegaConf.set_readonly(node, None)
+    for name in node:
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and is_dataclass(OmegaConf.get_type(child)):
+            _unlock(child)
+        elif child is not None and not isinstance(child, list):
+            child._set_flag("readonly", None)
+
+
+def _report(error: Exception) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 2

@@ -1,0 +1,1 @@
+"""From a catalogue to batches: pixels, samplers, augmentation and the Lightning datamodule."""

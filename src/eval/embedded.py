@@ -1,0 +1,74 @@
+"""Images that were embedded, with what evaluation needs to know of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from rich.progress import track
+
+from src.catalog.catalogue import Catalogue
+from src.contracts.errors import LookalikeError
+from src.contracts.preprocessing import PreprocessingSpec
+from src.datamodules.pixels import iterate_pixels
+
+__all__ = ["Embedded", "embed_rows"]
+
+Embed = Callable[[np.ndarray], np.ndarray]
+"""uint8 pixels of shape (images, size, size, 3) to float32 embeddings of shape (images, dim)."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Embeddings and ids, row by row.
+
+    Attributes:
+        vectors: float32 of shape (images, dim), of any norm but 0.
+        image_ids: object array of shape (images,).
+        item_ids: object array of shape (images,).
+    """
+
+    vectors: np.ndarray
+    image_ids: np.ndarray
+    item_ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def normalised(self, what: str) -> np.ndarray:
+        """The vectors with norm 1, contiguous.
+
+        Raises:
+            LookalikeError: a number that is not finite, or a zero vector, which has no direction.
+        """
+        vectors = np.ascontiguousarray(self.vectors, dtype=np.float32)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1) | ~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0))
+        if len(bad):
+            raise LookalikeError(
+                f"{what}: {len(bad)} of {len(vectors)} embeddings hold NaN or infinity or are all zero, first image "
+                f"{self.image_ids[bad[0]]!r}; such vectors have no cosine"
+            )
+        return vectors / norms
+
+
+def embed_rows(
+    catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec, embed: Embed, *, batch: int, what: str
+) -> Embedded:
+    """Embed some rows of a catalogue, with a progress bar.
+
+    Args:
+        catalogue: where the images are.
+        rows: int64 array of shape (images,).
+        spec: how pixels are made.
+        embed: the encoder, or a baseline.
+        batch: images embedded at once.
+        what: the progress bar's label.
+    """
+    batches = iterate_pixels(catalogue, rows, spec, batch=batch)
+    steps = track(batches, f"embedding {what}", total=-(-len(rows) // batch), transient=True)
+    vectors = [embed(pixels) for pixels in steps]
+    return Embedded(
+        np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32),
+        catalogue.column("image_id", rows),
+        catalogue.column("item_id", rows),
+    )

@@ -1,0 +1,87 @@
+"""One evaluation: queries and gallery of a split through an encoder, its metrics and what each query found."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from src.catalog.catalogue import Catalogue
+from src.contracts.errors import LookalikeError
+from src.contracts.preprocessing import PreprocessingSpec
+from src.eval.embedded import Embed, Embedded, embed_rows
+from src.eval.metrics import summarise
+from src.eval.ranking import Ranking, rank_positives
+
+__all__ = ["Evaluation", "evaluate_embedded", "evaluate_split", "print_metrics", "read_metrics", "write_metrics"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics, and the ranking and images that they were made from."""
+
+    metrics: dict[str, float | int]
+    ranking: Ranking
+    queries: Embedded
+    gallery: Embedded
+
+
+def evaluate_embedded(queries: Embedded, gallery: Embedded, *, level: str = "item") -> Evaluation:
+    """Rank and summarise what was embedded."""
+    ranking = rank_positives(queries, gallery, level=level)
+    return Evaluation(summarise(ranking), ranking, queries, gallery)
+
+
+def evaluate_split(
+    catalogue: Catalogue, split: str, spec: PreprocessingSpec, embed: Embed, *, level: str = "item", batch: int = 128
+) -> Evaluation:
+    """Embed a split's queries and gallery, and evaluate them.
+
+    Raises:
+        LookalikeError: the split has no queries or no gallery.
+    """
+    query_rows, gallery_rows = catalogue.query_rows(split), catalogue.gallery_rows(split)
+    if not len(query_rows) or not len(gallery_rows):
+        raise LookalikeError(
+            f"split {split!r} has {len(query_rows)} queries and {len(gallery_rows)} gallery images: both are needed; "
+            "name another with `split=`, or check `data.splits`"
+        )
+    # Images that are both query and gallery (leave-one-out) are embedded once.
+    rows = np.union1d(query_rows, gallery_rows)
+    embedded = embed_rows(catalogue, rows, spec, embed, batch=batch, what=split)
+
+    def part(wanted: np.ndarray) -> Embedded:
+        at = np.searchsorted(rows, wanted)
+        return Embedded(embedded.vectors[at], embedded.image_ids[at], embedded.item_ids[at])
+
+    return evaluate_embedded(part(query_rows), part(gallery_rows), level=level)
+
+
+def write_metrics(metrics: Mapping[str, float | int], path: Path) -> None:
+    """Write `metrics.json` whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(dict(metrics), indent=2) + "\n")
+    os.replace(part, path)
+
+
+def read_metrics(path: Path) -> dict[str, float | int]:
+    """What `write_metrics` wrote, or nothing where there is no such file."""
+    if not path.is_file():
+        return {}
+    metrics: dict[str, float | int] = json.loads(path.read_text())
+    return metrics
+
+
+def print_metrics(metrics: Mapping[str, float | int], title: str) -> None:
+    """A table on the terminal."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in metrics.items():
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+    Console().print(table)

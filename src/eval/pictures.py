@@ -1,0 +1,72 @@
+"""A picture of queries beside what they found."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from src.catalog.catalogue import Catalogue
+from src.contracts.preprocessing import PreprocessingSpec, preprocess
+from src.eval.evaluation import Evaluation
+
+__all__ = ["draw_results"]
+
+_CELL = PreprocessingSpec(size=128, resize="pad")
+_MARGIN, _CAPTION, _FRAME = 14, 18, 4
+_HIT, _MISS, _INK, _PAPER = (22, 140, 70), (205, 50, 50), (40, 40, 40), (255, 255, 255)
+
+
+def draw_results(catalogue: Catalogue, evaluation: Evaluation, path: Path, *, queries: int, top: int = 5) -> None:
+    """Draw queries, evenly spread over all that can be answered, each beside its best results.
+
+    Hits have a green frame and a tick, misses a red frame and a cross; beneath each result stands its cosine.
+
+    Args:
+        catalogue: where the images are.
+        evaluation: what each query found.
+        path: PNG to write.
+        queries: rows of the picture.
+        top: results in a row.
+    """
+    row_of = {image: row for row, image in enumerate(catalogue.items["image_id"].to_pylist())}
+    answerable = np.flatnonzero(evaluation.ranking.positives > 0)
+    chosen = answerable[np.linspace(0, len(answerable) - 1, min(queries, len(answerable))).round().astype(int)]
+    step = _CELL.size + _MARGIN
+    width, height = _MARGIN + (top + 1) * step + _MARGIN, _MARGIN + _CAPTION + len(chosen) * (step + _CAPTION)
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    draw.text((_MARGIN, _MARGIN / 2), "query", _INK, font)
+    draw.text((2 * _MARGIN + step, _MARGIN / 2), f"top {top}: cosine, hit or miss", _INK, font)
+    for line, query in enumerate(chosen):
+        y = _MARGIN + _CAPTION + line * (step + _CAPTION)
+        sheet.paste(_picture(catalogue, row_of[evaluation.queries.image_ids[query]]), (_MARGIN, y))
+        for place, found in enumerate(evaluation.ranking.top_rows[query, :top]):
+            if found < 0:
+                break
+            x = 2 * _MARGIN + (place + 1) * step
+            hit = evaluation.gallery.item_ids[found] == evaluation.queries.item_ids[query]
+            colour = _HIT if hit else _MISS
+            sheet.paste(_picture(catalogue, row_of[evaluation.gallery.image_ids[found]]), (x, y))
+            box = (x - _FRAME, y - _FRAME, x + _CELL.size + _FRAME - 1, y + _CELL.size + _FRAME - 1)
+            draw.rectangle(box, outline=colour, width=_FRAME)
+            score = evaluation.ranking.top_scores[query, place]
+            _mark(draw, x + 2, y + _CELL.size + _FRAME + 2, hit, colour)
+            draw.text((x + 18, y + _CELL.size + _FRAME), f"{score:.3f}", colour, font)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    path.write_bytes(buffer.getvalue())
+
+
+def _picture(catalogue: Catalogue, row: int) -> Image.Image:
+    return Image.fromarray(preprocess(catalogue.image_bytes(row), _CELL))
+
+
+def _mark(draw: ImageDraw.ImageDraw, x: float, y: float, hit: bool, colour: tuple[int, int, int]) -> None:
+    """A tick or a cross, drawn, since the default font has neither."""
+    if hit:
+        draw.line([(x, y + 6), (x + 4, y + 10), (x + 11, y + 1)], colour, 2)
+    else:
+        draw.line([(x, y + 1), (x + 9, y + 10)], colour, 2)
+        draw.line([(x, y + 10), (x + 9, y + 1)], colour, 2)

@@ -1,0 +1,81 @@
+"""Retrieval metrics on the validation split while training."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.catalog.catalogue import Catalogue
+from src.contracts.errors import LookalikeError
+from src.eval.embedded import Embedded
+from src.eval.metrics import summarise
+from src.eval.ranking import rank_positives
+
+__all__ = ["RetrievalValidation", "validation_rows"]
+
+log = logging.getLogger(__name__)
+
+
+def validation_rows(catalogue: Catalogue, split: str = "val") -> np.ndarray:
+    """Rows that validation embeds: the split's queries and gallery, each image once.
+
+    Raises:
+        LookalikeError: the split has no queries or no gallery.
+    """
+    queries, gallery = catalogue.query_rows(split), catalogue.gallery_rows(split)
+    if not len(queries) or not len(gallery):
+        raise LookalikeError(
+            f"split {split!r} has {len(queries)} queries and {len(gallery)} gallery images: both are needed to choose "
+            "a checkpoint; check `data.splits`, or set `data.split_by=product`"
+        )
+    return np.union1d(queries, gallery)
+
+
+class RetrievalValidation(lightning.Callback):
+    """Collects the embeddings of validation batches and logs `val/recall@1` and its companions."""
+
+    def __init__(self, catalogue: Catalogue, rows: np.ndarray, split: str = "val") -> None:
+        super().__init__()
+        self._image_ids = catalogue.column("image_id", rows)
+        self._item_ids = catalogue.column("item_id", rows)
+        self._queries = np.searchsorted(rows, catalogue.query_rows(split))
+        self._gallery = np.searchsorted(rows, catalogue.gallery_rows(split))
+        self._batches: list[Tensor] = []
+
+    def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Forget the last validation."""
+        self._batches.clear()
+
+    def on_validation_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Keep a batch of embeddings."""
+        self._batches.append(outputs.float().cpu())
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Search, and log what came out."""
+        if trainer.sanity_checking:
+            return
+        vectors = torch.cat(self._batches).numpy()
+        metrics = summarise(rank_positives(self._part(vectors, self._queries), self._part(vectors, self._gallery)))
+        pl_module.log_dict({f"val/{name}": float(value) for name, value in metrics.items()})
+        pl_module.log("recall@1", metrics["recall@1"], prog_bar=True, logger=False)
+        log.info("epoch %d: %s", trainer.current_epoch, _describe(trainer.callback_metrics, metrics))
+
+    def _part(self, vectors: np.ndarray, rows: np.ndarray) -> Embedded:
+        if not np.isfinite(vectors).all():
+            raise LookalikeError(
+                "the encoder's embeddings are not finite any more: lower `optim.lr`, or set "
+                "`trainer.precision=32-true`; the best checkpoint so far is kept"
+            )
+        return Embedded(vectors[rows], self._image_ids[rows], self._item_ids[rows])
+
+
+def _describe(logged: Mapping[str, Tensor], metrics: Mapping[str, float | int]) -> str:
+    parts = [f"loss {float(logged['train/loss']):.4f}"] if "train/loss" in logged else []
+    parts += [f"{name} {metrics[name]:.3f}" for name in ("recall@1", "recall@10", "mrr")]
+    return ", ".join(parts)

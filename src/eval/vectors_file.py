@@ -1,0 +1,68 @@
+"""Vectors made by anything else, read from one Parquet file."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from src.contracts.errors import TableError
+from src.eval.embedded import Embedded
+
+__all__ = ["read_vectors"]
+
+_REQUIRED = ("image_id", "item_id", "is_query", "is_gallery", "vector")
+
+
+def read_vectors(path: Path) -> tuple[Embedded, Embedded]:
+    """Read queries and gallery.
+
+    Args:
+        path: Parquet with the columns `image_id`, `item_id` (strings), `is_query`, `is_gallery` (bool) and `vector`
+            (list of float, all of one length).
+
+    Returns:
+        The queries and the gallery; an image may be in both.
+
+    Raises:
+        TableError: the file or its columns are not like that.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise TableError(f"`embeddings={path}`: cannot be read as Parquet ({error})") from error
+    absent = [name for name in _REQUIRED if name not in table.column_names]
+    if absent:
+        raise TableError(
+            f"`embeddings={path}`: no column {', '.join(absent)}; it needs {', '.join(_REQUIRED)} and has "
+            f"{', '.join(table.column_names)}"
+        )
+    empty = [name for name in _REQUIRED if table[name].null_count]
+    if empty:
+        raise TableError(f"`embeddings={path}`: null in column {', '.join(empty)}")
+    vectors = _matrix(table["vector"], path)
+    image_ids, item_ids = (
+        np.asarray(table[name].cast(pa.string()).to_pylist(), dtype=object) for name in _REQUIRED[:2]
+    )
+    if len(set(image_ids)) < len(image_ids):
+        raise TableError(f"`embeddings={path}`: image_id must be unique, by it a query's own image is left out")
+    parts = []
+    for role in ("is_query", "is_gallery"):
+        rows = np.flatnonzero(table[role].cast(pa.bool_()).to_numpy())
+        parts.append(Embedded(vectors[rows], image_ids[rows], item_ids[rows]))
+    return parts[0], parts[1]
+
+
+def _matrix(column: pa.ChunkedArray, path: Path) -> np.ndarray:
+    kind = column.type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+        raise TableError(f"`embeddings={path}`: column vector is {kind}, not a list of float")
+    lengths = pc.unique(pc.list_value_length(column)).to_pylist()
+    if len(lengths) != 1:
+        raise TableError(f"`embeddings={path}`: vectors of different lengths: {sorted(lengths)[:5]}")
+    flat = pc.list_flatten(column).cast(pa.float32())
+    if flat.null_count:
+        raise TableError(f"`embeddings={path}`: null inside column vector")
+    return flat.to_numpy().reshape(len(column), lengths[0])

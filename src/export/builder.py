@@ -1,0 +1,175 @@
+"""Checkpoint and catalogue to bundle."""
+
+import hashlib
+import json
+import logging
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from src.catalog.catalogue import Catalogue
+from src.contracts.bundle import ENCODER, INDEX, ITEMS_TABLE, THUMBNAILS, Bundle, open_bundle, staged_bundle
+from src.contracts.errors import LookalikeError
+from src.contracts.preprocessing import PreprocessingSpec
+from src.contracts.settings import IndexSettings
+from src.datamodules.pixels import iterate_pixels
+from src.eval.embedded import Embedded, embed_rows
+from src.export.onnx_export import OPSET, export_onnx
+from src.export.parity import Parity, check_parity, measure_parity
+from src.export.runtime import OnnxEncoder
+from src.export.thumbnails import write_thumbnails
+from src.index.faiss_index import FaissIndex, choose_layout
+from src.index.recall import IndexQuality, check_recall, measure_index
+from src.models.encoder import Encoder
+from src.models.inference import embedder
+
+__all__ = ["build_bundle"]
+
+log = logging.getLogger(__name__)
+
+_HELD_OUT = 500
+_INTERNAL_COLUMNS = ("split", "is_query", "is_gallery", "mask")
+
+
+def build_bundle(
+    output: Path,
+    *,
+    encoder: Encoder,
+    spec: PreprocessingSpec,
+    card: Mapping[str, Any],
+    catalogue: Catalogue,
+    index: IndexSettings,
+    evaluation: Mapping[str, float],
+    max_abs: float,
+    min_centred_cosine: float,
+    parity_images: int,
+    thumbnail: int,
+    batch: int,
+) -> Bundle:
+    """Export an encoder, embed the gallery with what was exported, index it, and write all of it as one bundle.
+
+    Args:
+        output: the bundle's folder.
+        encoder: in evaluation mode.
+        spec: how its pixels are made.
+        card: the checkpoint's.
+        catalogue: its gallery, of all splits, becomes searchable.
+        index: the vector index.
+        evaluation: metrics of the checkpoint, for the manifest.
+        max_abs: gate on the numbers' difference from torch.
+        min_centred_cosine: gate on the centred cosine to torch.
+        parity_images: gallery images that the gates are measured on.
+        thumbnail: longer side of the pictures, in pixels.
+        batch: images embedded at once.
+
+    Raises:
+        GateError: the exported encoder or the index misses a limit; nothing is written then.
+        LookalikeError: an empty gallery, or an output folder that is no bundle.
+    """
+    rows = catalogue.gallery_rows(None)
+    if not len(rows):
+        raise LookalikeError("the catalogue has no gallery image: there is nothing to search in")
+    with staged_bundle(output) as draft:
+        log.info("exporting the encoder to ONNX")
+        export_onnx(encoder, spec, draft.root / ENCODER)
+        runtime = OnnxEncoder(draft.root / ENCODER)
+        parity = _parity(catalogue, rows, spec, encoder, runtime, parity_images)
+        check_parity(parity, max_abs=max_abs, min_centred_cosine=min_centred_cosine)
+        log.info("parity with torch: max abs %.1e, centred cosine %.7f", parity.max_abs, parity.centred_cosine)
+
+        gallery = embed_rows(catalogue, rows, spec, runtime.embed, batch=batch, what="the gallery")
+        built, quality = _index(catalogue, gallery, spec, runtime, index, batch)
+        check_recall(quality, index.min_recall)
+        log.info("%s index of %d vectors: recall@10 %.4f", built.layout, len(built), quality.recall_at_10)
+        built.save(draft.root / INDEX)
+
+        items = catalogue.items.take(rows)
+        items = items.drop_columns([name for name in _INTERNAL_COLUMNS if name in items.column_names])
+        pq.write_table(items, draft.root / ITEMS_TABLE, compression="zstd")
+        write_thumbnails(catalogue, rows, draft.root / THUMBNAILS, side=thumbnail)
+        draft.content |= {
+            "preprocessing": spec.to_dict(),
+            "encoder_id": hashlib.sha256((draft.root / ENCODER).read_bytes()).hexdigest()[:16],
+            "dim": encoder.dim,
+            "metric": "cosine",
+            "opset": OPSET,
+            "index": {
+                "layout": built.layout,
+                "m": index.m,
+                "ef_construction": index.ef_construction,
+                "ef_search": index.ef_search,
+                "vectors": len(built),
+            },
+            "catalogue": {"images": len(rows), "items": len(set(gallery.item_ids))},
+            # Through JSON, so that what is hashed is what is written.
+            "config": json.loads(json.dumps(dict(card))),
+        }
+        draft.measured |= {
+            "parity": parity.to_dict(),
+            "index": {**quality.to_dict(), "bytes_per_vector": (draft.root / INDEX).stat().st_size / len(built)},
+            "evaluation": dict(evaluation),
+            "versions": _versions(),
+        }
+    return open_bundle(output)
+
+
+def _parity(
+    catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec, encoder: Encoder, runtime: OnnxEncoder, images: int
+) -> Parity:
+    chosen = rows[np.linspace(0, len(rows) - 1, min(images, len(rows))).astype(int)]
+    pixels = next(iterate_pixels(catalogue, chosen, spec, batch=len(chosen)))
+    return measure_parity(pixels, embedder(encoder)(pixels), runtime)
+
+
+def _index(
+    catalogue: Catalogue,
+    gallery: Embedded,
+    spec: PreprocessingSpec,
+    runtime: OnnxEncoder,
+    settings: IndexSettings,
+    batch: int,
+) -> tuple[FaissIndex, IndexQuality]:
+    vectors = gallery.normalised("gallery")
+    layout = choose_layout(len(vectors)) if settings.layout == "auto" else settings.layout
+    built = FaissIndex.build(
+        vectors, layout=layout, m=settings.m, ef_construction=settings.ef_construction, ef_search=settings.ef_search
+    )
+    return built, measure_index(built, vectors, _held_out(catalogue, vectors, spec, runtime, batch))
+
+
+def _held_out(
+    catalogue: Catalogue, gallery: np.ndarray, spec: PreprocessingSpec, runtime: OnnxEncoder, batch: int
+) -> np.ndarray:
+    """Query embeddings of validation and test; where there are none, points between neighbours of the gallery."""
+    rows = np.union1d(catalogue.query_rows("val"), catalogue.query_rows("test"))
+    rows = np.setdiff1d(rows, catalogue.gallery_rows(None))
+    rng = np.random.default_rng(0)
+    if len(rows):
+        chosen = np.sort(rng.choice(rows, min(_HELD_OUT, len(rows)), replace=False))
+        return embed_rows(catalogue, chosen, spec, runtime.embed, batch=batch, what="queries").normalised("queries")
+    chosen = rng.choice(len(gallery), min(_HELD_OUT, len(gallery)), replace=False)
+    _, near = FaissIndex.build(gallery, layout="exact").search(gallery[chosen], min(2, len(gallery)))
+    between = gallery[chosen] + gallery[near[:, -1]]
+    return between / np.linalg.norm(between, axis=1, keepdims=True)
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "timm", "onnx", "onnxruntime", "faiss-cpu", "numpy", "pillow", "simplejpeg")
+    found = {name: version(name) for name in packages}
+    return {"python": platform.python_version(), "git_commit": _git_commit(), **found}
+
+
+def _git_commit() -> str:
+    root = Path(__file__).resolve().parents[2]
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        # A fixed command: nothing of it comes from a caller.
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

@@ -1,0 +1,61 @@
+"""Encoder to ONNX: one self-contained file that comes out the same each time."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+
+from src.contracts.preprocessing import PreprocessingSpec
+from src.models.encoder import Encoder
+
+__all__ = ["OPSET", "export_onnx"]
+
+OPSET = 20
+
+
+def export_onnx(encoder: Encoder, spec: PreprocessingSpec, path: Path) -> None:
+    """Write an encoder as ONNX, opset 20.
+
+    The graph takes `pixels`, uint8 of shape (batch, size, size, 3), any batch, and gives `embedding`, float32 of shape
+    (batch, dim), norm 1: normalisation, backbone, head and L2 are inside.
+
+    Args:
+        encoder: in evaluation mode, on the CPU.
+        spec: gives the size.
+        path: file to write; all weights are in it.
+    """
+    example = torch.zeros(2, spec.size, spec.size, 3, dtype=torch.uint8)
+    # The exporter reports each of its own passes.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            encoder,
+            (example,),
+            str(path),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["pixels"],
+            output_names=["embedding"],
+            dynamic_shapes={"pixels": {0: torch.export.Dim("batch", min=1)}},
+            external_data=False,
+            verbose=False,
+        )
+    model = onnx.load(path)
+    _strip(model)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Take out the exporter's notes: they hold stack traces with paths of the machine that exported."""
+    model.doc_string = ""
+    del model.metadata_props[:]
+    graph = model.graph
+    graph.doc_string = ""
+    del graph.metadata_props[:]
+    for entry in [*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer, *model.functions]:
+        entry.doc_string = ""
+        del entry.metadata_props[:]

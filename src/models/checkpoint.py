@@ -1,0 +1,69 @@
+"""What a checkpoint says about itself, and how an encoder comes back from it.
+
+A checkpoint is Lightning's, with one more entry, the card: plain numbers, strings, lists and dictionaries. It is read
+with `weights_only=True`, so that a checkpoint from elsewhere runs no code.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from src.contracts.errors import LookalikeError
+from src.contracts.preprocessing import PreprocessingSpec
+from src.contracts.settings import TrainSettings
+from src.models.encoder import Encoder, build_encoder
+
+__all__ = ["CARD", "load_encoder", "make_card"]
+
+CARD = "lookalike"
+_FORMAT = 1
+_PREFIX = "encoder."
+
+
+def make_card(settings: TrainSettings) -> dict[str, Any]:
+    """What is needed to build the encoder again and to find its data."""
+    model = asdict(settings.model)
+    model.update(pretrained=False, weights=None)
+    return {
+        "format": _FORMAT,
+        "name": settings.name,
+        "seed": settings.seed,
+        "model": model,
+        "preprocessing": settings.preprocessing.to_dict(),
+        "data": asdict(settings.data),
+        "loss": _named(settings.loss),
+        "miner": _named(settings.miner),
+    }
+
+
+def _named(component: dict[str, Any]) -> dict[str, Any]:
+    """A component by its class's bare name: no import path of ours leaves the repository."""
+    arguments = {name: value for name, value in component.items() if name != "_target_"}
+    return {"name": component.get("_target_", "none").rsplit(".", 1)[-1], **arguments}
+
+
+def load_encoder(path: Path) -> tuple[Encoder, PreprocessingSpec, dict[str, Any]]:
+    """Build the encoder of a checkpoint, in evaluation mode, on the CPU.
+
+    Returns:
+        The encoder, how its pixels are made, and the card.
+
+    Raises:
+        LookalikeError: no such file, not readable as tensors and plain values, or not a checkpoint of ours.
+    """
+    if not path.is_file():
+        raise LookalikeError(f"`checkpoint={path}`: no such file; train.py writes DIR/checkpoints/best.ckpt")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes the reader raise nearly anything
+        raise LookalikeError(f"`checkpoint={path}`: not a readable checkpoint ({error})") from error
+    card = checkpoint.get(CARD) if isinstance(checkpoint, dict) else None
+    if not isinstance(card, dict) or card.get("format") != _FORMAT:
+        raise LookalikeError(f"`checkpoint={path}`: it has no card of format {_FORMAT}; train.py writes one")
+    spec = PreprocessingSpec.from_dict(card["preprocessing"])
+    encoder = build_encoder(spec=spec, **card["model"])
+    state = checkpoint["state_dict"]
+    encoder.load_state_dict({name[len(_PREFIX) :]: value for name, value in state.items() if name.startswith(_PREFIX)})
+    return encoder.eval(), spec, card

@@ -1,0 +1,97 @@
+"""A timm backbone and a projection head: uint8 pixels in, L2-normalised embeddings out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Num
+from torch import Tensor, nn
+
+from src.contracts.errors import ConfigError
+from src.contracts.preprocessing import PreprocessingSpec
+
+__all__ = ["Encoder", "build_encoder"]
+
+
+class Encoder(nn.Module):
+    """Normalisation, backbone, head and L2 in one module, so that an exported graph has all of it.
+
+    Attributes:
+        dim: numbers in an embedding.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, *, dim: int, spec: PreprocessingSpec) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.dim = dim
+        # On the pixels' own scale; the spec restores them, so they are no part of the weights.
+        self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, pixels: Num[Tensor, "batch height width 3"]) -> Float[Tensor, "batch dim"]:
+        """Embed a batch.
+
+        Args:
+            pixels: uint8, or float on the scale 0..255.
+
+        Returns:
+            float32 embeddings of norm 1.
+        """
+        images = pixels.float().permute(0, 3, 1, 2)
+        features = self.head(self.backbone((images - self.mean) / self.std))
+        return F.normalize(features.float(), dim=1, eps=1e-6)
+
+
+def build_encoder(
+    *,
+    spec: PreprocessingSpec,
+    backbone: str,
+    pretrained: bool = False,
+    weights: str | None = None,
+    backbone_kwargs: Mapping[str, Any] | None = None,
+    head: str = "mlp",
+    hidden_dim: int = 1024,
+    embedding_dim: int = 512,
+) -> Encoder:
+    """Build an encoder; see `EncoderSettings` for the arguments.
+
+    Raises:
+        ConfigError: no such timm model, arguments that it does not take, or weights that do not fit or cannot be had.
+    """
+    kwargs = dict(backbone_kwargs or {})
+    if weights is not None and not Path(weights).is_file():
+        raise ConfigError(f"`model.weights={weights}`: no such file; give a path, or take weights by name with null")
+    if not timm.is_model(backbone):
+        near = ", ".join(timm.list_models(f"{backbone.split('_')[0]}*")[:5])
+        raise ConfigError(f"`model.backbone={backbone}`: no timm model; some that begin alike: {near or 'none'}")
+    if backbone.startswith("vit") or "img_size" in kwargs:
+        kwargs.setdefault("img_size", spec.size)
+    try:
+        network: Any = timm.create_model(
+            backbone, pretrained=pretrained and weights is None, checkpoint_path=weights or "", **kwargs
+        )
+    except Exception as error:  # timm passes on whatever its hub client, reader or constructor raises
+        source = weights or ("timm's weights of that name" if pretrained else "new weights")
+        raise ConfigError(f"`model.backbone={backbone}` with {source}: {type(error).__name__}: {error}") from error
+    network.reset_classifier(0)
+    width = _width(network, spec.size)
+    if head == "none":
+        return Encoder(network, nn.Identity(), dim=width, spec=spec)
+    projection = nn.Sequential(nn.Linear(width, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, embedding_dim))
+    return Encoder(network, projection, dim=embedding_dim, spec=spec)
+
+
+def _width(network: Any, size: int) -> int:
+    """Features that the backbone gives; asked of the backbone itself, since timm names it in several ways."""
+    network.eval()
+    with torch.no_grad():
+        features: Tensor = network(torch.zeros(1, 3, size, size))
+    network.train()
+    return features.shape[1]

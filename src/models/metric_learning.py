@@ -1,0 +1,79 @@
+"""The Lightning module: encoder, miner, loss, optimiser."""
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from src.models.checkpoint import CARD
+from src.models.encoder import Encoder
+
+__all__ = ["MetricLearning"]
+
+
+class MetricLearning(lightning.LightningModule):
+    """Trains an encoder with a loss over embeddings and labels, and a miner that chooses the tuples."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        loss: nn.Module,
+        miner: nn.Module | None,
+        lr: float,
+        backbone_lr: float,
+        weight_decay: float,
+        warmup: float,
+        card: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.loss = loss
+        self.miner = miner
+        self._lr, self._backbone_lr = lr, backbone_lr
+        self._weight_decay, self._warmup = weight_decay, warmup
+        self._card = card
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """One batch of (pixels, labels)."""
+        pixels, labels = batch
+        embeddings = self.encoder(pixels)
+        tuples = self.miner(embeddings, labels) if self.miner is not None else None
+        loss: Tensor = self.loss(embeddings, labels, tuples)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Embed a batch; a callback makes metrics of all of them."""
+        embeddings: Tensor = self.encoder(batch[0])
+        return embeddings
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with linear warm-up, then cosine decay to zero, by step."""
+        optimizer = torch.optim.AdamW(self._parameter_groups())
+        steps = int(self.trainer.estimated_stepping_batches)
+        warm = max(1, round(self._warmup * steps))
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=[group["lr"] for group in optimizer.param_groups],
+            total_steps=max(steps, warm + 1),
+            pct_start=warm / max(steps, warm + 1),
+            cycle_momentum=False,
+            div_factor=100.0,
+            final_div_factor=1e4,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the card in: plain values, by which the encoder is built again."""
+        checkpoint[CARD] = self._card
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Backbone and the rest, each with and without weight decay; vectors (biases, norms) have none."""
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            lr = self._backbone_lr if name.startswith("encoder.backbone.") else self._lr
+            decay = self._weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((lr, decay), []).append(parameter)
+        return [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]

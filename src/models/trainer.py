@@ -1,0 +1,87 @@
+"""Lightning's trainer as Lookalike uses it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import Logger
+
+from src.contracts.errors import LookalikeError
+from src.models.metric_learning import MetricLearning
+
+__all__ = ["BEST", "build_trainer", "fit"]
+
+BEST = Path("checkpoints") / "best.ckpt"
+"""Where a run's best checkpoint lies, relative to its folder."""
+
+_MONITOR = "val/recall@1"
+
+
+def build_trainer(
+    *,
+    folder: Path,
+    loggers: Sequence[Logger],
+    callbacks: Sequence[lightning.Callback],
+    epochs: int,
+    precision: str,
+    gradient_clip: float,
+    patience: int,
+    validate_every: int,
+    accelerator: str,
+) -> lightning.Trainer:
+    """A trainer that keeps the checkpoint of the best validation Recall@1 and stops when it does not get better.
+
+    Args:
+        folder: the run's; checkpoints go into `folder/checkpoints`.
+        loggers: where scalars go.
+        callbacks: one of them must log `val/recall@1`.
+        epochs: at most so many.
+        precision: Lightning's name.
+        gradient_clip: largest norm of the gradient.
+        patience: validations without a better Recall@1 before training stops.
+        validate_every: epochs from one validation to the next.
+        accelerator: Lightning's name.
+    """
+    checkpoint = ModelCheckpoint(
+        dirpath=folder / BEST.parent, filename=BEST.stem, monitor=_MONITOR, mode="max", enable_version_counter=False
+    )
+    stopping = EarlyStopping(monitor=_MONITOR, mode="max", patience=patience, check_finite=True)
+    # A trainer with epochs=0 would not even validate; `fit` never starts such a one.
+    return lightning.Trainer(
+        default_root_dir=folder,
+        logger=list(loggers),
+        callbacks=[*callbacks, checkpoint, stopping, LearningRateMonitor("step"), RichProgressBar(leave=False)],
+        max_epochs=max(epochs, 1),
+        precision=precision,  # type: ignore[arg-type]  # a Literal there, checked by the settings
+        gradient_clip_val=gradient_clip,
+        check_val_every_n_epoch=validate_every,
+        accelerator=accelerator,
+        devices=1,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        deterministic="warn",
+        enable_model_summary=False,
+    )
+
+
+def fit(
+    trainer: lightning.Trainer, module: MetricLearning, datamodule: lightning.LightningDataModule, *, epochs: int
+) -> Path:
+    """Train, or with `epochs=0` save the encoder as it is, and return the best checkpoint.
+
+    Raises:
+        LookalikeError: training ended without a checkpoint.
+    """
+    if epochs == 0:
+        path = Path(trainer.default_root_dir) / BEST
+        trainer.validate(module, datamodule, verbose=False)
+        trainer.save_checkpoint(path, weights_only=False)
+        return path
+    trainer.fit(module, datamodule)
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if not best:
+        raise LookalikeError(
+            f"no validation took place in {epochs} epoch(s), so there is no checkpoint; lower `trainer.validate_every`"
+        )
+    return Path(best)

@@ -1,0 +1,69 @@
+"""Train an encoder: python train.py experiment=NAME [overrides] [hydra.run.dir=DIR]."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import lightning
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+
+from src.catalog.catalogue import open_catalogue
+from src.commandline import command
+from src.contracts.settings import TrainSettings
+from src.datamodules.catalogue_datamodule import CatalogueDataModule
+from src.eval.evaluation import evaluate_split, print_metrics, write_metrics
+from src.eval.validation import RetrievalValidation, validation_rows
+from src.models.checkpoint import load_encoder, make_card
+from src.models.encoder import build_encoder
+from src.models.inference import embedder
+from src.models.metric_learning import MetricLearning
+from src.models.trainer import build_trainer, fit
+
+
+@command(TrainSettings, "train")
+def main(settings: TrainSettings) -> None:
+    """Train, evaluate the best checkpoint on the validation split, write metrics.json."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    data, trainer_settings = settings.data, asdict(settings.trainer)
+    eval_batch = trainer_settings.pop("eval_batch")
+
+    catalogue = open_catalogue(data, need_gallery=True)
+    rows = validation_rows(catalogue)
+    datamodule = CatalogueDataModule(
+        catalogue,
+        spec=settings.preprocessing,
+        val_rows=rows,
+        p=data.p,
+        k=data.k,
+        augmentation=data.augmentation,
+        workers=data.workers,
+        eval_batch=eval_batch,
+        cache=Path(data.cache),
+        seed=settings.seed,
+    )
+    card = make_card(settings)
+    module = MetricLearning(
+        build_encoder(spec=settings.preprocessing, **asdict(settings.model)),
+        loss=instantiate(settings.loss),
+        miner=instantiate(settings.miner) if settings.miner else None,
+        card=card,
+        **asdict(settings.optim),
+    )
+    loggers = [instantiate(logger) for logger in settings.logger.values()]
+    for logger in loggers:
+        logger.log_hyperparams(card)
+    trainer = build_trainer(
+        folder=folder, loggers=loggers, callbacks=[RetrievalValidation(catalogue, rows)], **trainer_settings
+    )
+    checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs)
+
+    encoder, spec, _ = load_encoder(checkpoint)
+    metrics = evaluate_split(catalogue, "val", spec, embedder(encoder), batch=eval_batch).metrics
+    write_metrics(metrics, folder / "metrics.json")
+    print_metrics(metrics, f"{settings.name}: validation, best checkpoint")
+    print(f"checkpoint: {checkpoint}")
+
+
+if __name__ == "__main__":
+    main()
