@@ -109,12 +109,19 @@ def open_bundle(root: Path) -> Bundle:
         raise BundleError(f"bundle {root}: {MANIFEST} is damaged; export it again") from None
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
         raise BundleError(f"bundle {root}: {MANIFEST} is not of format {_FORMAT}; export it again")
-    # Compared as bytes, so that not even a changed space passes.
-    if raw != _canonical(manifest) or manifest["seal"] != _seal(manifest["content"], manifest["measured"]):
+    if not _is_sealed(raw, manifest):
         raise BundleError(f"bundle {root}: {MANIFEST} was altered; export it again")
     content = manifest["content"]
     _verify_files(root, content["files"])
     return Bundle(root, _hash(_canonical(content)), content, manifest["measured"])
+
+
+def _is_sealed(raw: bytes, manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest is as it was written; compared as bytes, so that not even a changed space passes."""
+    try:
+        return raw == _canonical(manifest) and manifest["seal"] == _seal(manifest["content"], manifest["measured"])
+    except (KeyError, ValueError):  # a part is gone, or a number became too large for JSON
+        return False
 
 
 def _verify_files(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
@@ -122,6 +129,9 @@ def _verify_files(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     problems = [f"{name} is missing" for name in sorted(files.keys() - present)]
     problems += [f"{name} does not belong to it" for name in sorted(present - files.keys())]
     for name in sorted(files.keys() & present):
+        if not (root / name).is_file():
+            problems.append(f"{name} is not a file")
+            continue
         found = _hash_file(root / name)
         if found != files[name]["sha256"]:
             problems.append(f"{name} has hash {found[:16]}, the manifest says {files[name]['sha256'][:16]}")
@@ -144,10 +154,16 @@ def _write_manifest(draft: _Draft) -> None:
 
 
 def _refuse_foreign(output: Path) -> None:
-    if output.is_dir() and (not any(output.iterdir()) or (output / MANIFEST).is_file()):
+    if output.is_dir() and (not any(output.iterdir()) or _is_ours(output / MANIFEST)):
         return
     if output.exists():
         raise BundleError(f"`output={output}`: exists and is no bundle; name a new folder")
+
+
+def _is_ours(manifest: Path) -> bool:
+    """Whether a manifest is a bundle's, damaged or not; other programs write files of that name, too."""
+    parts = (b'"content"', b'"format"', b'"measured"', b'"seal"')
+    return manifest.is_file() and all(part in manifest.read_bytes() for part in parts)
 
 
 def _swap(staging: Path, output: Path) -> None:

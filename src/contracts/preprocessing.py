@@ -33,7 +33,8 @@ __all__ = [
 MAX_PIXELS = 64_000_000
 """Images of more pixels are refused before they are decoded: 64 megapixels take 192 MB as RGB."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
+# MPO (several JPEGs in one file) comes with JPEG; Pillow has no opener of that name and would raise KeyError.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _WHITE = (255, 255, 255)
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -82,6 +83,8 @@ class PreprocessingSpec:
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
+        # Numbers of one value must hash alike, whether they were written 1 or 1.0.
+        object.__setattr__(self, "crop_fraction", float(self.crop_fraction))
         object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
         object.__setattr__(self, "std", tuple(float(value) for value in self.std))
         problems = []
@@ -183,7 +186,11 @@ def resize(pixels: np.ndarray, spec: PreprocessingSpec) -> np.ndarray:
         left, top = (width - side) / 2, (height - side) / 2
         image = image.resize((spec.size, spec.size), method, box=(left, top, left + side, top + side))
     elif spec.resize == "pad":
-        image = ImageOps.pad(image, (spec.size, spec.size), method, color=_WHITE)
+        # Not ImageOps.pad: of a very long image it leaves no pixel at all.
+        inner_width, inner_height = (max(1, round(side / max(width, height) * spec.size)) for side in (width, height))
+        inner = image.resize((inner_width, inner_height), method)
+        image = Image.new("RGB", (spec.size, spec.size), _WHITE)
+        image.paste(inner, (round((spec.size - inner_width) / 2), round((spec.size - inner_height) / 2)))
     else:
         image = image.resize((spec.size, spec.size), method)
     return np.asarray(image)

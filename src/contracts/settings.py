@@ -315,9 +315,12 @@ def _data_problems(data: DataSettings) -> list[str]:
         problems.append(f"`data.reader={data.reader}`: must be folder, manifest or shop")
     if data.split_by not in ("given", "product"):
         problems.append(f"`data.split_by={data.split_by}`: must be given or product")
-    if not 0 <= data.val_fraction + data.test_fraction < 1:
-        total = data.val_fraction + data.test_fraction
-        problems.append(f"`data.val_fraction` + `data.test_fraction` = {total}: must lie in [0, 1)")
+    total = data.val_fraction + data.test_fraction
+    if not (data.val_fraction >= 0 and data.test_fraction >= 0 and total < 1):
+        problems.append(
+            f"`data.val_fraction={data.val_fraction}`, `data.test_fraction={data.test_fraction}`: neither may be "
+            "negative, and their sum must be below 1"
+        )
     if data.augmentation not in ("none", "light", "strong"):
         problems.append(f"`data.augmentation={data.augmentation}`: must be none, light or strong")
     if data.reader == "shop":

@@ -115,12 +115,10 @@ def validate_items(table: pa.Table) -> pa.Table:
             split is unknown, or one item stands under two parents. The message lists all of these.
     """
     table, problems = _conform(table, ITEMS)
-    if not problems:
-        problems += _repeated(table, "image_id")
-        problems += _outside(table, "domain", DOMAINS)
-        if "split" in table.column_names:
-            problems += _outside(table, "split", SPLITS)
-        problems += _many_parents(table)
+    problems += _repeated(table, "image_id")
+    problems += _outside(table, "domain", DOMAINS)
+    problems += _outside(table, "split", SPLITS)
+    problems += _many_parents(table)
     if problems:
         raise TableError("items table: " + "; ".join(problems))
     return table
@@ -129,16 +127,17 @@ def validate_items(table: pa.Table) -> pa.Table:
 def validate_interactions(table: pa.Table) -> pa.Table:
     """Bring a table to the interactions schema; raises `TableError` as `validate_items` does."""
     table, problems = _conform(table, INTERACTIONS)
-    if not problems:
-        problems += _outside(table, "event", EVENTS)
-        if table.num_rows and pc.min(table["rank"]).as_py() < 1:
-            problems.append(f"rank={pc.min(table['rank']).as_py()}: ranks count from 1")
+    problems += _outside(table, "event", EVENTS)
+    lowest = pc.min(table["rank"]).as_py() if "rank" in table.column_names else None
+    if lowest is not None and lowest < 1:
+        problems.append(f"rank={lowest}: ranks count from 1")
     if problems:
         raise TableError("interactions table: " + "; ".join(problems))
     return table
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[str]]:
+    """The columns that keep the schema, then the table's further ones; and what is wrong with the others."""
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
     problems = []
     for field in schema:
@@ -155,25 +154,30 @@ def _conform(table: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[str]]:
             continue
         if not field.nullable and column.null_count:
             row = pc.index(pc.is_null(column), pa.scalar(True)).as_py()
-            problems.append(f"column {field.name!r} is null in {column.null_count} row(s), first in row {row}")
-    if problems:
-        return table, problems
-    columns |= {name: table[name] for name in table.column_names if name not in columns}
-    return pa.table(columns), []
+            problems.append(f"column {field.name!r} is null in {column.null_count} row(s), first in row {row + 1}")
+    columns |= {name: table[name] for name in table.column_names if name not in schema.names}
+    return pa.table(columns), problems
 
 
 def _repeated(table: pa.Table, name: str) -> list[str]:
-    counts = pc.value_counts(table[name].combine_chunks())
+    if name not in table.column_names:
+        return []
+    counts = pc.value_counts(table[name].drop_null().combine_chunks())
     values = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
     return [f"{name} must be unique; {len(values)} repeat, the first is {values[0]!r}"] if values else []
 
 
 def _outside(table: pa.Table, name: str, allowed: Iterable[str]) -> list[str]:
-    unknown = sorted(set(pc.unique(table[name]).to_pylist()) - {*allowed, None})
+    if name not in table.column_names:
+        return []
+    unknown = sorted(set(pc.unique(table[name].cast(pa.string())).to_pylist()) - {*allowed, None})
     return [f"{name}={value!r} is none of {', '.join(allowed)}" for value in unknown]
 
 
 def _many_parents(table: pa.Table) -> list[str]:
-    pairs = table.select(["item_id", "parent_id"]).group_by("item_id").aggregate([("parent_id", "count_distinct")])
+    if not {"item_id", "parent_id"} <= {*table.column_names}:
+        return []
+    pairs = table.select(["item_id", "parent_id"]).filter(pc.is_valid(table["item_id"]))
+    pairs = pairs.group_by("item_id").aggregate([("parent_id", "count_distinct")])
     items = pairs.filter(pc.greater(pairs["parent_id_count_distinct"], 1))["item_id"].to_pylist()
     return [f"item {items[0]!r} stands under more than one parent_id ({len(items)} such item(s))"] if items else []

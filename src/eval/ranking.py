@@ -18,6 +18,9 @@ NEVER = np.iinfo(np.int64).max
 """Fills the ranks of queries that have fewer positives than others."""
 
 _STEPS = 1_000_000
+_OUT = -2 * _STEPS
+"""Below every cosine: an image that does not take part."""
+
 _CHUNK_BYTES = 64 * 2**20
 
 
@@ -89,6 +92,12 @@ class _Search:
         self._depth = depth
         self.positives = self._count_positives(level)
         self.width = max(1, int(self.positives.max()))
+        self._by_unit = np.argsort(self._units, kind="stable")
+        ordered = self._units[self._by_unit]
+        self._unit_starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        self._unit_items = self._gallery_items[self._by_unit[self._unit_starts]]
+        # A score takes about 40 bytes on its way through `_scan`.
+        self.scanned = max(1, _CHUNK_BYTES // (len(gallery) * 40))
         # Enough images to hold `depth` units and the query's own image, whatever units they come from.
         largest = np.sort(np.bincount(np.unique(self._units, return_inverse=True)[1]))[::-1]
         self.images = min(len(gallery), max(128, 2 * self.width, int(largest[: depth - 1].sum()) + 2))
@@ -110,22 +119,28 @@ class _Search:
         # Below the last score that came back, other images of the same score may wait.
         certain = (steps > steps[:, -1:]) | (rows.shape[1] == len(self._units))
         incomplete = (relevant & certain).sum(axis=1) < self.positives[chunk]
-        for query in np.flatnonzero(incomplete):
-            ranks[query] = self._scan(int(chunk[query]))
+        left = np.flatnonzero(incomplete)
+        for start in range(0, len(left), self.scanned):
+            part = left[start : start + self.scanned]
+            ranks[part] = self._scan(chunk[part])
         top_rows, top_scores = self._top(steps, scores, rows, valid, relevant)
         return ranks, top_rows, top_scores
 
-    def _scan(self, query: int) -> np.ndarray:
-        """Ranks of one query's positives among all of the gallery."""
-        scores = self._gallery_vectors @ self._query_vectors[query]
-        steps = np.rint(scores * _STEPS).astype(np.int64)
-        if self._own[query] >= 0:
-            steps[self._own[query]] = np.iinfo(np.int64).min
-        order = np.argsort(-steps, kind="stable")[None]
-        own = order == self._own[query]
-        valid = ~own & ~_repeated(self._units[order], own)
-        relevant = valid & (self._gallery_items[order] == self._query_items[query])
-        ranks: np.ndarray = _ranks(steps[order], valid, relevant, self.width)[0]
+    def _scan(self, queries: np.ndarray) -> np.ndarray:
+        """Ranks of some queries' positives among all of the gallery."""
+        steps = np.rint(self._query_vectors[queries] @ self._gallery_vectors.T * _STEPS).astype(np.int32)
+        with_own = np.flatnonzero(self._own[queries] >= 0)
+        steps[with_own, self._own[queries[with_own]]] = _OUT
+        steps = np.maximum.reduceat(steps[:, self._by_unit], self._unit_starts, axis=1)
+        relevant = self._unit_items == self._query_items[queries, None]
+        negatives = np.where(relevant, _OUT, steps)
+        # Negated, so that sorting puts the best first; absent ones end up last.
+        best = np.partition(np.where(relevant, -steps, -_OUT), self.width - 1, axis=1)[:, : self.width]
+        best = -np.sort(best, axis=1)
+        ranks = np.full((len(queries), self.width), NEVER)
+        for place in range(self.width):
+            ahead = np.count_nonzero(negatives >= best[:, place, None], axis=1)
+            ranks[:, place] = np.where(best[:, place] > _OUT, ahead + place + 1, NEVER)
         return ranks
 
     def _top(

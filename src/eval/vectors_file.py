@@ -43,15 +43,22 @@ def read_vectors(path: Path) -> tuple[Embedded, Embedded]:
         raise TableError(f"`embeddings={path}`: null in column {', '.join(empty)}")
     vectors = _matrix(table["vector"], path)
     image_ids, item_ids = (
-        np.asarray(table[name].cast(pa.string()).to_pylist(), dtype=object) for name in _REQUIRED[:2]
+        np.asarray(_cast(table, name, pa.string(), path).to_pylist(), dtype=object) for name in _REQUIRED[:2]
     )
     if len(set(image_ids)) < len(image_ids):
         raise TableError(f"`embeddings={path}`: image_id must be unique, by it a query's own image is left out")
     parts = []
     for role in ("is_query", "is_gallery"):
-        rows = np.flatnonzero(table[role].cast(pa.bool_()).to_numpy())
+        rows = np.flatnonzero(_cast(table, role, pa.bool_(), path).to_numpy())
         parts.append(Embedded(vectors[rows], image_ids[rows], item_ids[rows]))
     return parts[0], parts[1]
+
+
+def _cast(table: pa.Table, name: str, kind: pa.DataType, path: Path) -> pa.ChunkedArray:
+    try:
+        return table[name].cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise TableError(f"`embeddings={path}`: column {name} is {table[name].type}, not {kind} ({error})") from error
 
 
 def _matrix(column: pa.ChunkedArray, path: Path) -> np.ndarray:
@@ -59,6 +66,8 @@ def _matrix(column: pa.ChunkedArray, path: Path) -> np.ndarray:
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
         raise TableError(f"`embeddings={path}`: column vector is {kind}, not a list of float")
+    if not len(column):
+        raise TableError(f"`embeddings={path}`: it has no rows")
     lengths = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(lengths) != 1:
         raise TableError(f"`embeddings={path}`: vectors of different lengths: {sorted(lengths)[:5]}")

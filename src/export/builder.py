@@ -6,7 +6,7 @@ import logging
 import platform
 import subprocess
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +160,11 @@ def _held_out(
 
 
 def _versions() -> dict[str, str]:
-    packages = ("torch", "timm", "onnx", "onnxruntime", "faiss-cpu", "numpy", "pillow", "simplejpeg")
-    found = {name: version(name) for name in packages}
+    # The CPU's and the GPU's builds are packages of different names; one of each pair is there.
+    builds = ("onnxruntime", "onnxruntime-gpu", "faiss-cpu", "faiss-gpu")
+    packages = ("torch", "timm", "onnx", "numpy", "pillow", "simplejpeg", *builds)
+    installed = {distribution.metadata["Name"].lower(): distribution.version for distribution in distributions()}
+    found = {name: installed[name] for name in packages if name in installed}
     return {"python": platform.python_version(), "git_commit": _git_commit(), **found}
 
 

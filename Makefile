@@ -1,0 +1,52 @@
+# Each target makes .venv first when it is missing or older than the lock.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+DEMO := outputs/demo
+# Waiting threads must not spin on cores that others share: torch runs up to three times faster so.
+export OMP_WAIT_POLICY ?= PASSIVE
+EXTRAS := --extra cpu --extra train --extra serve --extra dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint serve lock
+
+help:
+	@echo "make demo              the built-in shop: train, evaluate, export; about five minutes on two cores"
+	@echo "make serve BUNDLE=DIR  search page and API on http://$(HOST):$(PORT) (HOST=, PORT=)"
+	@echo "make test              lint, then all tests"
+	@echo "make lint              ruff, mypy, import-linter"
+	@echo "make lock              resolve pyproject.toml into requirements.lock again"
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lookalike needs Python 3.11 or newer; name one with make PYTHON=...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements.lock
+	touch $@
+
+demo: $(READY)
+	$(BIN)/python train.py experiment=demo hydra.run.dir=$(DEMO)/train
+	$(BIN)/python evaluate.py baseline=color_histogram data=shop pictures=0 output=$(DEMO)/color_histogram
+	$(BIN)/python evaluate.py checkpoint=$(DEMO)/train/checkpoints/best.ckpt output=$(DEMO)/evaluation
+	$(BIN)/python export.py checkpoint=$(DEMO)/train/checkpoints/best.ckpt output=$(DEMO)/bundle
+	@echo
+	@echo "metrics:  $(DEMO)/evaluation/metrics.json"
+	@echo "picture:  $(DEMO)/evaluation/results.png (queries beside their top 5, hits and misses marked)"
+	@echo "bundle:   $(DEMO)/bundle"
+	@echo "search:   make serve BUNDLE=$(DEMO)/bundle"
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/pre-commit run --all-files
+
+serve: $(READY)
+	@test -n "$(BUNDLE)" || { echo "name the bundle: make serve BUNDLE=DIR (make demo writes $(DEMO)/bundle)" >&2; exit 2; }
+	$(BIN)/python -m serve --bundle "$(BUNDLE)" --host $(HOST) --port $(PORT)
+
+lock: $(READY)
+	$(BIN)/uv pip compile pyproject.toml $(EXTRAS) --universal --generate-hashes --no-annotate --quiet \
+		--custom-compile-command "make lock" -o requirements.lock
