@@ -30,12 +30,19 @@ def audit_rows(table: pa.Table, root: Path) -> list[tuple[int, str]]:
             problems.append((row, "no label (item_id is empty)"))
         if not image:
             problems.append((row, "no image"))
-        elif not is_remote(image) and not (root / image).is_file():
+        elif not is_remote(image) and not _is_file(root / image):
             problems.append((row, f"missing file {image}"))
         if image_id in seen:
             problems.append((row, f"duplicate image_id {image_id!r}, first in row {seen[image_id] + 1}"))
         seen.setdefault(image_id, row)
     return problems
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have, such as a description in the wrong column
+        return False
 
 
 def queries_without_gallery(table: pa.Table) -> list[tuple[int, str]]:

@@ -31,6 +31,9 @@ def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
         table = _read(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise CatalogueError(str(path), [f"cannot be read as CSV or Parquet ({error})"]) from error
+    repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if repeated:
+        raise CatalogueError(str(path), [f"column {name!r} stands there more than once" for name in repeated])
     absent = [f"{ours}: {theirs}" for ours, theirs in columns.items() if theirs not in table.column_names]
     if absent:
         has = ", ".join(table.column_names)

@@ -41,7 +41,8 @@ class Embedded:
             LookalikeError: a number that is not finite, or a zero vector, which has no direction.
         """
         vectors = np.ascontiguousarray(self.vectors, dtype=np.float32)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        with np.errstate(over="ignore"):  # a norm beyond float32 is reported below
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1) | ~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0))
         if len(bad):
             raise LookalikeError(

@@ -42,10 +42,10 @@ class OnnxEncoder:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._input = self._session.get_inputs()[0]
+            self.size = int(self._input.shape[1])
         except Exception as error:  # ONNX Runtime's errors share no public base class
             raise BundleError(f"{path}: not a loadable ONNX encoder ({error})") from error
-        self._input = self._session.get_inputs()[0]
-        self.size = int(self._input.shape[1])
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
         """See `EncoderRuntime.embed`."""

@@ -65,5 +65,9 @@ def load_encoder(path: Path) -> tuple[Encoder, PreprocessingSpec, dict[str, Any]
     spec = PreprocessingSpec.from_dict(card["preprocessing"])
     encoder = build_encoder(spec=spec, **card["model"])
     state = checkpoint["state_dict"]
-    encoder.load_state_dict({name[len(_PREFIX) :]: value for name, value in state.items() if name.startswith(_PREFIX)})
+    weights = {name[len(_PREFIX) :]: value for name, value in state.items() if name.startswith(_PREFIX)}
+    try:
+        encoder.load_state_dict(weights)
+    except RuntimeError as error:
+        raise LookalikeError(f"`checkpoint={path}`: its weights do not fit its card ({error})") from error
     return encoder.eval(), spec, card

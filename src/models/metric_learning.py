@@ -1,5 +1,6 @@
 """The Lightning module: encoder, miner, loss, optimiser."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -35,7 +36,7 @@ class MetricLearning(lightning.LightningModule):
         self._weight_decay, self._warmup = weight_decay, warmup
         self._card = card
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
         """One batch of (pixels, labels)."""
         pixels, labels = batch
         embeddings = self.encoder(pixels)
@@ -44,7 +45,7 @@ class MetricLearning(lightning.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
         """Embed a batch; a callback makes metrics of all of them."""
         embeddings: Tensor = self.encoder(batch[0])
         return embeddings

@@ -1,0 +1,60 @@
+"""The application: routes, middlewares and the bundle's life, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from serve.admission import Admission
+from serve.body_limit import BodyLimit
+from serve.context import RequestContext
+from serve.endpoints import api
+from serve.errors import install_handlers
+from serve.lingering import LingeringClose
+from serve.page import page
+from serve.probes import probes
+from serve.service import Service
+from serve.settings import ServeSettings
+
+__all__ = ["create_app"]
+
+
+def create_app(bundle_path: Path, settings: ServeSettings | None = None) -> FastAPI:
+    """Make the application; the bundle is verified and loaded when its lifespan begins.
+
+    Args:
+        bundle_path: the bundle's folder.
+        settings: its limits.
+
+    Raises:
+        ConfigError: settings that cannot work.
+    """
+    settings = settings or ServeSettings()
+    settings.check()
+    service = Service(bundle_path=bundle_path, settings=settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    app = FastAPI(
+        title="Lookalike",
+        description="Visual similarity search over one bundle.",
+        version="1",
+        lifespan=lifespan,
+        # Their scripts come from a CDN, which the content security policy and a closed network both refuse.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    install_handlers(app)
+    for router in (api(service), probes(service), page()):
+        app.include_router(router)
+    # The last one added is the outermost: refusals, too, have an id and are counted.
+    app.add_middleware(BodyLimit, max_bytes=settings.max_upload, seconds=settings.upload_seconds)
+    app.add_middleware(Admission, limit=settings.max_in_flight, metrics=service.metrics)
+    app.add_middleware(LingeringClose, max_bytes=2 * settings.max_upload)
+    app.add_middleware(RequestContext, metrics=service.metrics)
+    return app

@@ -1,0 +1,101 @@
+"""The API: /v1."""
+
+import hashlib
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from serve.errors import Problem
+from serve.parameters import OPENAPI, parse_parameters
+from serve.schemas import Bundle, Results
+from serve.schemas import Problem as ProblemSchema
+from serve.service import Service
+from serve.upload import read_upload
+
+__all__ = ["api"]
+
+_YEAR = 365 * 24 * 3600
+_QUERY = [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in OPENAPI.items()]
+_FORM = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["image"],
+                "properties": {
+                    "image": {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, GIF, BMP, TIFF."},
+                    **OPENAPI,
+                },
+            }
+        }
+    },
+}
+
+
+def api(service: Service) -> APIRouter:
+    """The routes of the API over one service."""
+    router = APIRouter(prefix="/v1")
+
+    @router.post(
+        "/search",
+        response_model=Results,
+        summary="Items that look like a photo",
+        responses=_problems(400, 408, 413, 415, 422, 503),
+        openapi_extra={"requestBody": _FORM, "parameters": _QUERY},
+    )
+    async def search(request: Request) -> Results:
+        """Fields (`k` and the filters) may stand in the form or in the query string."""
+        data, fields = await read_upload(request, max_bytes=service.settings.max_upload)
+        parameters = parse_parameters([*request.query_params.multi_items(), *fields])
+        return await service.pipeline.search(data, parameters)
+
+    @router.get(
+        "/items/{item_id:path}/similar",
+        response_model=Results,
+        summary="Items that look like an item; it is not among them",
+        responses=_problems(404, 422, 503),
+        openapi_extra={"parameters": _QUERY},
+    )
+    async def similar(item_id: str, request: Request) -> Results:
+        parameters = parse_parameters(request.query_params.multi_items())
+        return await service.pipeline.similar(item_id, parameters)
+
+    @router.get(
+        "/images/{image_id:path}",
+        response_class=Response,
+        summary="An image's thumbnail",
+        responses={200: {"content": {"image/jpeg": {}}}, 304: {"description": "Not modified"}, **_problems(404)},
+    )
+    async def image(image_id: str, request: Request, v: str = "") -> Response:
+        """With `v`, the bundle's id, it may be cached for ever."""
+        jpeg = service.engine.catalogue.thumbnail(image_id)
+        if jpeg is None:
+            raise Problem(404, kind="unknown-image", detail=f"this bundle has no picture of an image {image_id!r}")
+        return _picture(jpeg, request, for_ever=v == service.engine.bundle.bundle_id)
+
+    @router.get("/bundle", response_model=Bundle, summary="What is served")
+    async def bundle() -> Bundle:
+        return service.description
+
+    return router
+
+
+def _picture(jpeg: bytes, request: Request, *, for_ever: bool) -> Response:
+    etag = f'"{hashlib.sha256(jpeg).hexdigest()[:32]}"'
+    # An id may show another picture in the next bundle: for ever holds only for a URL that names the bundle.
+    age = f"public, max-age={_YEAR}, immutable" if for_ever else "public, max-age=300"
+    headers = {"ETag": etag, "Cache-Control": age}
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if etag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    schema = ProblemSchema.model_json_schema()
+    return {
+        status: {"description": "Problem", "content": {"application/problem+json": {"schema": schema}}}
+        for status in statuses
+    }

@@ -1,0 +1,131 @@
+"""The opened bundle: pixels, vectors, items. All of it blocks; `serve.pipeline` runs it on threads."""
+
+import io
+import logging
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from serve.catalogue import Catalogue
+from serve.filters import Filters
+from serve.schemas import Result
+from src.contracts.bundle import ENCODER, INDEX, Bundle, open_bundle
+from src.contracts.errors import BundleError
+from src.contracts.preprocessing import PreprocessingSpec, preprocess
+from src.export.runtime import EncoderRuntime, OnnxEncoder
+from src.index.best_items import search_items
+from src.index.faiss_index import FaissIndex
+
+__all__ = ["Engine"]
+
+_IMAGES_OF_A_QUERY = 8
+"""Images of an item that its similar items are searched with: each costs a search, and more show little that is new."""
+
+_log = logging.getLogger("serve")
+
+
+class Engine:
+    """Encoder, index and catalogue of one bundle. Safe to call from many threads.
+
+    Attributes:
+        bundle: what was opened.
+        catalogue: its items.
+    """
+
+    def __init__(self, *, bundle: Bundle, encoder: EncoderRuntime, index: FaissIndex, catalogue: Catalogue) -> None:
+        self.bundle = bundle
+        self.catalogue = catalogue
+        self._encoder = encoder
+        self._index = index
+        self._spec: PreprocessingSpec = bundle.preprocessing
+
+    @classmethod
+    def open(cls, path: Path, *, encoder_threads: int) -> "Engine":
+        """Verify a bundle, load it and warm it up.
+
+        Raises:
+            BundleError: the bundle is damaged, or its parts do not belong together.
+        """
+        try:
+            bundle = open_bundle(path)
+        except OSError as error:  # A file of it that may not be read, or is no file.
+            raise BundleError(f"bundle {path}: cannot read {error.filename} ({error.strerror})") from None
+        index = FaissIndex.load(bundle.path(INDEX), ef_search=bundle.content["index"]["ef_search"])
+        encoder = OnnxEncoder(bundle.path(ENCODER), threads=encoder_threads)
+        engine = cls(bundle=bundle, encoder=encoder, index=index, catalogue=Catalogue.open(bundle))
+        size = bundle.preprocessing.size
+        if encoder.size != size:
+            raise BundleError(f"bundle {path}: the encoder takes {encoder.size} pixels, its preprocessing makes {size}")
+        dim = len(engine.embed(np.full((size, size, 3), 128, np.uint8)))
+        if not dim == index.dim == bundle.content["dim"]:
+            raise BundleError(
+                f"bundle {path}: encoder, index and manifest have dims {dim}, {index.dim}, "
+                f"{bundle.content['dim']}; export it again"
+            )
+        if len(index) != len(engine.catalogue):
+            raise BundleError(
+                f"bundle {path}: {len(index)} vectors for {len(engine.catalogue)} images; export it again"
+            )
+        engine.warm_up()
+        _log.info(
+            "bundle %s: %d items, %d images, %s index, ONNX Runtime on the CPU",
+            bundle.bundle_id, engine.catalogue.items, len(index), index.layout,
+        )  # fmt: skip
+        return engine
+
+    def preprocess(self, data: bytes) -> np.ndarray:
+        """Image bytes to uint8 pixels of shape (size, size, 3); raises `ImageError`."""
+        return preprocess(data, self._spec)
+
+    def embed(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels of shape (size, size, 3) to a normalised float32 vector of shape (dim,)."""
+        vector: np.ndarray = self._encoder.embed(pixels[None])[0]
+        return vector
+
+    def search(self, vector: np.ndarray, k: int, filters: Filters) -> tuple[np.ndarray, np.ndarray]:
+        """The k best items for a vector.
+
+        Returns:
+            Scores, float32, descending, and the rows of the images that reached them, int64: at most k of each.
+        """
+        allowed = self.catalogue.filters.mask(filters)
+        return search_items(self._index, vector, self.catalogue.item_of_row, k, allowed=allowed)
+
+    def similar(self, rows: np.ndarray, k: int, filters: Filters) -> tuple[np.ndarray, np.ndarray]:
+        """The k items that are nearest to any image of one item, the item itself left out.
+
+        Args:
+            rows: int64 array, the rows of the item's images; the first eight are asked.
+            k: items wanted.
+            filters: conditions that they must meet.
+
+        Returns:
+            As `search`.
+        """
+        allowed = self.catalogue.filters.mask(filters)
+        if allowed is None:
+            allowed = np.ones(len(self._index), dtype=bool)
+        allowed[rows] = False
+        item_of_row = self.catalogue.item_of_row
+        # An item among the k best over all images is among the k best of the image that it is nearest to.
+        found = [
+            search_items(self._index, vector, item_of_row, k, allowed=allowed)
+            for vector in self._index.vectors(rows[:_IMAGES_OF_A_QUERY])
+        ]
+        scores = np.concatenate([scores for scores, _ in found])
+        rows_found = np.concatenate([rows for _, rows in found])
+        order = np.lexsort((rows_found, -scores))
+        _, first = np.unique(item_of_row[rows_found[order]], return_index=True)
+        best = order[np.sort(first)][:k]
+        return scores[best], rows_found[best]
+
+    def described(self, found: tuple[np.ndarray, np.ndarray]) -> list[Result]:
+        """What `search` or `similar` found, as the API tells it."""
+        return self.catalogue.results(*found)
+
+    def warm_up(self) -> None:
+        """Take a grey photo through every stage: the first use of each library costs tens of milliseconds."""
+        buffer = io.BytesIO()
+        Image.new("RGB", (640, 480), (128, 128, 128)).save(buffer, "JPEG")
+        self.described(self.search(self.embed(self.preprocess(buffer.getvalue())), 1, Filters()))

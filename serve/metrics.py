@@ -1,0 +1,45 @@
+"""What Prometheus sees."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+__all__ = ["Metrics"]
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5)
+"""Bucket bounds; 50, 100 and 200 ms are the limits for search, embedding and the whole."""
+
+
+class Metrics:
+    """The metrics of one application, in a registry of its own, so that two in a process do not clash."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        registry = self._registry
+        self.requests = Counter(
+            "lookalike_requests", "Requests answered.", ["endpoint", "status"], registry=registry
+        )  # fmt: skip
+        self.request_seconds = Histogram(
+            "lookalike_request_seconds", "From the request's head to the answer's end.", ["endpoint"],
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self.stage_seconds = Histogram(
+            "lookalike_stage_seconds", "Work of one stage of a search, waiting excluded.", ["stage"],
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self.wait_seconds = Histogram(
+            "lookalike_wait_seconds", "Wait of one stage for a free worker.", ["stage"],
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self.results = Histogram(
+            "lookalike_results", "Results of one search.", buckets=(0, 1, 5, 10, 20, 50, 100), registry=registry
+        )
+        self.in_flight = Gauge(
+            "lookalike_searches_in_flight", "Searches admitted and not yet answered.", registry=registry
+        )
+        self.rejected = Counter("lookalike_rejected", "Searches refused with 503 at the door.", registry=registry)
+        self.bundle = Gauge("lookalike_bundle_images", "Images in the index.", ["bundle_id"], registry=registry)
+
+    def exposition(self) -> bytes:
+        """The text format that Prometheus scrapes."""
+        return generate_latest(self._registry)

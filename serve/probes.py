@@ -1,0 +1,30 @@
+"""What the platform asks: alive, ready, and the metrics."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from serve.schemas import Status
+from serve.service import Service
+
+__all__ = ["probes"]
+
+
+def probes(service: Service) -> APIRouter:
+    """The routes of the probes."""
+    router = APIRouter()
+
+    @router.get("/livez", response_model=Status, summary="The process answers")
+    async def livez() -> Status:
+        return Status(status="alive")
+
+    @router.get("/readyz", response_model=Status, summary="Searches are answered", responses={503: {"model": Status}})
+    async def readyz() -> Response:
+        status, code = ("ready", 200) if service.ready else ("loading", 503)
+        return JSONResponse({"status": status}, status_code=code)
+
+    @router.get("/metrics", response_class=Response, summary="Prometheus metrics")
+    async def metrics() -> Response:
+        return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    return router

@@ -1,0 +1,96 @@
+"""What the service answers, as OpenAPI describes it."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+__all__ = ["Bundle", "Item", "Limits", "Problem", "Result", "Results", "Status", "ValueCount", "Values"]
+
+
+class Item(BaseModel):
+    """An item and one of its images."""
+
+    item_id: str = Field(description="The SKU.")
+    image_id: str = Field(description="The image that is shown; in a result, the one that is nearest to the query.")
+    parent_id: str | None = Field(description="The product that the item is a variant of.")
+    category: str | None
+    brand: str | None
+    color: str | None
+    price: float | None = Field(description="In the catalogue's currency.")
+    in_stock: bool | None
+    thumbnail: str = Field(description="Path of the image's thumbnail (JPEG).")
+
+
+class Result(Item):
+    """An item that was found."""
+
+    score: float = Field(description="Cosine similarity of its nearest image to the query, -1 to 1.")
+    rank: int = Field(description="Counts from 1.")
+
+
+class Results(BaseModel):
+    """The answer to a search."""
+
+    results: list[Result] = Field(description="Best first; fewer than k where fewer items pass the filters.")
+    bundle_id: str = Field(description="The bundle that answered.")
+    k: int = Field(description="Results that were asked for.")
+    timings_ms: dict[str, float] = Field(
+        description="Milliseconds of work per stage; `total` is from the whole request to the answer, with waiting."
+    )
+
+
+class ValueCount(BaseModel):
+    """A filter value and the number of images that have it."""
+
+    value: str
+    images: int
+
+
+class Values(BaseModel):
+    """The values of one filter, most frequent first."""
+
+    values: list[ValueCount]
+    distinct: int = Field(description="All there are; `values` is cut at 200.")
+
+
+class Limits(BaseModel):
+    """What a request may be."""
+
+    max_k: int
+    max_upload_bytes: int
+    max_pixels: int
+
+
+class Bundle(BaseModel):
+    """What is served."""
+
+    bundle_id: str
+    encoder_id: str
+    dim: int = Field(description="Numbers in an embedding.")
+    metric: str
+    preprocessing: dict[str, Any]
+    index: dict[str, Any]
+    catalogue: dict[str, Any]
+    images: int = Field(description="Gallery images in the index.")
+    items: int = Field(description="Items that they belong to.")
+    filters: dict[str, Values] = Field(description="`category`, `brand` and `color`.")
+    price: tuple[float, float] | None = Field(description="Lowest and highest price; null where no item has one.")
+    examples: list[Item] = Field(description="A few items from all over the catalogue, to start from.")
+    limits: Limits
+    measured: dict[str, Any] = Field(description="What the export measured: parity, index, evaluation, versions.")
+
+
+class Status(BaseModel):
+    """A probe's answer."""
+
+    status: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str

@@ -1,0 +1,91 @@
+"""The process: a socket, signals, and a clean end."""
+
+import asyncio
+import signal
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from src.contracts.errors import ConfigError
+
+__all__ = ["bind", "serve"]
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take an address before anything is loaded; nobody can connect to it yet.
+
+    Raises:
+        ConfigError: the address is in use, not allowed, or none of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise ConfigError(f"`--host {host}`: {error.strerror}; give an address of this machine") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # Else a restart would wait for the connections of the process before it to time out.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise _taken(host, port, error) from None
+    return listener
+
+
+async def serve(app: FastAPI, listener: socket.socket, *, drain_seconds: int) -> None:
+    """Load, listen, and drain when SIGTERM or SIGINT comes.
+
+    Args:
+        app: its lifespan loads what it serves.
+        listener: what `bind` gave.
+        drain_seconds: time that running requests have to finish; a second SIGINT cuts it short.
+
+    Raises:
+        LookalikeError: the application cannot be served.
+        asyncio.CancelledError: the signal came while it was loading.
+    """
+    host, port = listener.getsockname()[:2]
+    config = uvicorn.Config(
+        app,
+        # The lifespan is entered here: Uvicorn would turn its errors into a logged traceback.
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=drain_seconds,
+    )
+    server = _Server(config, url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Needed after the drain as well: Uvicorn then raises the signal again, which by default would end the process
+        # with -15.
+        loop.add_signal_handler(number, lambda: None if server.started else task.cancel())
+    async with app.router.lifespan_context(app):
+        try:
+            await server.serve(sockets=[listener])
+        except OSError as error:
+            raise _taken(host, port, error) from None
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that says where it listens."""
+
+    def __init__(self, config: uvicorn.Config, *, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            print(f"Lookalike is ready at {self._url}", flush=True)  # What a caller waits for.
+
+
+def _taken(host: str, port: int, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"`--host {host} --port {port}`: {error.strerror or error}; choose another port, or stop what has this one"
+    )

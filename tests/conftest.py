@@ -1,0 +1,98 @@
+"""What the tests share: shape checks on tensors, and builders of pictures and small catalogues."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jaxtyping
+import numpy as np
+import pytest
+
+# The hook only names it, so it must be imported already.
+import tests.typechecking
+
+# Tensor shapes and types are checked in tests only; the modules must not be imported before.
+jaxtyping.install_import_hook(["src.models", "src.datamodules"], "tests.typechecking.typechecker")
+
+from src.contracts.settings import DataSettings, ShopSettings  # noqa: E402
+from tests.pictures import encode, smooth_picture  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL_DATA = ROOT.parent / "shared" / "data" / "grocery_store"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in (
+        # Lightning's own use of torch's pytree.
+        r"ignore:.*isinstance\(treespec, LeafSpec\).*:FutureWarning",
+        # Pixels come from memory: processes that fetch them cost more than they give.
+        "ignore:.*does not have many workers which may be a bottleneck",
+    ):
+        config.addinivalue_line("filterwarnings", line)
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    if not REAL_DATA.is_dir():
+        for item in items:
+            if item.get_closest_marker("real_data"):
+                item.add_marker(pytest.mark.skip(reason=f"no photos at {REAL_DATA}"))
+
+
+def write_folder_catalogue(root: Path, *, items: int, images: int, side: int = 40, seed: int = 0) -> Path:
+    """root/item-NNN/N.png: the images of an item are noisy copies of one pattern."""
+    rng = np.random.default_rng(seed)
+    for item in range(items):
+        pattern = smooth_picture(side, side, seed=1000 * seed + item).astype(np.float64)
+        folder = root / f"item-{item:03d}"
+        folder.mkdir(parents=True)
+        for image in range(images):
+            noisy = np.clip(pattern + rng.normal(0, 8, pattern.shape), 0, 255).astype(np.uint8)
+            (folder / f"{image}.png").write_bytes(encode(noisy, "PNG"))
+    return root
+
+
+def make_data_settings(**overrides: object) -> DataSettings:
+    """Complete data settings, the folder reader's unless overridden."""
+    values: dict = {
+        "reader": "folder",
+        "root": "",
+        "manifest": "",
+        "columns": {},
+        "splits": {},
+        "domains": {},
+        "split_by": "product",
+        "val_fraction": 0.3,
+        "test_fraction": 0.3,
+        "split_seed": 0,
+        "p": 2,
+        "k": 2,
+        "augmentation": "none",
+        "workers": 0,
+        "cache": "",
+        "shop": ShopSettings(parents=20, seed=0, image_size=64, sessions=10),
+    }
+    return DataSettings(**{**values, **overrides})
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[..., np.ndarray]:
+    return smooth_picture
+
+
+@pytest.fixture(scope="session")
+def encoded() -> Callable[..., bytes]:
+    return encode
+
+
+@pytest.fixture(scope="session")
+def folder_catalogue() -> Callable[..., Path]:
+    return write_folder_catalogue
+
+
+@pytest.fixture(scope="session")
+def data_settings() -> Callable[..., DataSettings]:
+    return make_data_settings

@@ -1,0 +1,139 @@
+"""Settings that cannot work are refused, all at once."""
+
+from dataclasses import asdict
+
+import pytest
+
+from src.contracts.errors import ConfigError
+from src.contracts.settings import (
+    MISSING,
+    DataSettings,
+    EncoderSettings,
+    EvaluateSettings,
+    ExportSettings,
+    IndexSettings,
+    OptimSettings,
+    ShopSettings,
+    TrainerSettings,
+    TrainSettings,
+    check_data,
+    complete_data,
+)
+
+TRIPLET = {"_target_": "pytorch_metric_learning.losses.TripletMarginLoss", "margin": 0.1}
+
+
+def train_settings(data: DataSettings, **overrides: object) -> TrainSettings:
+    values: dict = {
+        "name": "test",
+        "data": data,
+        "model": EncoderSettings(backbone="resnet10t"),
+        "loss": TRIPLET,
+        "trainer": TrainerSettings(epochs=1),
+    }
+    return TrainSettings(**{**values, **overrides})
+
+
+def test_settings_that_work_pass(data_settings) -> None:
+    train_settings(data_settings()).check()
+    train_settings(data_settings(), trainer=TrainerSettings(epochs=0)).check()
+    EvaluateSettings(checkpoint="a", output="b").check()
+    EvaluateSettings(baseline="color_histogram", output="b", split="val", level="image", pictures=0).check()
+    ExportSettings(checkpoint="a", output="b").check()
+
+
+def test_one_image_per_item_names_the_loss_and_the_fix(data_settings) -> None:
+    with pytest.raises(ConfigError) as caught:
+        train_settings(data_settings(k=1)).check()
+    expected = "`data.k=1`: TripletMarginLoss needs at least 2 images per item; set `data.k=4`"
+    assert str(caught.value) == expected
+
+
+def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> None:
+    settings = train_settings(
+        data_settings(reader="ftp", split_by="chance", augmentation="wild", k=1, p=1, workers=-1, val_fraction=1.0),
+        model=EncoderSettings(backbone="resnet10t", head="linear", embedding_dim=1),
+        optim=OptimSettings(lr=float("nan"), backbone_lr=-1.0, weight_decay=float("inf"), warmup=1.0),
+        trainer=TrainerSettings(epochs=-1, precision="16", patience=0, validate_every=0, eval_batch=0),
+    )
+    with pytest.raises(ConfigError) as caught:
+        settings.check()
+    lines = str(caught.value).splitlines()
+    for name in (
+        "data.reader=ftp",
+        "data.split_by=chance",
+        "data.augmentation=wild",
+        "data.k=1",
+        "data.p=1",
+        "data.workers=-1",
+        "data.val_fraction",
+        "model.head=linear",
+        "model.embedding_dim=1",
+        "optim.lr=nan",
+        "optim.backbone_lr=-1.0",
+        "optim.weight_decay=inf",
+        "optim.warmup=1.0",
+        "trainer.epochs=-1",
+        "trainer.precision=16",
+        "trainer.patience=0",
+        "trainer.validate_every=0",
+        "trainer.eval_batch=0",
+    ):
+        assert sum(name in line for line in lines) == 1, name
+    assert len(lines) == 18
+
+
+@pytest.mark.parametrize(("val", "test"), [(-0.1, 0.3), (0.3, -0.1), (0.5, 0.5), (float("nan"), 0.1)])
+def test_shares_of_the_splits_must_be_shares(data_settings, val: float, test: float) -> None:
+    with pytest.raises(ConfigError, match=r"data\.val_fraction"):
+        check_data(data_settings(val_fraction=val, test_fraction=test))
+
+
+def test_the_shop_is_checked_only_where_it_is_read(data_settings) -> None:
+    tiny = ShopSettings(parents=1, seed=0, image_size=8, sessions=-1)
+    check_data(data_settings(shop=tiny))
+    with pytest.raises(ConfigError) as caught:
+        check_data(data_settings(reader="shop", shop=tiny))
+    assert str(caught.value).count("data.shop.") == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (EvaluateSettings(output="x"), "exactly one of checkpoint=, embeddings=, baseline=; got none"),
+        (EvaluateSettings(output="x", checkpoint="a", embeddings="b"), "exactly one"),
+        (EvaluateSettings(output="x", baseline="hog"), "`baseline=hog`"),
+        (EvaluateSettings(output="x", checkpoint="a", level="sku"), "`level=sku`"),
+        (EvaluateSettings(output="x", checkpoint="a", split="dev"), "`split=dev`"),
+        (EvaluateSettings(output="x", checkpoint="a", batch=0), "`batch=0`"),
+        (EvaluateSettings(output="x", checkpoint="a", pictures=-1), "`pictures=-1`"),
+        (ExportSettings(checkpoint="a", output="x", index=IndexSettings(layout="pq")), "`index.layout=pq`"),
+        (ExportSettings(checkpoint="a", output="x", index=IndexSettings(ef_search=0)), "`index.ef_search=0`"),
+        (ExportSettings(checkpoint="a", output="x", parity_images=1), "`parity_images=1`"),
+    ],
+)
+def test_evaluation_and_export_are_checked(settings: EvaluateSettings | ExportSettings, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings.check()
+    assert message in str(caught.value)
+
+
+def test_what_is_not_given_comes_from_what_was_trained_on(data_settings) -> None:
+    trained_on = asdict(data_settings(root="old", p=9))
+    overrides = DataSettings(root="new", shop=ShopSettings(seed=5))
+    data = complete_data(overrides, trained_on)
+    assert (data.root, data.p, data.reader) == ("new", 9, "folder")
+    assert (data.shop.seed, data.shop.parents) == (5, 20)
+    # What was composed stays as it is.
+    assert (overrides.p, overrides.shop.parents) == (MISSING, MISSING)
+
+
+def test_without_a_checkpoint_the_catalogue_must_be_named(data_settings) -> None:
+    with pytest.raises(ConfigError, match=r"`data\.reader` is not given; name the catalogue with data=NAME"):
+        complete_data(DataSettings(), None)
+    assert complete_data(data_settings(root="x"), None) == data_settings(root="x")
+
+
+def test_completed_data_is_checked(data_settings) -> None:
+    with pytest.raises(ConfigError, match=r"data\.reader=ftp"):
+        complete_data(DataSettings(), asdict(data_settings(reader="ftp")))

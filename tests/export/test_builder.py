@@ -1,0 +1,176 @@
+"""Checkpoint and catalogue to bundle, end to end on a small folder."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from src.catalog.catalogue import Catalogue, open_catalogue
+from src.contracts.bundle import ENCODER, INDEX, ITEMS_TABLE, MANIFEST, THUMBNAILS, Bundle, open_bundle
+from src.contracts.errors import BundleError, GateError, LookalikeError
+from src.contracts.preprocessing import preprocess
+from src.contracts.settings import IndexSettings
+from src.contracts.tables import ITEMS
+from src.export import builder
+from src.export.builder import build_bundle
+from src.export.runtime import OnnxEncoder
+from src.index.faiss_index import FaissIndex
+
+CARD = {"format": 1, "name": "test", "data": {"root": "shop"}, "nothing": None}
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory, data_settings, folder_catalogue) -> Catalogue:
+    root = folder_catalogue(tmp_path_factory.mktemp("builder") / "shop", items=12, images=3)
+    return open_catalogue(data_settings(root=str(root)))
+
+
+def build(output: Path, catalogue: Catalogue, encoder, spec, **changes: object) -> Bundle:
+    arguments: dict = {
+        "encoder": encoder,
+        "spec": spec,
+        "card": CARD,
+        "catalogue": catalogue,
+        "index": IndexSettings(),
+        "evaluation": {"recall@1": 0.5},
+        "max_abs": 1e-5,
+        "min_centred_cosine": 0.9999,
+        "parity_images": 8,
+        "thumbnail": 24,
+        "batch": 7,
+    }
+    return build_bundle(output, **{**arguments, **changes})
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue, encoder, spec) -> Bundle:
+    return build(tmp_path_factory.mktemp("built") / "bundle", catalogue, encoder, spec)
+
+
+def test_a_bundle_is_what_serving_needs(bundle: Bundle, spec) -> None:
+    files = {path.name for path in bundle.root.iterdir()}
+    assert files == {MANIFEST, ENCODER, INDEX, ITEMS_TABLE, THUMBNAILS}
+    assert bundle.preprocessing == spec
+    content = bundle.content
+    assert content["dim"] == 8
+    assert content["metric"] == "cosine"
+    assert content["config"] == CARD
+    assert content["catalogue"] == {"images": 36, "items": 12}
+    assert content["index"] == {"layout": "exact", "m": 32, "ef_construction": 200, "ef_search": 64, "vectors": 36}
+    measured = bundle.measured
+    assert measured["evaluation"] == {"recall@1": 0.5}
+    assert measured["parity"]["images"] == 8
+    assert measured["index"]["recall_at_10"] == 1
+    assert measured["index"]["bytes_per_vector"] == (bundle.root / INDEX).stat().st_size / 36
+    assert {"python", "git_commit", "torch", "numpy"} <= set(measured["versions"])
+
+
+def test_row_i_is_the_same_image_in_the_index_the_items_and_the_thumbnails(bundle: Bundle, catalogue: Catalogue) -> None:
+    items = pq.read_table(bundle.path(ITEMS_TABLE))
+    assert items.column_names[: len(ITEMS)] == ITEMS.names
+    assert not {"split", "is_query", "is_gallery", "mask"} & set(items.column_names)
+    with pa.memory_map(str(bundle.path(THUMBNAILS))) as source:
+        thumbnails = pa.ipc.open_file(source).read_all()
+        assert thumbnails["image_id"].to_pylist() == items["image_id"].to_pylist()
+    index, encoder = FaissIndex.load(bundle.path(INDEX)), OnnxEncoder(bundle.path(ENCODER))
+    stored = index.vectors(np.arange(len(index)))
+    for row, image in enumerate(items["image"].to_pylist()):
+        pixels = preprocess((catalogue.root / image).read_bytes(), bundle.preprocessing)
+        np.testing.assert_allclose(stored[row], encoder.embed(pixels[None])[0], atol=1e-5)
+
+
+def test_the_same_inputs_give_the_same_bundle(bundle: Bundle, catalogue: Catalogue, encoder, spec, tmp_path: Path) -> None:
+    again = build(tmp_path / "bundle", catalogue, encoder, spec, evaluation={"recall@1": 0.7})
+    assert again.bundle_id == bundle.bundle_id
+    for name in bundle.content["files"]:
+        assert (again.root / name).read_bytes() == (bundle.root / name).read_bytes(), name
+    ours, theirs = (json.loads((b.root / MANIFEST).read_text()) for b in (bundle, again))
+    assert ours["content"] == theirs["content"]
+    assert theirs["measured"]["evaluation"] == {"recall@1": 0.7}
+
+
+def test_other_weights_and_other_settings_are_another_bundle(
+    bundle: Bundle, catalogue: Catalogue, encoder, spec, tmp_path: Path
+) -> None:
+    changed = copy.deepcopy(encoder)
+    with torch.no_grad():
+        changed.head[2].bias += 0.01
+    other = build(tmp_path / "weights", catalogue, changed, spec)
+    hnsw = build(tmp_path / "hnsw", catalogue, encoder, spec, index=IndexSettings(layout="hnsw", min_recall=0.5))
+    assert len({bundle.bundle_id, other.bundle_id, hnsw.bundle_id}) == 3
+    assert other.content["encoder_id"] != bundle.content["encoder_id"] == hnsw.content["encoder_id"]
+    assert FaissIndex.load(hnsw.path(INDEX)).layout == hnsw.content["index"]["layout"] == "hnsw"
+
+
+def test_an_export_that_differs_from_torch_is_not_written(
+    catalogue: Catalogue, encoder, spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export_other(exported, spec, path: Path) -> None:
+        changed = copy.deepcopy(exported)
+        with torch.no_grad():
+            changed.head[2].weight *= 1.01 + 0.1 * torch.arange(8)[:, None]
+        original(changed, spec, path)
+
+    original = builder.export_onnx
+    monkeypatch.setattr(builder, "export_onnx", export_other)
+    with pytest.raises(GateError, match=r"differs from torch on 8 images: max_abs is .* \(off by"):
+        build(tmp_path / "bundle", catalogue, encoder, spec)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_that_finds_too_little_leaves_the_older_bundle(
+    data_settings, folder_catalogue, encoder, spec, tmp_path: Path
+) -> None:
+    root = folder_catalogue(tmp_path / "shop", items=80, images=10, side=8)
+    catalogue = open_catalogue(data_settings(root=str(root)))
+    older = build(tmp_path / "bundle", catalogue, encoder, spec)
+    crippled = IndexSettings(layout="hnsw", m=2, ef_construction=1, ef_search=1, min_recall=0.999)
+    with pytest.raises(GateError, match=r"recall@10 is 0\.\d+ on 500 held-out queries, `index\.min_recall=0\.999`"):
+        build(tmp_path / "bundle", catalogue, encoder, spec, index=crippled)
+    assert open_bundle(tmp_path / "bundle").bundle_id == older.bundle_id
+
+
+def manifest_catalogue(root: Path, data_settings, roles: list[tuple[int, int]]) -> Catalogue:
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+    lines = [f"{name.split('/')[0]},{name},val,{q},{g},x" for name, (q, g) in zip(names, roles, strict=True)]
+    (root / "list.csv").write_text("\n".join(["item_id,image,split,is_query,is_gallery,season", *lines]))
+    settings = data_settings(reader="manifest", root=str(root), manifest="list.csv", split_by="given")
+    return open_catalogue(settings)
+
+
+def test_only_the_gallery_is_indexed_and_the_queries_measure_it(
+    data_settings, folder_catalogue, encoder, spec, tmp_path: Path
+) -> None:
+    root = folder_catalogue(tmp_path / "shop", items=5, images=4)
+    catalogue = manifest_catalogue(root, data_settings, [(1, 0), (0, 1), (0, 1), (0, 0)] * 5)
+    bundle = build(tmp_path / "bundle", catalogue, encoder, spec)
+    items = pq.read_table(bundle.path(ITEMS_TABLE))
+    assert items["image"].to_pylist() == [f"item-{n:03d}/{i}.png" for n in range(5) for i in (1, 2)]
+    assert items["season"].to_pylist() == ["x"] * 10
+    assert bundle.measured["index"]["queries"] == 5
+
+
+def test_a_catalogue_without_a_gallery_is_refused(data_settings, folder_catalogue, encoder, spec, tmp_path: Path) -> None:
+    root = folder_catalogue(tmp_path / "shop", items=2, images=1)
+    catalogue = manifest_catalogue(root, data_settings, [(1, 0)] * 2)
+    with pytest.raises(LookalikeError, match="has no gallery image: there is nothing to search in"):
+        build(tmp_path / "bundle", catalogue, encoder, spec)
+
+
+def test_one_image_makes_a_bundle(data_settings, folder_catalogue, encoder, spec, tmp_path: Path) -> None:
+    root = folder_catalogue(tmp_path / "shop", items=1, images=1)
+    bundle = build(tmp_path / "bundle", open_catalogue(data_settings(root=str(root))), encoder, spec)
+    assert bundle.content["catalogue"] == {"images": 1, "items": 1}
+
+
+def test_a_foreign_folder_is_refused_before_any_work(catalogue: Catalogue, spec, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(BundleError, match="is no bundle"):
+        # No encoder is needed to find this out.
+        build(tmp_path, catalogue, None, spec)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
