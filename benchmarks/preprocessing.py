@@ -58,6 +58,7 @@ def _with_pillow(data: bytes) -> np.ndarray:
 
 def _with_opencv(data: bytes) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
     return cv2.resize(image, (_SPEC.size, _SPEC.size), interpolation=cv2.INTER_AREA)
 
 

@@ -89,10 +89,18 @@ def settings_from(config: DictConfig, schema: type[S], completed_later: str | No
     return settings
 
 
-def _build(schema: type[S], values: Any) -> S:
+def _build(schema: type[S], values: Any, prefix: str = "") -> S:
     """Dataclasses from dictionaries; OmegaConf's own way refuses values that are missing for now."""
     kinds = get_type_hints(schema)
-    return schema(**{name: _build(kinds[name], v) if is_dataclass(kinds[name]) else v for name, v in values.items()})
+    # Hydra lets `+KEY=VALUE` add what the schema lacks.
+    unknown = [f"{prefix}{name}" for name in values if name not in kinds]
+    if unknown:
+        raise ConfigError(f"unknown: {', '.join(unknown)}; {prefix.rstrip('.') or 'there'} has {', '.join(kinds)}")
+    built = {
+        name: _build(kinds[name], value, f"{prefix}{name}.") if is_dataclass(kinds[name]) else value
+        for name, value in values.items()
+    }
+    return schema(**built)
 
 
 def _unlock(node: DictConfig) -> None:
@@ -102,6 +110,9 @@ def _unlock(node: DictConfig) -> None:
         child = node._get_node(name)
         if isinstance(child, DictConfig) and is_dataclass(OmegaConf.get_type(child)):
             _unlock(child)
+        elif isinstance(child, DictConfig):
+            # Free keys (columns, a loss's arguments): an override may add one without Hydra's `+`.
+            child._set_flag(["readonly", "struct"], [None, False])
         elif child is not None and not isinstance(child, list):
             child._set_flag("readonly", None)
 

@@ -1,14 +1,20 @@
 """What the tests share: shape checks on tensors, and builders of pictures and small catalogues."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+# The networks are tiny: threads that wait for one another cost several times what they give, in child processes as
+# well. To be set before anything reads it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import jaxtyping
 import numpy as np
 import pytest
 
 # The hook only names it, so it must be imported already.
-import tests.typechecking
+import tests.typechecking  # noqa: F401
 
 # Tensor shapes and types are checked in tests only; the modules must not be imported before.
 jaxtyping.install_import_hook(["src.models", "src.datamodules"], "tests.typechecking.typechecker")

@@ -64,7 +64,8 @@ class RetrievalValidation(lightning.Callback):
         metrics = summarise(rank_positives(self._part(vectors, self._queries), self._part(vectors, self._gallery)))
         pl_module.log_dict({f"val/{name}": float(value) for name, value in metrics.items()})
         pl_module.log("recall@1", metrics["recall@1"], prog_bar=True, logger=False)
-        log.info("epoch %d: %s", trainer.current_epoch, _describe(trainer.callback_metrics, metrics))
+        described = _describe(trainer.callback_metrics, metrics)
+        log.info("epoch %d/%s: %s", trainer.current_epoch + 1, trainer.max_epochs, described)
 
     def _part(self, vectors: np.ndarray, rows: np.ndarray) -> Embedded:
         if not np.isfinite(vectors).all():

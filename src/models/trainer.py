@@ -1,5 +1,7 @@
 """Lightning's trainer as Lookalike uses it."""
 
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +45,9 @@ def build_trainer(
         validate_every: epochs from one validation to the next.
         accelerator: Lightning's name.
     """
+    # Lightning advertises at INFO, and what it calls deprecated of torch is not for our users to mend.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", module=r"lightning\..*")
     checkpoint = ModelCheckpoint(
         dirpath=folder / BEST.parent, filename=BEST.stem, monitor=_MONITOR, mode="max", enable_version_counter=False
     )

@@ -22,7 +22,9 @@ def write(root: Path, *lines: str) -> Path:
 
 
 def manifest(data_settings, root: Path, **overrides: object):
-    return data_settings(**{"reader": "manifest", "root": str(root), "manifest": "list.csv", "split_by": "given", **overrides})
+    return data_settings(
+        **{"reader": "manifest", "root": str(root), "manifest": "list.csv", "split_by": "given", **overrides}
+    )
 
 
 def test_given_splits_and_roles_are_used(data_settings, root: Path) -> None:
@@ -99,7 +101,14 @@ def test_all_problems_of_all_rows_stand_together_with_row_numbers(data_settings,
     )
     with pytest.raises(CatalogueError) as caught:
         open_catalogue(manifest(data_settings, root), need_gallery=True)
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["row 1", "row 1", "row 2", "row 3", "row 3", "row 4"]
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "row 1",
+        "row 1",
+        "row 2",
+        "row 3",
+        "row 3",
+        "row 4",
+    ]
     message = str(caught.value)
     for part in (
         "6 problem(s) found; nothing was started",

@@ -143,19 +143,23 @@ def test_where_there_is_no_bundle_the_message_says_how_to_make_one(tmp_path: Pat
             open_bundle(folder)
 
 
-def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="stop"), staged_bundle(tmp_path / "b") as draft:
+def write_half(output: Path) -> None:
+    with staged_bundle(output) as draft:
         (draft.root / "index.faiss").write_bytes(b"half")
         raise RuntimeError("stop")
+
+
+def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="stop"):
+        write_half(tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_while_writing_leaves_the_older_bundle(tmp_path: Path) -> None:
     write(tmp_path / "b")
     before = snapshot(tmp_path)
-    with pytest.raises(RuntimeError, match="stop"), staged_bundle(tmp_path / "b") as draft:
-        (draft.root / "index.faiss").write_bytes(b"half")
-        raise RuntimeError("stop")
+    with pytest.raises(RuntimeError, match="stop"):
+        write_half(tmp_path / "b")
     assert snapshot(tmp_path) == before
 
 

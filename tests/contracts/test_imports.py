@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-BLOCKED = ("torch", "torchvision", "lightning", "pytorch_lightning", "timm", "hydra", "omegaconf", "pytorch_metric_learning")
+BLOCKED = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "pytorch_lightning",
+    "timm",
+    "hydra",
+    "omegaconf",
+    "pytorch_metric_learning",
+)
 SERVING = ("src.contracts.bundle", "src.contracts.settings", "src.contracts.tables", "src.index.recall")
 SERVING += ("src.index.best_items", "src.export.runtime", "serve", "serve.app")
 

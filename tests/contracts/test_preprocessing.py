@@ -155,7 +155,9 @@ def test_a_transparent_colour_of_a_png_becomes_white() -> None:
 def test_one_bit_images_are_black_and_white() -> None:
     bits = np.array([[True, False, True], [False, False, True]])
     for form in ("PNG", "TIFF", "BMP"):
-        np.testing.assert_array_equal(decode(encode(Image.fromarray(bits), form)), np.repeat(bits[..., None] * 255, 3, 2))
+        np.testing.assert_array_equal(
+            decode(encode(Image.fromarray(bits), form)), np.repeat(bits[..., None] * 255, 3, 2)
+        )
 
 
 def test_sixteen_bit_grey_keeps_its_range() -> None:
@@ -193,7 +195,9 @@ def png_of(width: int, height: int) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize(("width", "height"), [(8001, 8000), (9600, 9600), (60_000, 60_000), (2**31 - 1, 2)])
@@ -242,7 +246,9 @@ def test_no_bytes_are_no_image() -> None:
         decode(b"")
 
 
-@pytest.mark.parametrize(("form", "options"), [("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("WEBP", {})])
+@pytest.mark.parametrize(
+    ("form", "options"), [("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("WEBP", {})]
+)
 @pytest.mark.parametrize("part", [0.3, 0.5, 0.9, 0.97])
 def test_truncated_files_are_refused(form: str, options: dict, part: float) -> None:
     data = encode(smooth_picture(120, 160, seed=3), form, **options)
@@ -295,7 +301,10 @@ def test_mutated_files_decode_or_raise_image_errors(
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x00\x00\x00\x00WEBP", b"GIF89a", b"II*\0"]), st.binary())
+@given(
+    st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x00\x00\x00\x00WEBP", b"GIF89a", b"II*\0"]),
+    st.binary(),
+)
 def test_random_bytes_raise_image_errors(magic: bytes, data: bytes) -> None:
     with pytest.raises(ImageError):
         decode(magic + data)

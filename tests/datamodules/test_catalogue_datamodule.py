@@ -63,7 +63,9 @@ def test_a_batch_larger_than_the_data_is_refused(catalogue: Catalogue, tmp_path:
     images = len(catalogue.train_rows())
     with pytest.raises(ConfigError) as caught:
         make(catalogue, tmp_path, p=p, k=k)
-    message = f"`data.p={p}` x `data.k={k}`: a batch of {p * k} images is larger than the data ({images} training images)"
+    message = (
+        f"`data.p={p}` x `data.k={k}`: a batch of {p * k} images is larger than the data ({images} training images)"
+    )
     assert message in str(caught.value)
 
 

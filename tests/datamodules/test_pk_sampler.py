@@ -11,7 +11,9 @@ from src.datamodules.pk_sampler import PKSampler
 
 def catalogue(items: int, seed: int = 0) -> tuple[list[str], list[str | None]]:
     rng = np.random.default_rng(seed)
-    rows = [(f"item-{n}", domain) for n in range(items) for domain in rng.choice(["user", "catalogue"], rng.integers(1, 9))]
+    rows = [
+        (f"item-{n}", domain) for n in range(items) for domain in rng.choice(["user", "catalogue"], rng.integers(1, 9))
+    ]
     order = rng.permutation(len(rows))
     return [rows[i][0] for i in order], [str(rows[i][1]) for i in order]
 

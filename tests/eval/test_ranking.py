@@ -191,7 +191,9 @@ def test_a_gallery_of_nothing_but_the_own_image_gives_no_result() -> None:
 def test_the_best_results_are_kept_in_order(level: str) -> None:
     rng = np.random.default_rng(1)
     everything = embedded(
-        rng.standard_normal((500, 8)), [f"image-{n}" for n in range(500)], [f"item-{n}" for n in rng.integers(0, 60, 500)]
+        rng.standard_normal((500, 8)),
+        [f"image-{n}" for n in range(500)],
+        [f"item-{n}" for n in rng.integers(0, 60, 500)],
     )
     queries = Embedded(everything.vectors[:30], everything.image_ids[:30], everything.item_ids[:30])
     ranking = rank_positives(queries, everything, level=level, depth=12)
@@ -204,6 +206,17 @@ def test_the_best_results_are_kept_in_order(level: str) -> None:
                 found.append(int(row))
         assert ranking.top_rows[query].tolist() == found[:12]
         np.testing.assert_allclose(ranking.top_scores[query], unit[found[:12]] @ unit[query], atol=1e-6)
+
+
+@pytest.mark.parametrize("hit", range(4))
+def test_of_equal_cosines_the_misses_are_kept_first(hit: int) -> None:
+    items = ["miss-0", "miss-1", "miss-2", "miss-3", "far"]
+    items[hit] = "x"
+    gallery = embedded([[1, 0], [1, 0], [2, 0], [1, 0], [0, 1]], list("abcde"), items)
+    ranking = rank_positives(embedded([[3, 0]], ["q"], ["x"]), gallery, depth=5)
+    assert ranking.ranks.tolist() == [[4]]
+    assert sorted(ranking.top_rows[0, :3].tolist()) == sorted({0, 1, 2, 3} - {hit})
+    assert ranking.top_rows[0, 3:].tolist() == [hit, 4]
 
 
 def test_lengths_of_vectors_and_order_of_the_gallery_change_nothing() -> None:

@@ -12,7 +12,11 @@ import pytest
 def test_colours_alone_do_not_find_a_phone_photo_s_product(tmp_path: Path, repository: Path) -> None:
     command = [sys.executable, "evaluate.py", "baseline=color_histogram", "data=grocery", "split=val"]
     done = subprocess.run(
-        [*command, f"output={tmp_path / 'out'}", "pictures=2"], cwd=repository, capture_output=True, text=True, check=False
+        [*command, f"output={tmp_path / 'out'}", "pictures=2"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())

@@ -70,7 +70,9 @@ def test_a_bundle_is_what_serving_needs(bundle: Bundle, spec) -> None:
     assert {"python", "git_commit", "torch", "numpy"} <= set(measured["versions"])
 
 
-def test_row_i_is_the_same_image_in_the_index_the_items_and_the_thumbnails(bundle: Bundle, catalogue: Catalogue) -> None:
+def test_row_i_is_the_same_image_in_the_index_the_items_and_the_thumbnails(
+    bundle: Bundle, catalogue: Catalogue
+) -> None:
     items = pq.read_table(bundle.path(ITEMS_TABLE))
     assert items.column_names[: len(ITEMS)] == ITEMS.names
     assert not {"split", "is_query", "is_gallery", "mask"} & set(items.column_names)
@@ -84,7 +86,9 @@ def test_row_i_is_the_same_image_in_the_index_the_items_and_the_thumbnails(bundl
         np.testing.assert_allclose(stored[row], encoder.embed(pixels[None])[0], atol=1e-5)
 
 
-def test_the_same_inputs_give_the_same_bundle(bundle: Bundle, catalogue: Catalogue, encoder, spec, tmp_path: Path) -> None:
+def test_the_same_inputs_give_the_same_bundle(
+    bundle: Bundle, catalogue: Catalogue, encoder, spec, tmp_path: Path
+) -> None:
     again = build(tmp_path / "bundle", catalogue, encoder, spec, evaluation={"recall@1": 0.7})
     assert again.bundle_id == bundle.bundle_id
     for name in bundle.content["files"]:
@@ -155,7 +159,9 @@ def test_only_the_gallery_is_indexed_and_the_queries_measure_it(
     assert bundle.measured["index"]["queries"] == 5
 
 
-def test_a_catalogue_without_a_gallery_is_refused(data_settings, folder_catalogue, encoder, spec, tmp_path: Path) -> None:
+def test_a_catalogue_without_a_gallery_is_refused(
+    data_settings, folder_catalogue, encoder, spec, tmp_path: Path
+) -> None:
     root = folder_catalogue(tmp_path / "shop", items=2, images=1)
     catalogue = manifest_catalogue(root, data_settings, [(1, 0)] * 2)
     with pytest.raises(LookalikeError, match="has no gallery image: there is nothing to search in"):

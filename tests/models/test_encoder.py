@@ -118,7 +118,9 @@ def test_weights_come_from_a_file(weights: Path, name: str) -> None:
 
 def test_weights_that_do_not_fit_are_refused(weights: Path, tmp_path: Path) -> None:
     path = str(weights / "weights.safetensors")
-    with pytest.raises(ConfigError, match=r"`model\.backbone=resnet10t` with .*weights\.safetensors(.|\n)*size mismatch"):
+    with pytest.raises(
+        ConfigError, match=r"`model\.backbone=resnet10t` with .*weights\.safetensors(.|\n)*size mismatch"
+    ):
         small(weights=path, backbone_kwargs={"channels": [8, 8, 16, 32]})
     with pytest.raises(ConfigError, match=r"with .*weights\.safetensors"):
         small(weights=path, backbone="mobilenetv2_050", backbone_kwargs={})

@@ -105,9 +105,7 @@ def test_backbone_and_head_have_their_rates_and_vectors_no_decay() -> None:
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_training_separates_two_items_and_keeps_the_best_checkpoint(
-    tmp_path: Path, card: dict, precision: str
-) -> None:
+def test_training_separates_two_items_and_keeps_the_best_checkpoint(tmp_path: Path, card: dict, precision: str) -> None:
     lightning.seed_everything(0, verbose=False)
     module = make_module(card)
     trainer = make_trainer(tmp_path, precision=precision)

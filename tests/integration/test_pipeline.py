@@ -1,0 +1,129 @@
+"""The command lines after one another on a tiny shop: train, evaluate, export."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from wandb.proto import wandb_internal_pb2
+
+from src.contracts.bundle import ITEMS_TABLE, open_bundle
+
+pytestmark = pytest.mark.slow
+
+
+def run(repository: Path, cwd: Path, script: str, *overrides: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, str(repository / script), *overrides],
+        cwd=cwd,
+        env={**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def train(repository: Path, folder: Path, name: str, *overrides: str) -> Path:
+    run(
+        repository,
+        folder,
+        "train.py",
+        "experiment=demo",
+        f"data.root={folder / 'shop'}",
+        f"data.cache={folder / 'cache'}",
+        "data.shop={parents: 40, image_size: 48, sessions: 20}",
+        "data.p=8",
+        "data.k=2",
+        "preprocessing.size=32",
+        "model.backbone_kwargs={channels: [8, 8, 16, 16]}",
+        "model.hidden_dim=16",
+        "model.embedding_dim=16",
+        "trainer.epochs=1",
+        "trainer.accelerator=cpu",
+        f"hydra.run.dir={folder / name}",
+        *overrides,
+    )
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pipeline")
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path, repository: Path) -> Path:
+    return train(repository, folder, "first", "logger=wandb")
+
+
+def test_a_run_leaves_its_checkpoint_metrics_and_config(first: Path) -> None:
+    assert (first / "checkpoints" / "best.ckpt").is_file()
+    assert (first / ".hydra" / "config.yaml").is_file()
+    assert (first / "log" / "metrics.csv").read_text().count("\n") >= 2
+    metrics = json.loads((first / "metrics.json").read_text())
+    assert metrics["queries"] > 0
+    assert 0 <= metrics["recall@1"] <= metrics["recall@5"] <= metrics["recall@10"] <= 1
+
+
+def test_the_same_seed_gives_the_same_run(first: Path, folder: Path, repository: Path) -> None:
+    second = train(repository, folder, "second")
+    assert (second / "metrics.json").read_bytes() == (first / "metrics.json").read_bytes()
+
+
+def wandb_records(path: Path) -> Iterator[wandb_internal_pb2.Record]:
+    """The records of a .wandb file: LevelDB's log format (blocks of 32 KiB) behind a header of 7 bytes."""
+    data = path.read_bytes()
+    assert data[:4] == b":W&B"
+    at, parts = 7, b""
+    while at + 7 <= len(data):
+        if 32768 - at % 32768 < 7:  # what is left of a block is too short for a record's header
+            at += 32768 - at % 32768
+            continue
+        length, kind = struct.unpack_from("<HB", data, at + 4)
+        parts += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a full record, or the last part of one
+            yield wandb_internal_pb2.Record.FromString(parts)
+            parts = b""
+
+
+def test_the_run_is_written_for_weights_and_biases(first: Path) -> None:
+    (path,) = first.rglob("run-*.wandb")
+    config: dict[str, object] = {}
+    scalars: dict[str, object] = {}
+    for record in wandb_records(path):
+        for updates in (record.run.config.update, record.config.update):
+            config |= {update.key or "/".join(update.nested_key): json.loads(update.value_json) for update in updates}
+        for item in record.history.item:
+            scalars["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
+    metrics = json.loads((first / "metrics.json").read_text())
+    assert scalars["val/recall@1"] == pytest.approx(metrics["recall@1"])
+    assert "train/loss" in scalars or "val/mrr" in scalars
+    assert config["name"] == "demo"
+    assert config["preprocessing"]["size"] == 32
+    assert config["loss"]["name"] == "NTXentLoss"
+
+
+def test_the_checkpoint_is_evaluated_and_exported(first: Path, folder: Path, repository: Path) -> None:
+    checkpoint = f"checkpoint={first / 'checkpoints' / 'best.ckpt'}"
+    run(repository, folder, "evaluate.py", checkpoint, "split=val", f"output={folder / 'evaluated'}", "pictures=2")
+    evaluated = json.loads((folder / "evaluated" / "metrics.json").read_text())
+    assert evaluated == json.loads((first / "metrics.json").read_text())
+    assert (folder / "evaluated" / "results.png").is_file()
+
+    done = run(repository, folder, "export.py", checkpoint, f"output={folder / 'bundle'}")
+    bundle = open_bundle(folder / "bundle")
+    assert f"bundle: {folder / 'bundle'} ({bundle.bundle_id[:16]})" in done.stdout
+    assert bundle.content["dim"] == 16
+    assert bundle.content["config"]["name"] == "demo"
+    assert bundle.measured["evaluation"] == evaluated
+    items = pq.read_table(bundle.path(ITEMS_TABLE))
+    assert items.num_rows == bundle.content["index"]["vectors"] > 0
+    assert sorted(path.name for path in folder.iterdir()) == ["bundle", "cache", "evaluated", "first", "second", "shop"]

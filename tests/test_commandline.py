@@ -1,0 +1,144 @@
+"""Exit codes: 2 with one message for what the user can mend, 1 with a traceback for our bugs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import errno, os, sys
+from src.commandline import command
+from src.contracts.errors import GateError
+from src.contracts.settings import {schema}
+
+@command({schema}, {name!r}, completed_later={later!r})
+def main(settings):
+    {body}
+
+sys.path.insert(0, os.getcwd())
+main()
+"""
+
+
+def run_body(
+    tmp_path: Path,
+    repository: Path,
+    body: str,
+    *overrides: str,
+    name: str = "evaluate",
+    schema: str = "EvaluateSettings",
+) -> subprocess.CompletedProcess[str]:
+    """Run a command line of ours with another body, which starts quickly."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(schema=schema, name=name, body=body, later=None if name == "train" else "data"))
+    return subprocess.run(
+        [sys.executable, str(script), *overrides],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(repository), "PATH": "", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def assert_one_message(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("error: ") == 1
+    assert "Traceback" not in done.stderr + done.stdout
+    for part in parts:
+        assert part in done.stderr
+
+
+GOOD = ("checkpoint=x.ckpt", "output=out")
+
+
+def test_a_body_that_returns_exits_with_0(tmp_path: Path, repository: Path) -> None:
+    done = run_body(tmp_path, repository, "print(settings.checkpoint, settings.data.reader)", *GOOD)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "x.ckpt ???", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise GateError('recall is 0.5, the limit is 0.9')", "recall is 0.5"),
+        ("raise OSError(errno.ENOSPC, 'No space left on device', 'bundle')", "No space left on device: 'bundle'"),
+        ("raise PermissionError(errno.EACCES, 'Permission denied', 'bundle')", "Permission denied: 'bundle'"),
+        ("import hydra; hydra.utils.instantiate({'_target_': 'torch.nn.Nothing'})", "torch.nn.Nothing"),
+    ],
+)
+def test_what_the_user_can_mend_exits_with_2(tmp_path: Path, repository: Path, body: str, message: str) -> None:
+    assert_one_message(run_body(tmp_path, repository, body, *GOOD), message)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("{}['bug']", "KeyError: 'bug'"),
+        ("raise OSError(errno.EIO, 'Input/output error')", "Input/output error"),
+        ("raise ValueError('not one of ours')", "ValueError: not one of ours"),
+    ],
+)
+def test_our_bugs_exit_with_1_and_a_traceback(tmp_path: Path, repository: Path, body: str, message: str) -> None:
+    done = run_body(tmp_path, repository, body, *GOOD)
+    assert done.returncode == 1
+    assert "Traceback (most recent call last)" in done.stderr
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (("checkpont=x", "output=out"), ("checkpont",)),
+        (("checkpoint=x", "output=out", "batch=many"), ("batch", "many")),
+        (("checkpoint=x", "output=out", "data=nothing"), ("data/nothing",)),
+        (("checkpoint=x",), ("output",)),
+        (("checkpoint=x", "baseline=hog", "output=out", "level=sku"), ("exactly one", "`baseline=hog`", "`level=sku`")),
+        (("checkpoint=x", "output=out", "=bad"), ("=bad",)),
+    ],
+)
+def test_a_config_that_cannot_work_exits_with_2(
+    tmp_path: Path, repository: Path, overrides: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    assert_one_message(run_body(tmp_path, repository, "pass", *overrides), *parts)
+
+
+def test_one_image_an_item_exits_with_2(tmp_path: Path, repository: Path) -> None:
+    overrides = ("data=shop", "data.k=1", f"hydra.run.dir={tmp_path / 'run'}")
+    done = run_body(tmp_path, repository, "pass", *overrides, name="train", schema="TrainSettings")
+    assert_one_message(done, "`data.k=1`: TripletMarginLoss needs at least 2 images per item; set `data.k=4`")
+
+
+@pytest.mark.slow
+def test_a_batch_larger_than_the_data_stops_train_py(tmp_path: Path, repository: Path, folder_catalogue) -> None:
+    root = folder_catalogue(tmp_path / "shop", items=12, images=2)
+    overrides = ["data=folder", f"data.root={root}", "model=resnet10_small", "data.p=16", "data.val_fraction=0.3"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "train.py",
+            *overrides,
+            f"data.cache={tmp_path / 'cache'}",
+            f"hydra.run.dir={tmp_path / 'run'}",
+        ],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert_one_message(done, "`data.p=16` x `data.k=4`: a batch of 64 images is larger than the data")
+    # Nothing was decoded for it.
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("script", ["evaluate.py", "export.py"])
+def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path, repository: Path, script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, script, f"checkpoint={tmp_path / 'x.ckpt'}", f"output={tmp_path / 'out'}"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert_one_message(done, f"`checkpoint={tmp_path / 'x.ckpt'}`: no such file")

@@ -1,0 +1,245 @@
+"""Every option under conf/ composes, passes its checks, and what it names can be made and used."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
+from omegaconf import open_dict
+
+from src.catalog.catalogue import open_catalogue
+from src.commandline import CONF, register_schema, settings_from
+from src.contracts.errors import LookalikeError
+from src.contracts.settings import EvaluateSettings, ExportSettings, TrainSettings, complete_data
+from src.datamodules.augmentation import STRENGTHS
+from src.models.encoder import build_encoder
+from tests.pictures import encode, smooth_picture
+
+SCHEMAS = {"train": TrainSettings, "evaluate": EvaluateSettings, "export": ExportSettings}
+SHOP = ["data.shop.parents=20", "data.shop.image_size=32", "data.shop.sessions=5"]
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def hydra() -> Iterator[None]:
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        yield
+    GlobalHydra.instance().clear()
+
+
+def composed(name: str, *overrides: str, output: Path | None = None) -> Any:
+    """What the command line gets for these overrides."""
+    register_schema(SCHEMAS[name], name)
+    runtime = [f"hydra.runtime.output_dir={output}"] if output else []
+    config = compose(name, overrides=[*overrides, *runtime], return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
+    return settings_from(config, SCHEMAS[name], "data" if name != "train" else None)
+
+
+def test_no_option_is_forgotten_here() -> None:
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    assert groups == {"data", "experiment", "logger", "loss", "miner", "model", "preprocessing"}
+    assert {path.stem for path in CONF.glob("*.yaml")} == set(SCHEMAS)
+    for group in groups:
+        assert options(group), group
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_each_experiment_is_complete(name: str, tmp_path: Path) -> None:
+    settings = composed("train", f"experiment={name}", output=tmp_path)
+    assert settings.name == name
+    assert settings.preprocessing.hash
+    assert settings.trainer.epochs >= 1
+    overridden = composed("train", f"experiment={name}", "trainer.epochs=3", "data.k=5", output=tmp_path)
+    assert (overridden.trainer.epochs, overridden.data.k) == (3, 5)
+
+
+@pytest.mark.parametrize("name", options("loss"))
+@pytest.mark.parametrize("miner", options("miner"))
+def test_each_loss_trains_with_each_miner(name: str, miner: str, tmp_path: Path) -> None:
+    settings = composed("train", "data=shop", f"loss={name}", f"miner={miner}", output=tmp_path)
+    loss = instantiate(settings.loss)
+    mine = instantiate(settings.miner) if settings.miner else None
+    raw = torch.randn(12, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    embeddings = torch.nn.functional.normalize(raw)
+    labels = torch.arange(12) // 4
+    value = loss(embeddings, labels, mine(embeddings, labels) if mine else None)
+    value.backward()
+    assert torch.isfinite(value)
+    assert raw.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", options("model"))
+def test_each_model_is_built(name: str, tmp_path: Path) -> None:
+    settings = composed("train", "data=shop", f"model={name}", "preprocessing.size=32", output=tmp_path)
+    arguments = {**asdict(settings.model), "pretrained": False, "weights": None}
+    encoder = build_encoder(spec=settings.preprocessing, **arguments).eval()
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8))
+    with torch.inference_mode():
+        assert encoder(pixels).shape == (2, settings.model.embedding_dim)
+
+
+@pytest.mark.parametrize("name", options("preprocessing"))
+def test_each_preprocessing_is_a_spec(name: str, tmp_path: Path) -> None:
+    spec = composed("train", "data=shop", f"preprocessing={name}", output=tmp_path).preprocessing
+    assert spec.size == int(name.rsplit("_", 1)[1])
+    assert type(spec).from_dict(spec.to_dict()) == spec
+
+
+@pytest.mark.parametrize("name", options("logger"))
+def test_each_logger_is_made(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    settings = composed("train", "data=shop", f"logger={name}", output=tmp_path)
+    loggers = [instantiate(logger) for logger in settings.logger.values()]
+    assert loggers
+    assert all(isinstance(logger, Logger) for logger in loggers)
+    # Scalars always go to a file of the run as well.
+    assert "csv" in settings.logger
+    assert Path(loggers[0].log_dir) == tmp_path / "log"
+
+
+@pytest.mark.parametrize("strength", ["none", *STRENGTHS])
+def test_each_augmentation_is_accepted(strength: str, tmp_path: Path) -> None:
+    assert composed("train", "data=shop", f"data.augmentation={strength}", output=tmp_path)
+
+
+def write_photos(root: Path, names: list[str]) -> None:
+    for number, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(encode(smooth_picture(12, 12, seed=number), "PNG"))
+
+
+def test_data_folder_reads_a_folder(tmp_path: Path) -> None:
+    write_photos(tmp_path, [f"{label}/{n}.png" for label in ("007", "010", "b") for n in range(2)])
+    settings = composed("train", "data=folder", f"data.root={tmp_path}", output=tmp_path)
+    assert settings.name == "folder"
+    items = open_catalogue(settings.data).items
+    assert items["item_id"].to_pylist() == ["007", "007", "010", "010", "b", "b"]
+
+
+def test_data_manifest_reads_a_mapped_manifest(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "list.csv").write_text("sku,file,part,kind\n007,a.png,dev,shot\n007,b.png,dev,pack\n")
+    settings = composed(
+        "train",
+        "data=manifest",
+        f"data.root={tmp_path}",
+        "data.manifest=list.csv",
+        "data.columns={item_id: sku, image: file, split: part, domain: kind}",
+        "data.splits.dev=val",
+        "data.domains.shot=user",
+        "data.domains.pack=catalogue",
+        output=tmp_path,
+    )
+    catalogue = open_catalogue(settings.data, need_gallery=True)
+    assert catalogue.query_rows("val").tolist() == [0]
+    assert catalogue.gallery_rows("val").tolist() == [1]
+
+
+def test_data_oml_reads_open_metric_learning_s_csv_with_a_root_alone(tmp_path: Path) -> None:
+    write_photos(tmp_path, [f"images/{n}.png" for n in range(6)])
+    (tmp_path / "df.csv").write_text(
+        ",label,path,split,is_query,is_gallery,category\n"
+        "0,7,images/0.png,train,,,shoe\n"
+        "1,7,images/1.png,train,,,shoe\n"
+        "2,008,images/2.png,validation,True,True,hat\n"
+        "3,008,images/3.png,validation,True,True,hat\n"
+        "4,9,images/4.png,validation,True,False,hat\n"
+        "5,9,images/5.png,validation,False,True,hat\n"
+    )
+    settings = composed("train", "data=oml", f"data.root={tmp_path}", output=tmp_path)
+    catalogue = open_catalogue(settings.data, need_gallery=True)
+    assert catalogue.train_rows().tolist() == [0, 1]
+    assert catalogue.query_rows("val").tolist() == [2, 3, 4]
+    assert catalogue.gallery_rows("val").tolist() == [2, 3, 5]
+    assert catalogue.items["item_id"].to_pylist()[2] == "008"
+    assert catalogue.items["category"].to_pylist()[0] == "shoe"
+
+
+def test_data_shop_simulates_a_shop(tmp_path: Path) -> None:
+    settings = composed("train", "data=shop", f"data.root={tmp_path / 'shop'}", *SHOP, output=tmp_path)
+    catalogue = open_catalogue(settings.data, need_gallery=True)
+    for split in ("val", "test"):
+        assert len(catalogue.query_rows(split))
+        assert len(catalogue.gallery_rows(split))
+    assert len(catalogue.train_rows())
+
+
+@pytest.mark.real_data
+def test_data_grocery_reads_the_grocery_photos_by_itself(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    settings = composed("train", "data=grocery", output=tmp_path)
+    catalogue = open_catalogue(settings.data, need_gallery=True)
+    assert len(catalogue.train_rows()) == 2640 + 81
+    assert len(catalogue.query_rows("val")) == 296
+    assert len(catalogue.gallery_rows("val")) == 81
+    assert catalogue.test_split() == "val"
+    assert set(catalogue.items["domain"].to_pylist()) == {"user", "catalogue"}
+
+
+@pytest.mark.parametrize("name", ["evaluate", "export"])
+def test_data_as_trained_leaves_all_to_the_checkpoint(name: str, tmp_path: Path) -> None:
+    trained_on = asdict(composed("train", "data=shop", *SHOP, output=tmp_path).data)
+    settings = composed(name, "checkpoint=x", "output=y", "data.root=elsewhere", "data.shop.seed=4")
+    data = complete_data(settings.data, trained_on)
+    assert (data.root, data.shop.seed, data.shop.parents, data.reader) == ("elsewhere", 4, 20, "shop")
+    assert composed(name, "checkpoint=x", "output=y", "data=grocery").data.manifest == "metadata.csv"
+
+
+BAD = [
+    (["data=shop", "trainer.epoch=3"], "epoch"),
+    (["data=shop", "modle.head=none"], "modle"),
+    (["data=shop", "data.shop.parent=3"], "parent"),
+    (["data=shop", "+model.dropout=0.5"], "dropout"),
+    (["data=shop", "trainer.epochs=many"], "many"),
+    (["data=shop", "data.k=2.5"], "2.5"),
+    (["data=shop", "model.pretrained=perhaps"], "perhaps"),
+    (["data=shop", "model=resnet999"], "resnet999"),
+    (["data=nowhere"], "nowhere"),
+    (["data=shop", "preprocessing.size=4"], "preprocessing.size=4"),
+    (["data=shop", "preprocessing.mean=[0.5,0.5]"], "mean"),
+    (["data=folder"], "data.root"),
+    (["data=manifest", "data.root=x"], "data.manifest"),
+    ([], "data"),
+    (["data=shop", "loss=triplet", "data.k=1"], "TripletMarginLoss needs at least 2 images per item"),
+]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_what_cannot_work_is_refused_at_compose_and_named(overrides: list[str], named: str, tmp_path: Path) -> None:
+    from src.commandline import _USER_ERRORS
+
+    with pytest.raises(_USER_ERRORS) as caught:
+        composed("train", *overrides, output=tmp_path)
+    causes, error = [], caught.value
+    while error is not None:
+        causes.append(str(error))
+        error = error.__cause__
+    assert named in "\n".join(causes)
+
+
+def test_all_missing_values_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(LookalikeError, match=r"not given: data\.manifest, data\.root; set each with KEY=VALUE"):
+        composed("train", "data=manifest", output=tmp_path)
+
+
+def test_the_schemas_know_every_key_of_the_primary_configs(tmp_path: Path) -> None:
+    settings = composed("train", "data=shop", output=tmp_path)
+    assert {field.name for field in fields(settings)} == set(asdict(settings))
