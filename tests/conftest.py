@@ -26,16 +26,6 @@ ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data" / "grocery_store"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    for line in (
-        # Lightning's own use of torch's pytree.
-        r"ignore:.*isinstance\(treespec, LeafSpec\).*:FutureWarning",
-        # Pixels come from memory: processes that fetch them cost more than they give.
-        "ignore:.*does not have many workers which may be a bottleneck",
-    ):
-        config.addinivalue_line("filterwarnings", line)
-
-
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     if not REAL_DATA.is_dir():
         for item in items:

@@ -96,8 +96,9 @@ class PreprocessingSpec:
             problems.append(f"`preprocessing.crop_fraction={self.crop_fraction}`: must lie in (0, 1]")
         if self.interpolation not in _FILTERS:
             problems.append(f"`preprocessing.interpolation={self.interpolation}`: one of {', '.join(_FILTERS)}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std, default=0) <= 0:
-            problems.append("`preprocessing.mean`, `preprocessing.std`: three numbers each, std above 0")
+        numbers = (*self.mean, *self.std)
+        if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite(numbers).all() or min(self.std) <= 0:
+            problems.append("`preprocessing.mean`, `preprocessing.std`: three finite numbers each, std above 0")
         if problems:
             raise ConfigError("\n".join(problems))
 

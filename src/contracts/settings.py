@@ -28,6 +28,8 @@ __all__ = [
 MISSING: Any = "???"
 """OmegaConf's mark for a value that must be given."""
 
+_ACCELERATORS = ("auto", "cpu", "gpu", "mps")
+
 Component = dict[str, Any]
 """A class and its arguments, as Hydra instantiates them: `_target_` and keywords."""
 
@@ -179,6 +181,15 @@ class TrainSettings:
         problems += _below(self.trainer, "trainer", {"patience": 1, "validate_every": 1, "eval_batch": 1, "epochs": 0})
         if self.trainer.precision not in ("32-true", "bf16-mixed"):
             problems.append(f"`trainer.precision={self.trainer.precision}`: must be 32-true or bf16-mixed")
+        if self.trainer.accelerator not in _ACCELERATORS:
+            names = ", ".join(_ACCELERATORS)
+            problems.append(f"`trainer.accelerator={self.trainer.accelerator}`: must be one of {names}")
+        if not self.trainer.gradient_clip > 0:
+            problems.append(f"`trainer.gradient_clip={self.trainer.gradient_clip}`: must be above 0")
+        if not 0 <= self.seed < 2**32:
+            problems.append(f"`seed={self.seed}`: must lie in 0..{2**32 - 1}")
+        if "_target_" not in self.loss:
+            problems.append("`loss` names no class; choose one with loss=NAME (see conf/loss)")
         if not 0 <= self.optim.warmup < 1:
             problems.append(f"`optim.warmup={self.optim.warmup}`: a share of the steps, in [0, 1)")
         for name in ("lr", "backbone_lr", "weight_decay"):

@@ -8,8 +8,9 @@ from pathlib import Path
 import lightning
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from src.contracts.errors import LookalikeError
+from src.contracts.errors import ConfigError, LookalikeError
 from src.models.metric_learning import MetricLearning
 
 __all__ = ["BEST", "build_trainer", "fit"]
@@ -44,6 +45,9 @@ def build_trainer(
         patience: validations without a better Recall@1 before training stops.
         validate_every: epochs from one validation to the next.
         accelerator: Lightning's name.
+
+    Raises:
+        ConfigError: an accelerator that this machine does not have.
     """
     # Lightning advertises at INFO, and what it calls deprecated of torch is not for our users to mend.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -52,22 +56,26 @@ def build_trainer(
         dirpath=folder / BEST.parent, filename=BEST.stem, monitor=_MONITOR, mode="max", enable_version_counter=False
     )
     stopping = EarlyStopping(monitor=_MONITOR, mode="max", patience=patience, check_finite=True)
-    # A trainer with epochs=0 would not even validate; `fit` never starts such a one.
-    return lightning.Trainer(
-        default_root_dir=folder,
-        logger=list(loggers),
-        callbacks=[*callbacks, checkpoint, stopping, LearningRateMonitor("step"), RichProgressBar(leave=False)],
-        max_epochs=max(epochs, 1),
-        precision=precision,  # type: ignore[arg-type]  # a Literal there, checked by the settings
-        gradient_clip_val=gradient_clip,
-        check_val_every_n_epoch=validate_every,
-        accelerator=accelerator,
-        devices=1,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-        deterministic="warn",
-        enable_model_summary=False,
-    )
+    rates = [LearningRateMonitor("step")] if loggers else []
+    try:
+        return lightning.Trainer(
+            default_root_dir=folder,
+            logger=list(loggers),
+            callbacks=[*callbacks, checkpoint, stopping, *rates, RichProgressBar(leave=False)],
+            # With epochs=0 it would not even validate; `fit` never lets such a one train.
+            max_epochs=max(epochs, 1),
+            precision=precision,  # type: ignore[arg-type]  # a Literal there, checked by the settings
+            gradient_clip_val=gradient_clip,
+            check_val_every_n_epoch=validate_every,
+            accelerator=accelerator,
+            devices=1,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            deterministic="warn",
+            enable_model_summary=False,
+        )
+    except MisconfigurationException as error:
+        raise ConfigError(f"`trainer.accelerator={accelerator}`, `trainer.precision={precision}`: {error}") from error
 
 
 def fit(

@@ -130,11 +130,11 @@ def test_an_export_that_differs_from_torch_is_not_written(
 def test_an_index_that_finds_too_little_leaves_the_older_bundle(
     data_settings, folder_catalogue, encoder, spec, tmp_path: Path
 ) -> None:
-    root = folder_catalogue(tmp_path / "shop", items=80, images=10, side=8)
+    root = folder_catalogue(tmp_path / "shop", items=60, images=4, side=8)
     catalogue = open_catalogue(data_settings(root=str(root)))
     older = build(tmp_path / "bundle", catalogue, encoder, spec)
     crippled = IndexSettings(layout="hnsw", m=2, ef_construction=1, ef_search=1, min_recall=0.999)
-    with pytest.raises(GateError, match=r"recall@10 is 0\.\d+ on 500 held-out queries, `index\.min_recall=0\.999`"):
+    with pytest.raises(GateError, match=r"recall@10 is 0\.\d+ on 240 held-out queries, `index\.min_recall=0\.999`"):
         build(tmp_path / "bundle", catalogue, encoder, spec, index=crippled)
     assert open_bundle(tmp_path / "bundle").bundle_id == older.bundle_id
 
