@@ -29,8 +29,8 @@ $(READY): requirements.lock
 demo: $(READY)
 	$(BIN)/python train.py experiment=demo hydra.run.dir=$(DEMO)/train
 	$(BIN)/python evaluate.py baseline=color_histogram data=shop pictures=0 output=$(DEMO)/color_histogram
-	$(BIN)/python evaluate.py checkpoint=$(DEMO)/train/checkpoints/best.ckpt output=$(DEMO)/evaluation
 	$(BIN)/python export.py checkpoint=$(DEMO)/train/checkpoints/best.ckpt output=$(DEMO)/bundle
+	$(BIN)/python evaluate.py checkpoint=$(DEMO)/train/checkpoints/best.ckpt output=$(DEMO)/evaluation
 	@echo
 	@echo "metrics:  $(DEMO)/evaluation/metrics.json"
 	@echo "picture:  $(DEMO)/evaluation/results.png (queries beside their top 5, hits and misses marked)"

@@ -39,9 +39,15 @@ def make_card(settings: TrainSettings) -> dict[str, Any]:
 
 
 def _named(component: dict[str, Any]) -> dict[str, Any]:
-    """A component by its class's bare name: no import path of ours leaves the repository."""
-    arguments = {name: value for name, value in component.items() if name != "_target_"}
-    return {"name": component.get("_target_", "none").rsplit(".", 1)[-1], **arguments}
+    """A component, and those inside it, by their bare class names: no import path of ours leaves the repository."""
+    arguments = {
+        name: _named(value) if isinstance(value, dict) else value
+        for name, value in component.items()
+        if name != "_target_"
+    }
+    if "_target_" in component:
+        arguments["name"] = component["_target_"].rsplit(".", 1)[-1]
+    return arguments
 
 
 def load_encoder(path: Path) -> tuple[Encoder, PreprocessingSpec, dict[str, Any]]:

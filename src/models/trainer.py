@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from src.contracts.errors import ConfigError, LookalikeError
 from src.models.metric_learning import MetricLearning
