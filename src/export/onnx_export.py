@@ -27,8 +27,9 @@ def export_onnx(encoder: Encoder, spec: PreprocessingSpec, path: Path) -> None:
         path: file to write; all weights are in it.
     """
     example = torch.zeros(2, spec.size, spec.size, 3, dtype=torch.uint8)
-    # The exporter reports each of its own passes.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    # The exporter and its optimiser report each of their passes.
+    for name in ("torch.onnx", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
