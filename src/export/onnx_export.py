@@ -28,7 +28,7 @@ def export_onnx(encoder: Encoder, spec: PreprocessingSpec, path: Path) -> None:
     """
     example = torch.zeros(2, spec.size, spec.size, 3, dtype=torch.uint8)
     # The exporter and its optimiser report each of their passes.
-    for name in ("torch.onnx", "onnx_ir"):
+    for name in ("torch.onnx", "onnx_ir", "onnxscript"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
