@@ -17,7 +17,15 @@ from src.eval.embedded import Embed, Embedded, embed_rows
 from src.eval.metrics import summarise
 from src.eval.ranking import Ranking, rank_positives
 
-__all__ = ["Evaluation", "evaluate_embedded", "evaluate_split", "print_metrics", "read_metrics", "write_metrics"]
+__all__ = [
+    "Evaluation",
+    "evaluate_embedded",
+    "evaluate_split",
+    "print_metrics",
+    "read_metrics",
+    "split_rows",
+    "write_metrics",
+]
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,21 @@ def evaluate_embedded(queries: Embedded, gallery: Embedded, *, level: str = "ite
     return Evaluation(summarise(ranking), ranking, queries, gallery)
 
 
+def split_rows(catalogue: Catalogue, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a split's queries and of its gallery, int64 each.
+
+    Raises:
+        LookalikeError: one of them is empty.
+    """
+    queries, gallery = catalogue.query_rows(split), catalogue.gallery_rows(split)
+    if not len(queries) or not len(gallery):
+        raise LookalikeError(
+            f"split {split!r} has {len(queries)} queries and {len(gallery)} gallery images, and both are needed; check "
+            "`data.splits`, set `data.split_by=product`, or evaluate another split with `split=`"
+        )
+    return queries, gallery
+
+
 def evaluate_split(
     catalogue: Catalogue, split: str, spec: PreprocessingSpec, embed: Embed, *, level: str = "item", batch: int = 128
 ) -> Evaluation:
@@ -44,12 +67,7 @@ def evaluate_split(
     Raises:
         LookalikeError: the split has no queries or no gallery.
     """
-    query_rows, gallery_rows = catalogue.query_rows(split), catalogue.gallery_rows(split)
-    if not len(query_rows) or not len(gallery_rows):
-        raise LookalikeError(
-            f"split {split!r} has {len(query_rows)} queries and {len(gallery_rows)} gallery images: both are needed; "
-            "name another with `split=`, or check `data.splits`"
-        )
+    query_rows, gallery_rows = split_rows(catalogue, split)
     # Images that are both query and gallery (leave-one-out) are embedded once.
     rows = np.union1d(query_rows, gallery_rows)
     embedded = embed_rows(catalogue, rows, spec, embed, batch=batch, what=split)

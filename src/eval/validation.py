@@ -12,6 +12,7 @@ from torch import Tensor
 from src.catalog.catalogue import Catalogue
 from src.contracts.errors import LookalikeError
 from src.eval.embedded import Embedded
+from src.eval.evaluation import split_rows
 from src.eval.metrics import summarise
 from src.eval.ranking import rank_positives
 
@@ -26,13 +27,7 @@ def validation_rows(catalogue: Catalogue, split: str = "val") -> np.ndarray:
     Raises:
         LookalikeError: the split has no queries or no gallery.
     """
-    queries, gallery = catalogue.query_rows(split), catalogue.gallery_rows(split)
-    if not len(queries) or not len(gallery):
-        raise LookalikeError(
-            f"split {split!r} has {len(queries)} queries and {len(gallery)} gallery images: both are needed to choose "
-            "a checkpoint; check `data.splits`, or set `data.split_by=product`"
-        )
-    return np.union1d(queries, gallery)
+    return np.union1d(*split_rows(catalogue, split))
 
 
 class RetrievalValidation(lightning.Callback):

@@ -79,5 +79,5 @@ def test_embeddings_that_are_not_finite_end_training_with_advice(catalogue) -> N
 def test_without_validation_data_no_checkpoint_can_be_chosen(data_settings, folder_catalogue, tmp_path: Path) -> None:
     root = folder_catalogue(tmp_path / "shop", items=3, images=1)
     catalogue = open_catalogue(data_settings(root=str(root), val_fraction=0.0))
-    with pytest.raises(LookalikeError, match="needed to choose a checkpoint"):
+    with pytest.raises(LookalikeError, match="both are needed"):
         validation_rows(catalogue)

@@ -1,0 +1,23 @@
+"""The settings of the three command lines, as dataclasses that Hydra validates configs against.
+
+Values that only YAML gives (conf/) are `MISSING` here, so that a config that forgets one is an error at compose.
+"""
+
+from src.contracts.settings.data import MISSING, DataSettings, ShopSettings, complete_data
+from src.contracts.settings.evaluate import EvaluateSettings
+from src.contracts.settings.export import ExportSettings, IndexSettings
+from src.contracts.settings.train import EncoderSettings, OptimSettings, TrainerSettings, TrainSettings
+
+__all__ = [
+    "MISSING",
+    "DataSettings",
+    "EncoderSettings",
+    "EvaluateSettings",
+    "ExportSettings",
+    "IndexSettings",
+    "OptimSettings",
+    "ShopSettings",
+    "TrainSettings",
+    "TrainerSettings",
+    "complete_data",
+]

@@ -1,0 +1,115 @@
+"""Settings of a catalogue: where it comes from, how it is split, how batches are drawn from it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from src.contracts.errors import ConfigError
+from src.contracts.settings._problems import below, raise_all
+
+__all__ = ["MISSING", "DataSettings", "ShopSettings", "complete_data", "data_problems"]
+
+MISSING: Any = "???"
+"""OmegaConf's mark for a value that must be given."""
+
+
+@dataclass
+class ShopSettings:
+    """The built-in shop.
+
+    Attributes:
+        parents: products; each has one to four colour variants, which are the items.
+        seed: all of the shop follows from it.
+        image_size: side of the stored images, in pixels.
+        sessions: sessions in the interactions log.
+    """
+
+    parents: int = MISSING
+    seed: int = MISSING
+    image_size: int = MISSING
+    sessions: int = MISSING
+
+
+@dataclass
+class DataSettings:
+    """Where items come from, how they are split, and how batches are drawn from them.
+
+    Attributes:
+        reader: `folder`, `manifest` or `shop`.
+        root: folder of the catalogue; image paths are relative to it.
+        manifest: with `manifest`, the CSV or Parquet file, relative to `root`.
+        columns: our column name -> the manifest's.
+        splits: the manifest's split value -> ours (`train`, `val`, `test`, or `all` for images that belong to each).
+        domains: the manifest's domain value -> ours (`catalogue`, `user`).
+        split_by: `given` (the manifest's split column) or `product` (whole products, by `split_seed`).
+        val_fraction: with `product`, the share of the products that is for validation.
+        test_fraction: with `product`, the share that is for the test.
+        split_seed: decides which products go where.
+        p: items in a training batch.
+        k: images of each of them.
+        augmentation: `none`, `light` or `strong`.
+        workers: processes that fetch batches; 0 fetches in the main one, best while the pixel cache fits in memory.
+        cache: folder for decoded pixels, 3 x size x size bytes an image.
+        shop: with reader `shop`, what to simulate.
+    """
+
+    reader: str = MISSING
+    root: str = MISSING
+    manifest: str = MISSING
+    columns: dict[str, str] = MISSING
+    splits: dict[str, str] = MISSING
+    domains: dict[str, str] = MISSING
+    split_by: str = MISSING
+    val_fraction: float = MISSING
+    test_fraction: float = MISSING
+    split_seed: int = MISSING
+    p: int = MISSING
+    k: int = MISSING
+    augmentation: str = MISSING
+    workers: int = MISSING
+    cache: str = MISSING
+    shop: ShopSettings = field(default_factory=ShopSettings)
+
+
+def complete_data(overrides: DataSettings, trained_on: Mapping[str, Any] | None) -> DataSettings:
+    """Fill what `overrides` leaves out with what an encoder was trained on, and check the result.
+
+    Args:
+        overrides: as composed; `MISSING` where nothing was said.
+        trained_on: the card's `data`, or None where there is no checkpoint.
+
+    Raises:
+        ConfigError: values that are still missing, or that cannot work.
+    """
+    values = asdict(overrides)
+    shop = _merged(values.pop("shop"), (trained_on or {}).get("shop", {}))
+    data = DataSettings(**_merged(values, trained_on or {}), shop=ShopSettings(**shop))
+    absent = [name for name, value in asdict(data).items() if value == MISSING]
+    if absent:
+        raise ConfigError(f"`data.{absent[0]}` is not given; name the catalogue with data=NAME (see conf/data)")
+    raise_all(data_problems(data))
+    return data
+
+
+def data_problems(data: DataSettings) -> list[str]:
+    """What in complete data settings cannot work, a line each."""
+    problems = []
+    if data.reader not in ("folder", "manifest", "shop"):
+        problems.append(f"`data.reader={data.reader}`: must be folder, manifest or shop")
+    if data.split_by not in ("given", "product"):
+        problems.append(f"`data.split_by={data.split_by}`: must be given or product")
+    total = data.val_fraction + data.test_fraction
+    if not (data.val_fraction >= 0 and data.test_fraction >= 0 and total < 1):
+        problems.append(
+            f"`data.val_fraction={data.val_fraction}`, `data.test_fraction={data.test_fraction}`: neither may be "
+            "negative, and their sum must be below 1"
+        )
+    if data.augmentation not in ("none", "light", "strong"):
+        problems.append(f"`data.augmentation={data.augmentation}`: must be none, light or strong")
+    if data.reader == "shop":
+        problems += below(data.shop, "data.shop", {"parents": 20, "image_size": 32, "sessions": 0})
+    return problems + below(data, "data", {"workers": 0})
+
+
+def _merged(values: Mapping[str, Any], fallback: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: fallback.get(name, value) if value == MISSING else value for name, value in values.items()}
