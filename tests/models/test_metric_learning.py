@@ -171,7 +171,7 @@ def test_a_checkpoint_holds_no_import_path_and_no_place_of_ours(tmp_path: Path, 
     assert b"/secret/place" not in content
     # What was given for the loss is there, by its bare name.
     assert card["loss"] == {"name": "TripletMarginLoss", "margin": 0.1}
-    assert card["miner"] == {"name": "none"}
+    assert card["miner"] == {}
     assert card["model"]["pretrained"] is False
     assert math.isclose(card["data"]["val_fraction"], 0.3)
 
