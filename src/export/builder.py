@@ -106,7 +106,7 @@ def build_bundle(
                 "ef_search": index.ef_search,
                 "vectors": len(built),
             },
-            "catalogue": {"images": len(rows), "items": len(set(gallery.item_ids))},
+            "catalogue": {"name": str(card["name"]), "images": len(rows), "items": len(set(gallery.item_ids))},
             # Through JSON, so that what is hashed is what is written.
             "config": json.loads(json.dumps(dict(card))),
         }
