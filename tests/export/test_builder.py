@@ -60,7 +60,7 @@ def test_a_bundle_is_what_serving_needs(bundle: Bundle, spec) -> None:
     assert content["dim"] == 8
     assert content["metric"] == "cosine"
     assert content["config"] == CARD
-    assert content["catalogue"] == {"images": 36, "items": 12}
+    assert content["catalogue"] == {"name": "test", "images": 36, "items": 12}
     assert content["index"] == {"layout": "exact", "m": 32, "ef_construction": 200, "ef_search": 64, "vectors": 36}
     measured = bundle.measured
     assert measured["evaluation"] == {"recall@1": 0.5}
@@ -171,7 +171,7 @@ def test_a_catalogue_without_a_gallery_is_refused(
 def test_one_image_makes_a_bundle(data_settings, folder_catalogue, encoder, spec, tmp_path: Path) -> None:
     root = folder_catalogue(tmp_path / "shop", items=1, images=1)
     bundle = build(tmp_path / "bundle", open_catalogue(data_settings(root=str(root))), encoder, spec)
-    assert bundle.content["catalogue"] == {"images": 1, "items": 1}
+    assert bundle.content["catalogue"] == {"name": "test", "images": 1, "items": 1}
 
 
 def test_a_foreign_folder_is_refused_before_any_work(catalogue: Catalogue, spec, tmp_path: Path) -> None:
