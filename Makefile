@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 DEMO := outputs/demo
-# Waiting threads must not spin on cores that others share: torch runs up to three times faster so.
+# Waiting threads must not spin on cores that others share.
 export OMP_WAIT_POLICY ?= PASSIVE
 EXTRAS := --extra cpu --extra train --extra serve --extra dev
 
