@@ -51,7 +51,7 @@ class MetricLearning(lightning.LightningModule):
         return embeddings
 
     def configure_optimizers(self) -> Any:
-        """AdamW with linear warm-up, then cosine decay to zero, by step."""
+        """AdamW; by step, the rates rise and fall along half cosines (one cycle; Smith, Topin, 2018)."""
         optimizer = torch.optim.AdamW(self._parameter_groups())
         steps = int(self.trainer.estimated_stepping_batches)
         warm = max(1, round(self._warmup * steps))

@@ -40,7 +40,7 @@ class EncoderSettings:
 
 @dataclass
 class OptimSettings:
-    """AdamW with linear warm-up and cosine decay to zero, by step.
+    """AdamW whose learning rates rise and fall along half cosines, by step.
 
     Attributes:
         lr: peak learning rate of the head (and of a loss with weights of its own).
