@@ -16,7 +16,6 @@ from src.contracts.settings import (
     ShopSettings,
     TrainerSettings,
     TrainSettings,
-    check_data,
     complete_data,
 )
 
@@ -86,14 +85,14 @@ def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> Non
 @pytest.mark.parametrize(("val", "test"), [(-0.1, 0.3), (0.3, -0.1), (0.5, 0.5), (float("nan"), 0.1)])
 def test_shares_of_the_splits_must_be_shares(data_settings, val: float, test: float) -> None:
     with pytest.raises(ConfigError, match=r"data\.val_fraction"):
-        check_data(data_settings(val_fraction=val, test_fraction=test))
+        complete_data(data_settings(val_fraction=val, test_fraction=test), None)
 
 
 def test_the_shop_is_checked_only_where_it_is_read(data_settings) -> None:
     tiny = ShopSettings(parents=1, seed=0, image_size=8, sessions=-1)
-    check_data(data_settings(shop=tiny))
+    complete_data(data_settings(shop=tiny), None)
     with pytest.raises(ConfigError) as caught:
-        check_data(data_settings(reader="shop", shop=tiny))
+        complete_data(data_settings(reader="shop", shop=tiny), None)
     assert str(caught.value).count("data.shop.") == 3
 
 
