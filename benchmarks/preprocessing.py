@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from src.contracts.preprocessing import PreprocessingSpec, preprocess
+from src.contracts.preprocessing import PreprocessingSpec, decode, preprocess
 
 _SPEC = PreprocessingSpec(size=224, resize="squash")
 
@@ -28,6 +28,8 @@ def main() -> None:
         "ours: simplejpeg, Pillow bicubic": lambda data: preprocess(data, _SPEC),
         "Pillow alone, bicubic": _with_pillow,
         "OpenCV, area (other pixels)": _with_opencv,
+        "ours, decoding alone": decode,
+        "Pillow, decoding alone": lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("RGB")),
     }
     for name, way in ways.items():
         for threads in (1, 2):

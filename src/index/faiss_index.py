@@ -38,7 +38,7 @@ class FaissIndex:
     ) -> "FaissIndex":
         """Index vectors; row i of `vectors` is row i of the index.
 
-        An HNSW graph is built on one thread, since it comes out the same each time only then.
+        An HNSW graph is built on one thread: FAISS does not promise that parallel insertion gives the same graph twice.
 
         Args:
             vectors: float32 array of shape (rows, dim), L2-normalised.
