@@ -1,8 +1,6 @@
 """How the entry scripts meet Hydra: a dataclass schema first, then the YAML, then the command line; and exit codes."""
 
-import errno
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -14,14 +12,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.contracts.errors import ConfigError, LookalikeError
+from src.contracts.errors import ConfigError
+from src.contracts.exit_codes import exit_with_message
 
 __all__ = ["CONF", "command", "register_schema", "settings_from"]
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
-_USER_ERRORS = (LookalikeError, HydraException, OmegaConfBaseException)
-_USER_ERRNOS = frozenset({errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+_CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
 
 S = TypeVar("S")
 
@@ -43,23 +41,15 @@ def command(
     def decorate(body: Callable[[S], None]) -> Callable[[], None]:
         def composed(config: DictConfig) -> None:
             # Reported here, where Hydra has not yet wrapped it in a message of its own.
-            try:
+            with exit_with_message(*_CONFIG_ERRORS):
                 body(settings_from(config, schema, completed_later))
-            except _USER_ERRORS as error:
-                sys.exit(_report(error))
-            except OSError as error:
-                if error.errno not in _USER_ERRNOS:
-                    raise
-                sys.exit(_report(error))
 
         def main() -> None:
             register_schema(schema, config_name)
             # Hydra would print what does not compose itself, and exit with 1.
             os.environ["HYDRA_FULL_ERROR"] = "1"
-            try:
+            with exit_with_message(*_CONFIG_ERRORS):
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(composed)()
-            except _USER_ERRORS as error:
-                sys.exit(_report(error))
 
         return main
 
@@ -115,8 +105,3 @@ def _unlock(node: DictConfig) -> None:
             child._set_flag(["readonly", "struct"], [None, False])
         elif child is not None and not isinstance(child, list):
             child._set_flag("readonly", None)
-
-
-def _report(error: Exception) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return 2
