@@ -1,11 +1,13 @@
 """Evaluate: python evaluate.py checkpoint=PATH | embeddings=FILE | baseline=color_histogram, output=DIR."""
 
 from pathlib import Path
+from typing import Any
 
 from src.catalog.catalogue import open_catalogue
 from src.commandline import command
 from src.contracts.settings import EvaluateSettings, complete_data
 from src.eval.evaluation import evaluate_embedded, evaluate_split, print_metrics, write_metrics
+from src.eval.per_query import write_queries
 from src.eval.pictures import draw_results
 from src.eval.subject import open_subject
 from src.eval.vectors_file import read_vectors
@@ -13,11 +15,12 @@ from src.eval.vectors_file import read_vectors
 
 @command(EvaluateSettings, "evaluate", completed_later="data")
 def main(settings: EvaluateSettings) -> None:
-    """Write metrics.json and, where there are images, a picture of results."""
+    """Write metrics.json, queries.parquet and, where there are images, a picture of results."""
     output = Path(settings.output)
     if settings.embeddings:
         evaluation = evaluate_embedded(*read_vectors(Path(settings.embeddings)), level=settings.level)
         title = settings.embeddings
+        about: dict[str, Any] = {"name": Path(settings.embeddings).stem, "split": None, "method": None, "seed": None}
     else:
         subject = open_subject(settings.checkpoint)
         catalogue = open_catalogue(complete_data(settings.data, subject.trained_on))
@@ -26,8 +29,10 @@ def main(settings: EvaluateSettings) -> None:
             catalogue, split, subject.spec, subject.embed, level=settings.level, batch=settings.batch
         )
         title = f"{subject.name}: {split} split"
+        about = {"name": subject.name, "split": split, "method": subject.method, "seed": subject.seed}
         if settings.pictures:
             draw_results(catalogue, evaluation, output / "results.png", queries=settings.pictures)
+    write_queries(evaluation.per_query, output / "queries.parquet", **about)
     write_metrics(evaluation.metrics, output / "metrics.json")
     print_metrics(evaluation.metrics, title)
     print(f"metrics: {output / 'metrics.json'}")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from rich.progress import track
 
 from src.catalog.catalogue import Catalogue
@@ -25,14 +26,28 @@ class Embedded:
         vectors: float32 of shape (images, dim), of any norm but 0.
         image_ids: object array of shape (images,).
         item_ids: object array of shape (images,).
+        attributes: what else is known of the images, row by row: the catalogue's columns, ids and roles included.
     """
 
     vectors: np.ndarray
     image_ids: np.ndarray
     item_ids: np.ndarray
+    attributes: pa.Table | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def take(self, rows: np.ndarray) -> "Embedded":
+        """Some of the images, in the order of `rows` (int64 of shape (images,))."""
+        attributes = None if self.attributes is None else self.attributes.take(pa.array(rows))
+        return Embedded(self.vectors[rows], self.image_ids[rows], self.item_ids[rows], attributes)
+
+    def attribute(self, name: str) -> pa.ChunkedArray | None:
+        """One column of the attributes, or None where there is no such column or nothing but null in it."""
+        if self.attributes is None or name not in self.attributes.column_names:
+            return None
+        column = self.attributes[name]
+        return None if column.null_count == len(column) else column
 
     def normalised(self, what: str) -> np.ndarray:
         """The vectors with norm 1, contiguous.
@@ -72,4 +87,5 @@ def embed_rows(
         np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32),
         catalogue.column("image_id", rows),
         catalogue.column("item_id", rows),
+        catalogue.items.take(pa.array(rows)),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +16,7 @@ from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.eval.embedded import Embed, Embedded, embed_rows
 from src.eval.metrics import summarise
+from src.eval.per_query import per_query_table
 from src.eval.ranking import Ranking, rank_positives
 
 __all__ = [
@@ -30,9 +32,18 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics, and the ranking and images that they were made from."""
+    """Metrics, and the ranking and images that they were made from.
+
+    Attributes:
+        metrics: what `metrics.json` holds.
+        per_query: a row a query, in the order of `queries`; the metrics are averages over it (see `per_query_table`).
+        ranking: ranks of the positives and best results.
+        queries: the images that asked.
+        gallery: the images that were searched.
+    """
 
     metrics: dict[str, float | int]
+    per_query: pa.Table
     ranking: Ranking
     queries: Embedded
     gallery: Embedded
@@ -41,7 +52,8 @@ class Evaluation:
 def evaluate_embedded(queries: Embedded, gallery: Embedded, *, level: str = "item") -> Evaluation:
     """Rank and summarise what was embedded."""
     ranking = rank_positives(queries, gallery, level=level)
-    return Evaluation(summarise(ranking), ranking, queries, gallery)
+    per_query = per_query_table(queries, gallery, ranking, {"level": level})
+    return Evaluation(summarise(ranking), per_query, ranking, queries, gallery)
 
 
 def split_rows(catalogue: Catalogue, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -72,11 +84,8 @@ def evaluate_split(
     rows = np.union1d(query_rows, gallery_rows)
     embedded = embed_rows(catalogue, rows, spec, embed, batch=batch, what=split)
 
-    def part(wanted: np.ndarray) -> Embedded:
-        at = np.searchsorted(rows, wanted)
-        return Embedded(embedded.vectors[at], embedded.image_ids[at], embedded.item_ids[at])
-
-    return evaluate_embedded(part(query_rows), part(gallery_rows), level=level)
+    queries, gallery = (embedded.take(np.searchsorted(rows, wanted)) for wanted in (query_rows, gallery_rows))
+    return evaluate_embedded(queries, gallery, level=level)
 
 
 def write_metrics(metrics: Mapping[str, float | int], path: Path) -> None:

@@ -13,6 +13,7 @@ from src.eval.ranking import Ranking
 __all__ = [
     "average_precision_at_k",
     "average_precision_at_r",
+    "measure",
     "ndcg_at_k",
     "recall_at_k",
     "reciprocal_rank",
@@ -52,6 +53,17 @@ def reciprocal_rank(ranks: np.ndarray) -> np.ndarray:
     return np.where(ranks[:, 0] < np.iinfo(np.int64).max, 1 / ranks[:, 0], 0.0)
 
 
+def measure(ranking: Ranking) -> dict[str, np.ndarray]:
+    """Each metric's value for each query: float64 of shape (queries,), NaN where the query has no positive."""
+    ranks, positives = ranking.ranks, ranking.positives
+    values = {f"recall@{k}": recall_at_k(ranks, k) for k in (1, 5, 10)}
+    values["map@10"] = average_precision_at_k(ranks, positives, 10)
+    values["map@r"] = average_precision_at_r(ranks, positives)
+    values["ndcg@10"] = ndcg_at_k(ranks, positives, 10)
+    values["mrr"] = reciprocal_rank(ranks)
+    return {name: np.where(positives > 0, value, np.nan) for name, value in values.items()}
+
+
 def summarise(ranking: Ranking) -> dict[str, float | int]:
     """The metrics of `metrics.json`, averaged over the queries that have a positive.
 
@@ -61,13 +73,7 @@ def summarise(ranking: Ranking) -> dict[str, float | int]:
     answerable = ranking.positives > 0
     if not answerable.any():
         raise LookalikeError(f"none of {len(answerable)} queries has a positive in the gallery: nothing to measure")
-    ranks, positives = ranking.ranks[answerable], ranking.positives[answerable]
-    values = {f"recall@{k}": recall_at_k(ranks, k) for k in (1, 5, 10)}
-    values["map@10"] = average_precision_at_k(ranks, positives, 10)
-    values["map@r"] = average_precision_at_r(ranks, positives)
-    values["ndcg@10"] = ndcg_at_k(ranks, positives, 10)
-    values["mrr"] = reciprocal_rank(ranks)
-    return {name: float(value.mean()) for name, value in values.items()} | {
+    return {name: float(value[answerable].mean()) for name, value in measure(ranking).items()} | {
         "queries": int(answerable.sum()),
         "queries_without_positives": int((~answerable).sum()),
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -37,6 +38,7 @@ class RetrievalValidation(lightning.Callback):
         super().__init__()
         self._image_ids = catalogue.column("image_id", rows)
         self._item_ids = catalogue.column("item_id", rows)
+        self._attributes = catalogue.items.take(pa.array(rows))
         self._queries = np.searchsorted(rows, catalogue.query_rows(split))
         self._gallery = np.searchsorted(rows, catalogue.gallery_rows(split))
         self._batches: list[Tensor] = []
@@ -68,7 +70,7 @@ class RetrievalValidation(lightning.Callback):
                 "the encoder's embeddings are not finite any more: lower `optim.lr`, or set "
                 "`trainer.precision=32-true`; the best checkpoint so far is kept"
             )
-        return Embedded(vectors[rows], self._image_ids[rows], self._item_ids[rows])
+        return Embedded(vectors, self._image_ids, self._item_ids, self._attributes).take(rows)
 
 
 def _describe(logged: Mapping[str, Tensor], metrics: Mapping[str, float | int]) -> str:

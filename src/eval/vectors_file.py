@@ -20,7 +20,7 @@ def read_vectors(path: Path) -> tuple[Embedded, Embedded]:
 
     Args:
         path: Parquet with the columns `image_id`, `item_id` (strings), `is_query`, `is_gallery` (bool) and `vector`
-            (list of float, all of one length).
+            (list of float, all of one length); further columns become attributes.
 
     Returns:
         The queries and the gallery; an image may be in both.
@@ -47,10 +47,11 @@ def read_vectors(path: Path) -> tuple[Embedded, Embedded]:
     )
     if len(set(image_ids)) < len(image_ids):
         raise TableError(f"`embeddings={path}`: image_id must be unique, by it a query's own image is left out")
+    embedded = Embedded(vectors, image_ids, item_ids, table.drop_columns(["vector"]))
     parts = []
     for role in ("is_query", "is_gallery"):
         rows = np.flatnonzero(_cast(table, role, pa.bool_(), path).to_numpy())
-        parts.append(Embedded(vectors[rows], image_ids[rows], item_ids[rows]))
+        parts.append(embedded.take(rows))
     return parts[0], parts[1]
 
 

@@ -4,6 +4,9 @@ A checkpoint is Lightning's, with one more entry, the card: plain numbers, strin
 with `weights_only=True`, so that a checkpoint from elsewhere runs no code.
 """
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,16 +18,18 @@ from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import TrainSettings
 from src.models.encoder import Encoder, build_encoder
 
-__all__ = ["CARD", "load_encoder", "make_card"]
+__all__ = ["CARD", "load_encoder", "make_card", "method_of"]
 
 CARD = "lookalike"
 _FORMAT = 1
 _PREFIX = "encoder."
+_WITHOUT_EFFECT = {"data": ("cache", "workers"), "trainer": ("accelerator", "eval_batch")}
 
 
 def make_card(settings: TrainSettings) -> dict[str, Any]:
     """What is needed to build the encoder again and to find its data."""
     model = asdict(settings.model)
+    start = {"pretrained": model["pretrained"], "weights": Path(model["weights"]).name if model["weights"] else None}
     model.update(pretrained=False, weights=None)
     return {
         "format": _FORMAT,
@@ -35,7 +40,25 @@ def make_card(settings: TrainSettings) -> dict[str, Any]:
         "data": asdict(settings.data),
         "loss": _named(settings.loss),
         "miner": _named(settings.miner),
+        "start": start,
+        "optim": asdict(settings.optim),
+        "trainer": asdict(settings.trainer),
     }
+
+
+def method_of(card: Mapping[str, Any]) -> str:
+    """What names the method that trained a checkpoint: equal for runs that differ by seed (or by machine) only.
+
+    Args:
+        card: the checkpoint's.
+
+    Returns:
+        16 hexadecimal digits, from all of the card but the run's name, its seed, and what changes no result.
+    """
+    settings = {name: value for name, value in card.items() if name not in ("format", "name", "seed")}
+    for part, names in _WITHOUT_EFFECT.items():
+        settings[part] = {name: value for name, value in settings.get(part, {}).items() if name not in names}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _named(component: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from src.contracts.errors import TableError
+from src.eval.per_query import about_queries, read_queries
 from src.eval.vectors_file import read_vectors
 
 
@@ -46,6 +47,8 @@ def test_queries_and_gallery_are_told_apart(tmp_path: Path, kind: pa.DataType) -
     assert queries.image_ids.tolist() == ["a", "c"]
     assert gallery.image_ids.tolist() == ["b", "c"]
     assert gallery.item_ids.tolist() == ["1", "2"]
+    assert queries.attributes["season"].to_pylist() == ["a", "c"]
+    assert gallery.attributes["season"].to_pylist() == ["b", "c"]
     assert gallery.vectors.dtype == np.float32
     assert gallery.vectors.tolist() == [[2, 5], [0, 1]]
 
@@ -94,7 +97,7 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_evaluate_py_takes_such_a_file(tmp_path: Path, repository: Path) -> None:
-    path = write(tmp_path)
+    path = write(tmp_path, season=["warm", "cold", None])
     command = [sys.executable, "evaluate.py", f"embeddings={path}", f"output={tmp_path / 'out'}"]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -104,3 +107,8 @@ def test_evaluate_py_takes_such_a_file(tmp_path: Path, repository: Path) -> None
     # Query a finds b at once; the only image of item 2 is query c's own.
     assert {metrics[name] for name in names} == {1.0}
     assert (metrics["queries"], metrics["queries_without_positives"]) == (1, 1)
+    table = read_queries(tmp_path / "out" / "queries.parquet")
+    assert table["image_id"].to_pylist() == ["a", "c"]
+    assert table["season"].to_pylist() == ["warm", None]
+    about = about_queries(table)
+    assert (about["name"], about["split"], about["method"], about["seed"]) == ("v", None, None, None)

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import EncoderSettings, TrainerSettings, TrainSettings
-from src.models.checkpoint import CARD, load_encoder, make_card
+from src.models.checkpoint import CARD, load_encoder, make_card, method_of
 from src.models.encoder import build_encoder
 from src.models.metric_learning import MetricLearning
 from src.models.trainer import BEST, build_trainer, fit
@@ -174,6 +174,30 @@ def test_a_checkpoint_holds_no_import_path_and_no_place_of_ours(tmp_path: Path, 
     assert card["miner"] == {}
     assert card["model"]["pretrained"] is False
     assert math.isclose(card["data"]["val_fraction"], 0.3)
+
+
+def test_a_method_is_all_but_the_seed_and_the_machine(card: dict) -> None:
+    method = method_of(card)
+    same = [
+        {"seed": 4},
+        {"name": "other"},
+        {"data": {**card["data"], "cache": "elsewhere", "workers": 3}},
+        {"trainer": {**card["trainer"], "accelerator": "gpu", "eval_batch": 1}},
+    ]
+    assert {method_of({**card, **change}) for change in same} == {method}
+    others = [
+        {"loss": {**card["loss"], "margin": 0.2}},
+        {"miner": {"name": "BatchHardMiner"}},
+        {"optim": {**card["optim"], "lr": 0.5}},
+        {"trainer": {**card["trainer"], "epochs": 2}},
+        {"start": {"pretrained": False, "weights": None}},
+        {"data": {**card["data"], "k": 3}},
+        {"model": {**card["model"], "embedding_dim": 3}},
+        {"preprocessing": {**card["preprocessing"], "size": 64}},
+    ]
+    assert len({method, *(method_of({**card, **change}) for change in others)}) == 9
+    # A card of a time when it held less names a method as well.
+    assert method_of({name: value for name, value in card.items() if name not in ("optim", "trainer")}) != method
 
 
 class Payload:

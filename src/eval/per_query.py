@@ -1,0 +1,147 @@
+"""One row a query: what it asked, how well it was answered, what it found. Written beside metrics.json."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from src.contracts.errors import TableError
+from src.eval.embedded import Embedded
+from src.eval.grades import grade_results
+from src.eval.metrics import measure
+from src.eval.ranking import Ranking
+
+__all__ = ["about_queries", "per_query_table", "read_queries", "write_queries"]
+
+_KEY = b"lookalike"
+_ROLES = ("split", "is_query", "is_gallery")
+
+
+def per_query_table(queries: Embedded, gallery: Embedded, ranking: Ranking, protocol: Mapping[str, Any]) -> pa.Table:
+    """Queries and what they found, in the queries' order.
+
+    Args:
+        queries: the images that asked.
+        gallery: the images that were searched.
+        ranking: what came out.
+        protocol: the settings that decide what the figures mean, as plain values.
+
+    Returns:
+        `image_id`, `item_id`, `product` (the parent, or the item where there is none: the unit of resampling),
+        `positives` (int64); a float64 column for each metric, named as in metrics.json, null where the query has no
+        positive; `result_image_ids`, `result_item_ids`, `result_scores` (float32), `result_grades` (int8), lists of the
+        best results; and the queries' attributes under their own names. The schema's metadata is read by
+        `about_queries`.
+    """
+    values = measure(ranking)
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+        "image_id": pa.array(queries.image_ids, pa.string()),
+        "item_id": pa.array(queries.item_ids, pa.string()),
+        "product": _products(queries),
+        "positives": pa.array(ranking.positives, pa.int64()),
+    }
+    columns |= {name: pa.array(value, pa.float64(), mask=np.isnan(value)) for name, value in values.items()}
+    columns |= _results(queries, gallery, ranking)
+    if queries.attributes is not None:
+        taken = {*columns, *_ROLES}
+        columns |= {name: queries.attributes[name] for name in queries.attributes.column_names if name not in taken}
+    about = {
+        "metrics": list(values),
+        "fingerprint": _fingerprint(queries, gallery, protocol),
+        "protocol": dict(protocol),
+    }
+    return _with_about(pa.table(columns), about)
+
+
+def write_queries(
+    table: pa.Table, path: Path, *, name: str, split: str | None, method: str | None, seed: int | None
+) -> None:
+    """Write `queries.parquet` whole or not at all, with what was evaluated.
+
+    Args:
+        table: of `per_query_table`.
+        path: where to.
+        name: for titles.
+        split: the split that was read, or None where there are no splits.
+        method: what runs that differ by their seed alone have in common, or None where it isn't known.
+        seed: the training's, or None where there was none.
+    """
+    about = {**about_queries(table), "name": name, "split": split, "method": method, "seed": seed}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    pq.write_table(_with_about(table, about), part)
+    os.replace(part, path)
+
+
+def read_queries(path: Path) -> pa.Table:
+    """What `write_queries` wrote.
+
+    Raises:
+        TableError: no such file, or not such a file.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise TableError(f"{path}: cannot be read as Parquet ({error}); evaluate.py writes queries.parquet") from error
+    absent = {"image_id", "item_id", "product", "positives"} - {*table.column_names}
+    if absent or _KEY not in (table.schema.metadata or {}):
+        raise TableError(f"{path}: not a table of queries; evaluate.py writes queries.parquet")
+    return table
+
+
+def about_queries(table: pa.Table) -> dict[str, Any]:
+    """What stands in the table's metadata.
+
+    Returns:
+        `metrics` (their columns), `fingerprint` (equal exactly where protocol, queries and gallery are the same, so
+        that two tables may be compared row by row), `protocol`; and once written `name`, `split`, `method`, `seed`.
+    """
+    about: dict[str, Any] = json.loads(table.schema.metadata[_KEY])
+    return about
+
+
+def _with_about(table: pa.Table, about: Mapping[str, Any]) -> pa.Table:
+    return table.replace_schema_metadata({_KEY: json.dumps(about)})
+
+
+def _products(queries: Embedded) -> pa.Array | pa.ChunkedArray:
+    items = pa.array(queries.item_ids, pa.string())
+    parents = queries.attribute("parent_id")
+    return items if parents is None else pc.coalesce(parents.cast(pa.string()), items)
+
+
+def _results(queries: Embedded, gallery: Embedded, ranking: Ranking) -> dict[str, pa.Array]:
+    found = ranking.top_rows >= 0
+    rows = pa.array(ranking.top_rows[found])
+    offsets = pa.array(np.r_[0, np.cumsum(found.sum(axis=1))].astype(np.int32))
+    columns = {
+        "result_image_ids": pa.array(gallery.image_ids, pa.string()).take(rows),
+        "result_item_ids": pa.array(gallery.item_ids, pa.string()).take(rows),
+        "result_scores": pa.array(ranking.top_scores[found], pa.float32()),
+        "result_grades": pa.array(grade_results(queries, gallery, ranking.top_rows)[found], pa.int8()),
+    }
+    return {name: pa.ListArray.from_arrays(offsets, values) for name, values in columns.items()}
+
+
+def _fingerprint(queries: Embedded, gallery: Embedded, protocol: Mapping[str, Any]) -> str:
+    """SHA-256 of protocol, queries (in order) and gallery (in any order), with their items."""
+    digest = hashlib.sha256(json.dumps(dict(protocol), sort_keys=True).encode())
+    for part, order in ((queries, np.arange(len(queries))), (gallery, np.argsort(gallery.image_ids.astype(str)))):
+        _update(digest, (str(part.image_ids[row]) for row in order))
+        _update(digest, (str(part.item_ids[row]) for row in order))
+    return digest.hexdigest()
+
+
+def _update(digest: "hashlib._Hash", texts: Iterable[str]) -> None:
+    """Each text with its length, so that no two lists give the same bytes."""
+    for text in texts:
+        data = text.encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    digest.update(b"end of list")
