@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
-from serve.filters import CHOICES, FilterColumns
+from serve.filters import CHOICES, FILTERED
 from serve.lookup import IdLookup
 from serve.schemas import Item, Result, ValueCount, Values
 from src.contracts.bundle import ITEMS_TABLE, THUMBNAILS, Bundle
 from src.contracts.errors import BundleError
 from src.contracts.tables import ITEMS, validate_items
+from src.index.filters import FilterColumns
 
 __all__ = ["Catalogue"]
 
@@ -56,7 +57,7 @@ class Catalogue:
         encoded = ids["item_id"].dictionary_encode()
         self.item_of_row: np.ndarray = encoded.indices.to_numpy().astype(np.int64)
         self.items = len(encoded.dictionary)
-        self.filters = FilterColumns(self._table)
+        self.filters = FilterColumns(self._table.select(FILTERED))
 
     @classmethod
     def open(cls, bundle: Bundle) -> "Catalogue":

@@ -89,7 +89,7 @@ class Engine:
         Returns:
             Scores, float32, descending, and the rows of the images that reached them, int64: at most k of each.
         """
-        allowed = self.catalogue.filters.mask(filters)
+        allowed = self.catalogue.filters.mask(filters.conditions())
         return search_items(self._index, vector, self.catalogue.item_of_row, k, allowed=allowed)
 
     def similar(self, rows: np.ndarray, k: int, filters: Filters) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +103,7 @@ class Engine:
         Returns:
             As `search`.
         """
-        allowed = self.catalogue.filters.mask(filters)
+        allowed = self.catalogue.filters.mask(filters.conditions())
         if allowed is None:
             allowed = np.ones(len(self._index), dtype=bool)
         allowed[rows] = False

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-__all__ = ["BundleError", "CatalogueError", "ConfigError", "GateError", "LookalikeError", "TableError"]
+__all__ = ["BundleError", "CatalogueError", "ConfigError", "FilterError", "GateError", "LookalikeError", "TableError"]
 
 
 class LookalikeError(ValueError):
@@ -32,6 +32,10 @@ class CatalogueError(LookalikeError):
         rest = len(self.problems) - self.SHOWN
         more = f"\n  and {rest} more" if rest > 0 else ""
         super().__init__(f"{source}: {len(self.problems)} problem(s) found; nothing was started\n{shown}{more}")
+
+
+class FilterError(LookalikeError):
+    """A filter on a column that is not there, or with a value that does not suit it."""
 
 
 class GateError(LookalikeError):
