@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from serve.settings import ServeSettings
 from src.contracts.errors import LookalikeError
+from src.export.runtime import PRECISIONS, RUNTIMES
 
 _MIB = 1024 * 1024
 
@@ -35,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve; returns the exit code."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("serve").setLevel(logging.INFO)
+    for name in ("serve", "src.export.runtime"):
+        logging.getLogger(name).setLevel(logging.INFO)
     # Read when FAISS is imported: threads that spin between searches would take the cores from the others.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -55,6 +57,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         max_in_flight=arguments.max_in_flight,
         workers=arguments.workers,
         encoder_threads=arguments.encoder_threads,
+        runtime=arguments.runtime,
+        precision=arguments.precision,
         drain_seconds=arguments.drain_seconds,
     )
     settings.check()
@@ -91,6 +95,10 @@ def _parser() -> _Parser:
         help="threads that decode, embed and search; 0 takes one for each core (default: %(default)s)")  # fmt: skip
     add("--encoder-threads", type=int, default=default.encoder_threads, metavar="N",
         help="threads of one embedding; 0 takes all cores (default: %(default)s)")  # fmt: skip
+    add("--runtime", choices=("auto", *RUNTIMES), default=default.runtime,
+        help="what runs the encoder; auto takes the best that is there (default: %(default)s)")  # fmt: skip
+    add("--precision", choices=PRECISIONS, default=default.precision,
+        help="OpenVINO's arithmetic; bf16 needs a CPU that has it (default: %(default)s)")  # fmt: skip
     add("--drain-seconds", type=int, default=default.drain_seconds, metavar="N",
         help="time that running requests have after SIGTERM (default: %(default)s)")  # fmt: skip
     return parser

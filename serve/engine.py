@@ -10,10 +10,10 @@ from PIL import Image
 from serve.catalogue import Catalogue
 from serve.filters import Filters
 from serve.schemas import Result
-from src.contracts.bundle import ENCODER, INDEX, Bundle, open_bundle
+from src.contracts.bundle import INDEX, Bundle, open_bundle
 from src.contracts.errors import BundleError
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
-from src.export.runtime import EncoderRuntime, OnnxEncoder
+from src.export.runtime import EncoderRuntime, open_encoder
 from src.index.best_items import search_items
 from src.index.faiss_index import FaissIndex
 
@@ -31,28 +31,37 @@ class Engine:
     Attributes:
         bundle: what was opened.
         catalogue: its items.
+        runtime: what runs the encoder, in words.
     """
 
     def __init__(self, *, bundle: Bundle, encoder: EncoderRuntime, index: FaissIndex, catalogue: Catalogue) -> None:
         self.bundle = bundle
         self.catalogue = catalogue
+        self.runtime = encoder.description
         self._encoder = encoder
         self._index = index
         self._spec: PreprocessingSpec = bundle.preprocessing
 
     @classmethod
-    def open(cls, path: Path, *, encoder_threads: int) -> "Engine":
+    def open(cls, path: Path, *, encoder_threads: int, runtime: str = "auto", precision: str = "f32") -> "Engine":
         """Verify a bundle, load it and warm it up.
+
+        Args:
+            path: the bundle's folder.
+            encoder_threads: threads of one embedding; 0 takes all cores.
+            runtime: `auto`, or what must run the encoder; see `open_encoder`.
+            precision: its arithmetic on the CPU, `f32` or `bf16`.
 
         Raises:
             BundleError: the bundle is damaged, or its parts do not belong together.
+            LookalikeError: what must run the encoder cannot run here.
         """
         try:
             bundle = open_bundle(path)
         except OSError as error:  # A file of it that may not be read, or is no file.
             raise BundleError(f"bundle {path}: cannot read {error.filename} ({error.strerror})") from None
         index = FaissIndex.load(bundle.path(INDEX), ef_search=bundle.content["index"]["ef_search"])
-        encoder = OnnxEncoder(bundle.path(ENCODER), threads=encoder_threads)
+        encoder = open_encoder(bundle, runtime=runtime, precision=precision, threads=encoder_threads)
         engine = cls(bundle=bundle, encoder=encoder, index=index, catalogue=Catalogue.open(bundle))
         size = bundle.preprocessing.size
         if encoder.size != size:
@@ -69,8 +78,8 @@ class Engine:
             )
         engine.warm_up()
         _log.info(
-            "bundle %s: %d items, %d images, %s index, ONNX Runtime on the CPU",
-            bundle.bundle_id, engine.catalogue.items, len(index), index.layout,
+            "bundle %s: %d items, %d images, %s index, %s",
+            bundle.bundle_id, engine.catalogue.items, len(index), index.layout, engine.runtime,
         )  # fmt: skip
         return engine
 

@@ -66,6 +66,7 @@ class Bundle(BaseModel):
 
     bundle_id: str
     encoder_id: str
+    runtime: str = Field(description="What runs the encoder, on what and in which arithmetic.")
     dim: int = Field(description="Numbers in an embedding.")
     metric: str
     preprocessing: dict[str, Any]

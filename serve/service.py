@@ -52,7 +52,12 @@ class Service:
         """
         settings = self.settings
         engine = await anyio.to_thread.run_sync(
-            lambda: Engine.open(self.bundle_path, encoder_threads=settings.encoder_threads)
+            lambda: Engine.open(
+                self.bundle_path,
+                encoder_threads=settings.encoder_threads,
+                runtime=settings.runtime,
+                precision=settings.precision,
+            )
         )
         workers = Workers(threads=settings.workers, metrics=self.metrics)
         self.pipeline = Pipeline(engine=engine, workers=workers, metrics=self.metrics)
@@ -73,6 +78,7 @@ def _describe(engine: Engine, settings: ServeSettings) -> Bundle:
     return Bundle(
         bundle_id=bundle.bundle_id,
         encoder_id=content["encoder_id"],
+        runtime=engine.runtime,
         dim=content["dim"],
         metric=content["metric"],
         preprocessing=content["preprocessing"],

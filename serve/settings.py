@@ -22,6 +22,8 @@ class ServeSettings:
             more are refused with 503.
         workers: threads that decode, embed and search; 0 takes one for each core.
         encoder_threads: threads of one embedding; 0 takes all cores.
+        runtime: what runs the encoder; `auto` takes the best that is there.
+        precision: the encoder's arithmetic on the CPU, `f32` or `bf16`.
         drain_seconds: after SIGTERM, the time that running requests have to finish.
     """
 
@@ -30,6 +32,8 @@ class ServeSettings:
     max_in_flight: int = 32
     workers: int = 0
     encoder_threads: int = 0
+    runtime: str = "auto"
+    precision: str = "f32"
     drain_seconds: int = 20
 
     def check(self) -> None:

@@ -17,7 +17,7 @@ BLOCKED = (
     "pytorch_metric_learning",
 )
 SERVING = ("src.contracts.bundle", "src.contracts.settings", "src.contracts.tables", "src.index.recall")
-SERVING += ("src.index.best_items", "src.export.runtime", "serve", "serve.app")
+SERVING += ("src.index.best_items", "src.export.runtime", "src.export.runtime.openvino_runtime", "serve", "serve.app")
 
 SCRIPT = f"""
 import importlib, sys

@@ -48,8 +48,9 @@ def test_blocker_blocks(blocked, name):
     assert f"{name} is blocked" in result.stderr
 
 
-def test_service_starts_searches_and_ends_without_torch(blocked, shop: Shop):
-    with running(["--bundle", str(shop.root)], environment=blocked) as started:
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_service_starts_searches_and_ends_without_torch(blocked, shop: Shop, runtime: str):
+    with running(["--bundle", str(shop.root), "--runtime", runtime], environment=blocked) as started:
         response = httpx.post(f"{started.url}/v1/search?k=5", files={"image": ("p.jpg", shop.pictures[0])})
         assert response.status_code == 200
         results = response.json()["results"]

@@ -1,0 +1,73 @@
+"""An exported encoder in OpenVINO, on the CPU."""
+
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from src.contracts.errors import BundleError, LookalikeError
+from src.export.runtime.protocol import RuntimeAbsentError, check_pixels
+
+__all__ = ["PRECISIONS", "OpenvinoEncoder"]
+
+PRECISIONS = ("f32", "bf16")
+"""Arithmetic of what the graph does not quantise; `bf16` needs a CPU that has it."""
+
+_EFFECTIVE = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class OpenvinoEncoder:
+    """See `EncoderRuntime`."""
+
+    def __init__(self, path: Path, *, threads: int = 0, precision: str = "f32") -> None:
+        """Compile the graph; nothing is cached on disk.
+
+        Args:
+            path: an ONNX file with one input, uint8 of shape (batch, size, size, 3), and one output.
+            threads: for one call; 0 takes all cores.
+            precision: one of `PRECISIONS`. Left to itself, OpenVINO takes bf16 wherever the CPU has it.
+
+        Raises:
+            RuntimeAbsentError: OpenVINO is not installed, or the CPU lacks the precision.
+            BundleError: no encoder.
+        """
+        if precision not in PRECISIONS:
+            raise LookalikeError(f"`precision={precision}`: must be one of {', '.join(PRECISIONS)}")
+        try:
+            import openvino
+        except ImportError as error:
+            raise RuntimeAbsentError(f"OpenVINO cannot be imported ({error}); install `.[cpu]`") from None
+        settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        try:
+            core = openvino.Core()
+            model = core.read_model(str(path))
+            self.size = int(model.input(0).partial_shape[1].get_length())
+            self._model = core.compile_model(model, "CPU", settings)
+        except Exception as error:  # whatever its C++ side raises comes as RuntimeError, or as what the shape lacks
+            raise BundleError(f"{path}: not a loadable ONNX encoder ({error})") from error
+        # Where the CPU has no bf16, OpenVINO goes on in f32 and says so here only.
+        effective = self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        effective = _EFFECTIVE.get(effective, effective)
+        if effective != precision:
+            raise RuntimeAbsentError(f"OpenVINO computes in {effective} on this CPU, which lacks {precision}")
+        # A request is one call's memory; two calls must never share one.
+        self._free: SimpleQueue[Any] = SimpleQueue()
+        self.description = f"OpenVINO {openvino.__version__.split('-')[0]} on the CPU, {precision}"
+
+    def embed(self, pixels: np.ndarray) -> np.ndarray:
+        """See `EncoderRuntime.embed`."""
+        check_pixels(pixels, self.size)
+        try:
+            request = self._free.get_nowait()
+        except Empty:
+            request = self._model.create_infer_request()
+        try:
+            output: np.ndarray = request.infer([np.ascontiguousarray(pixels)], share_inputs=True)[0].copy()
+        finally:
+            self._free.put(request)
+        return output
