@@ -1,0 +1,117 @@
+"""Compare evaluated runs: python -m src.eval.compare RUN RUN ... [--baseline RUN]."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.contracts.errors import ConfigError
+from src.contracts.exit_codes import exit_with_message
+from src.eval.comparison import Contender, compare_runs, group_runs
+from src.eval.comparison_pages import as_html, as_markdown, print_comparison
+from src.eval.runs import open_run
+
+__all__ = ["main"]
+
+_DEFAULT_METRICS = ("recall@1", "recall@10", "map@r", "ndcg@10", "mrr")
+
+_EXAMPLES = """\
+Two questions are kept apart. One run against one run says which CHECKPOINT is better. Which METHOD is better takes
+several seeds of each: runs that differ by their seed alone are one method, and are found by themselves.
+
+examples:
+  is this checkpoint better than that one?
+    python -m src.eval.compare runs/triplet/eval runs/infonce/eval
+
+  is InfoNCE better than triplet, judged by three seeds each?
+    python -m src.eval.compare runs/triplet-seed*/ runs/infonce-seed*/ --baseline runs/triplet-seed1/ --html out.html
+
+exit codes: 0 the comparison was made, whatever it says; 2 it cannot be made (the message says why).
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the comparison, and write it where asked."""
+    options = _parser().parse_args(arguments)
+    with exit_with_message():
+        _compare(options)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    if not 0.5 <= options.confidence < 1:
+        raise ConfigError(f"--confidence {options.confidence}: must be from 0.5 to below 1")
+    if options.resamples < 100:
+        raise ConfigError(f"--resamples {options.resamples}: must be at least 100")
+    given = [*options.runs]
+    known = {os.path.normpath(run) for run in given}
+    if options.baseline and os.path.normpath(options.baseline) not in known and Path(options.baseline).exists():
+        given.insert(0, options.baseline)
+    contenders = group_runs([open_run(run) for run in given], by_method=not options.checkpoints)
+    if len(contenders) < 2:
+        raise ConfigError(
+            f"{len(given)} run(s) of one method: nothing to compare it with; give runs of another method, or "
+            "--checkpoints to compare seeds of one method"
+        )
+    baseline = _baseline(contenders, options.baseline)
+    metrics = options.metrics or [name for name in _DEFAULT_METRICS if name in baseline.runs[0].about["metrics"]]
+    if metrics == ["all"]:
+        metrics = baseline.runs[0].about["metrics"]
+    comparison = compare_runs(
+        contenders, baseline, metrics, resamples=options.resamples, confidence=options.confidence, seed=options.seed
+    )
+    print_comparison(comparison)
+    for path, text in ((options.markdown, as_markdown), (options.html, as_html)):
+        if path is not None:
+            _write(path, text(comparison))
+            print(f"written: {path}")
+
+
+def _baseline(contenders: list[Contender], wanted: str | None) -> Contender:
+    if wanted is None:
+        return contenders[0]
+    for contender in contenders:
+        names = {contender.label, contender.runs[0].method}
+        folders = {os.path.normpath(run.given) for run in contender.runs}
+        if wanted in names or os.path.normpath(wanted) in folders:
+            return contender
+    labels = ", ".join(contender.label for contender in contenders)
+    raise ConfigError(f"--baseline {wanted}: neither a folder nor one of {labels}")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.eval.compare",
+        description="Say whether evaluated runs are better or worse than a baseline, or that it can't be told.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="output folder of evaluate.py, or a folder with one below"
+    )
+    parser.add_argument("--baseline", metavar="RUN|METHOD", help="what to compare with; by default the first RUN")
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help=f"the deciding one first, or `all`; default: {' '.join(_DEFAULT_METRICS)}",
+    )
+    parser.add_argument(
+        "--checkpoints", action="store_true", help="take each run alone, even with several seeds of one"
+    )
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals (default 0.95)")
+    parser.add_argument("--resamples", type=int, default=10_000, help="draws and permutations (default 10000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws (default 0)")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a Markdown table")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that stands alone")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""A comparison as a table on the terminal, as Markdown, and as a page that stands alone."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from src.eval.comparison import Comparison, Line
+
+__all__ = ["HEADER", "as_html", "as_markdown", "explanation", "print_comparison"]
+
+HEADER = ("metric", "run or method", "seeds", "value", "difference", "p", "verdict")
+_COLOURS = {"better": "green", "worse": "red", "can't tell": "yellow", "baseline": "dim"}
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """A table on the terminal, and below it what it says and does not say."""
+    table = Table(box=SIMPLE, pad_edge=False)
+    for name in HEADER[1:]:
+        table.add_column(name, no_wrap=name != "run or method", min_width=8 if name == "run or method" else None)
+    last = None
+    for line in comparison.lines:
+        if line.metric != last:
+            table.add_row(Text(line.metric, "bold"))
+            last = line.metric
+        # A value above its interval, so that the table fits a narrow terminal.
+        cells = [Text(cell.replace(" [", "\n[")) for cell in _cells(line)[1:]]
+        cells[-1].stylize(_COLOURS[line.verdict])
+        table.add_row(*cells)
+    console = Console()
+    console.print(table)
+    for sentence in explanation(comparison):
+        console.print(sentence, markup=False, highlight=False)
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """A Markdown table and what it says."""
+    rows = [HEADER, ("---",) * len(HEADER), *(_cells(line) for line in comparison.lines)]
+    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return table + "\n\n" + "\n".join(f"- {sentence}" for sentence in explanation(comparison)) + "\n"
+
+
+def as_html(comparison: Comparison) -> str:
+    """A page that loads nothing, for light and dark."""
+    reach = max(
+        (abs(end) for line in comparison.lines if line.difference for end in _ends(line) if end is not None),
+        default=0.0,
+    )
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    rows = [
+        {"cells": _cells(line), "verdict": line.verdict, "bar": _bar(line, reach), "metric": line.metric}
+        for line in comparison.lines
+    ]
+    template = environment.get_template("comparison.html.jinja")
+    return template.render(header=HEADER, rows=rows, sentences=explanation(comparison))
+
+
+def explanation(comparison: Comparison) -> list[str]:
+    """Sentences: what was counted and how, what can't be told and why."""
+    percent = f"{comparison.confidence:.0%}"
+    lines = [line for line in comparison.lines if line.difference is not None]
+    sentences = [
+        f"{comparison.queries:,} queries of {comparison.products:,} products. In brackets {percent} intervals that "
+        f"resample products ({comparison.resamples:,} draws), not queries."
+    ]
+    questions = {line.question for line in lines}
+    if "checkpoint" in questions:
+        sentences.append(
+            "One run against one run: the verdict is about these checkpoints. Whether the METHOD is better cannot be "
+            "told from one seed; train both with at least 3 seeds and give all runs."
+        )
+    if "method" in questions:
+        sentences.append(
+            "Several seeds: the verdict is about the METHODS; seeds and products are both taken for a sample "
+            "(Obuchowski and Rockette's model, Student's t)."
+        )
+    candidates = len({line.label for line in lines if line.adjusted is not None})
+    if candidates > 1:
+        sentences.append(f"p is Holm's, corrected for {candidates} candidates, metric by metric.")
+    if len({line.metric for line in lines}) > 1:
+        sentences.append(
+            f"Decide on {lines[0].metric}, the first: p is not corrected for the number of metrics, and one of many is "
+            "easily found to differ."
+        )
+    for line in lines:
+        where = f"{line.label}, {line.metric}"
+        if line.difference is None or line.verdict != "can't tell":
+            continue
+        if line.difference.reason:
+            sentences.append(f"{where}: {line.difference.reason}.")
+        elif line.metric == lines[0].metric and line.difference.detectable is not None:
+            sentences.append(
+                f"{where}: a true difference of {line.difference.detectable:.4f} would be found in 80 of 100 such "
+                "comparisons; smaller ones are easily missed, so this is no proof of equality."
+            )
+    return sentences
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    difference = line.difference
+    told = "" if difference is None else _with_ends(difference.value, difference.low, difference.high, "+")
+    p_value = "" if line.adjusted is None else "< 0.001" if line.adjusted < 0.001 else f"{line.adjusted:.3f}"
+    value = _with_ends(line.interval.value, line.interval.low, line.interval.high, "")
+    return line.metric, line.label, str(line.seeds), value, told, p_value, line.verdict
+
+
+def _with_ends(value: float | None, low: float | None, high: float | None, sign: str) -> str:
+    if value is None:
+        return "none"
+    ends = "" if low is None or high is None else f" [{low:{sign}.4f}, {high:{sign}.4f}]"
+    return f"{value:{sign}.4f}{ends}"
+
+
+def _ends(line: Line) -> tuple[float | None, float | None]:
+    return (line.difference.low, line.difference.high) if line.difference else (None, None)
+
+
+def _bar(line: Line, reach: float) -> dict[str, float] | None:
+    """Where the difference and its interval lie on a line from -reach to +reach, in per cent."""
+    low, high = _ends(line)
+    if low is None or high is None or line.difference is None or line.difference.value is None or reach == 0:
+        return None
+    left, right, at = (50 + 50 * end / reach for end in (low, high, line.difference.value))
+    return {"left": left, "width": right - left, "at": at}

@@ -1,0 +1,113 @@
+"""Evaluated runs that are to be compared: their queries.parquet, opened and checked to hold the same queries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from src.contracts.errors import ConfigError
+from src.eval.per_query import about_queries, read_queries
+
+__all__ = ["Run", "check_comparable", "open_run"]
+
+_FILE = "queries.parquet"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluation.
+
+    Attributes:
+        given: where it was said to be.
+        table: a row a query (`src.eval.per_query`).
+        about: the table's metadata.
+    """
+
+    given: str
+    table: pa.Table
+    about: dict[str, Any]
+
+    @property
+    def method(self) -> str | None:
+        """What it shares with runs that differ by their seed alone; None where that isn't known."""
+        return self.about.get("method")
+
+    @property
+    def seed(self) -> int | None:
+        """Of its training; None where there was none."""
+        return self.about.get("seed")
+
+    @property
+    def name(self) -> str:
+        """For titles; runs of different methods may share it."""
+        return str(self.about.get("name") or self.given)
+
+    def values(self, metrics: Sequence[str]) -> np.ndarray:
+        """float64 of shape (queries, metrics), NaN where a query has no positive."""
+        return np.column_stack([self.table[name].to_numpy().astype(np.float64) for name in metrics])
+
+    def products(self) -> np.ndarray:
+        """Object array of shape (queries,)."""
+        return self.table["product"].to_numpy()
+
+
+def open_run(given: str) -> Run:
+    """Open an evaluation.
+
+    Args:
+        given: an output folder of evaluate.py, or a folder that has exactly one below it, or a queries.parquet.
+
+    Raises:
+        ConfigError: none or several are there.
+        TableError: the file is not a table of queries.
+    """
+    path = Path(given)
+    found = [path] if path.is_file() else [path / _FILE] if (path / _FILE).is_file() else sorted(path.rglob(_FILE))
+    if len(found) != 1:
+        listed = "".join(f"\n  {file.parent}" for file in found)
+        raise ConfigError(
+            f"{given}: {len(found) or 'no'} {_FILE} in or below it, and one is needed; "
+            + (f"name one of{listed}" if found else "evaluate it first: python evaluate.py checkpoint=... output=DIR")
+        )
+    table = read_queries(found[0])
+    return Run(given, table, about_queries(table))
+
+
+def check_comparable(runs: Sequence[Run], metrics: Sequence[str]) -> None:
+    """Raise `ConfigError` unless all runs answered the same queries, and measured these metrics.
+
+    The message says what differs: the protocol, the queries, or the gallery.
+    """
+    first = runs[0]
+    for run in runs:
+        absent = [name for name in metrics if name not in run.about["metrics"]]
+        if absent:
+            raise ConfigError(f"{run.given}: no metric {', '.join(absent)}; it has {', '.join(run.about['metrics'])}")
+        if run.about["fingerprint"] != first.about["fingerprint"]:
+            raise ConfigError(
+                f"{first.given} and {run.given} cannot be compared query by query: {_what_differs(first, run)}; "
+                "evaluate both in the same way"
+            )
+
+
+def _what_differs(first: Run, second: Run) -> str:
+    parts = []
+    settings = (first.about["protocol"], second.about["protocol"])
+    for name in sorted({*settings[0], *settings[1]}):
+        values = [part.get(name) for part in settings]
+        if values[0] != values[1]:
+            parts.append(f"the protocol differs ({name} is {values[0]!r} and {values[1]!r})")
+    ids = [run.table["image_id"].to_pylist() for run in (first, second)]
+    if set(ids[0]) != set(ids[1]):
+        parts.append(
+            f"the queries differ ({len(set(ids[0]) - set(ids[1]))} of {len(ids[0])} only in the first, "
+            f"{len(set(ids[1]) - set(ids[0]))} of {len(ids[1])} only in the second)"
+        )
+    elif ids[0] != ids[1]:
+        parts.append("the queries stand in another order")
+    elif first.table["item_id"] != second.table["item_id"]:
+        parts.append("the queries' items differ: the labels were changed between the two")
+    return "; ".join(parts) or "the gallery differs"
