@@ -1,11 +1,13 @@
-"""Evaluate: python evaluate.py checkpoint=PATH | embeddings=FILE | baseline=color_histogram, output=DIR."""
+"""Evaluate: python evaluate.py checkpoint=PATH | embeddings=FILE | baseline=NAME, output=DIR."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from src.catalog.catalogue import open_catalogue
 from src.commandline import command
 from src.contracts.settings import EvaluateSettings, complete_data
+from src.eval.baselines import open_baseline
 from src.eval.evaluation import evaluate_embedded, evaluate_split, print_metrics, write_metrics
 from src.eval.per_query import write_queries
 from src.eval.pictures import draw_results
@@ -22,8 +24,16 @@ def main(settings: EvaluateSettings) -> None:
         title = settings.embeddings
         about: dict[str, Any] = {"name": Path(settings.embeddings).stem, "split": None, "method": None, "seed": None}
     else:
-        subject = open_subject(settings.checkpoint)
-        catalogue = open_catalogue(complete_data(settings.data, subject.trained_on))
+        trained = open_subject(settings.checkpoint) if settings.checkpoint else None
+        catalogue = open_catalogue(complete_data(settings.data, trained.trained_on if trained else None))
+        subject = trained or open_baseline(
+            str(settings.baseline),
+            catalogue,
+            seed=settings.seed,
+            batch=settings.batch,
+            model=asdict(settings.model),
+            spec=settings.preprocessing,
+        )
         split = settings.split or catalogue.test_split()
         evaluation = evaluate_split(
             catalogue, split, subject.spec, subject.embed, level=settings.level, batch=settings.batch

@@ -203,6 +203,28 @@ def test_data_as_trained_leaves_all_to_the_checkpoint(name: str, tmp_path: Path)
     assert composed(name, "checkpoint=x", "output=y", "data=grocery").data.manifest == "metadata.csv"
 
 
+@pytest.mark.parametrize("model", [name for name in options("model") if name != "resnet10_small"])
+@pytest.mark.parametrize("preprocessing", options("preprocessing"))
+def test_evaluate_takes_a_network_before_training(model: str, preprocessing: str) -> None:
+    settings = composed(
+        "evaluate",
+        "baseline=pretrained",
+        "data=grocery",
+        f"model={model}",
+        "model.weights=w",
+        "model.backbone_kwargs={pad_type: same}",
+        f"preprocessing={preprocessing}",
+        "preprocessing.size=128",
+        "output=y",
+    )
+    assert (settings.model.weights, settings.model.backbone_kwargs) == ("w", {"pad_type": "same"})
+    assert settings.preprocessing.size == 128
+    trained = composed(
+        "train", "data=grocery", f"preprocessing={preprocessing}", "preprocessing.size=128", output=Path("y")
+    )
+    assert settings.preprocessing == trained.preprocessing
+
+
 BAD = [
     (["data=shop", "trainer.epoch=3"], "epoch"),
     (["data=shop", "modle.head=none"], "modle"),

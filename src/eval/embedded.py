@@ -1,6 +1,6 @@
 """Images that were embedded, with what evaluation needs to know of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,10 @@ from src.datamodules.pixels import iterate_pixels
 __all__ = ["Embedded", "embed_rows"]
 
 Embed = Callable[[np.ndarray], np.ndarray]
-"""uint8 pixels of shape (images, size, size, 3) to float32 embeddings of shape (images, dim)."""
+"""uint8 pixels of shape (images, size, size, 3) to float32 embeddings of shape (images, dim).
+
+Without a preprocessing spec it is given image ids instead, an object array of shape (images,).
+"""
 
 
 @dataclass(frozen=True)
@@ -68,19 +71,23 @@ class Embedded:
 
 
 def embed_rows(
-    catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec, embed: Embed, *, batch: int, what: str
+    catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec | None, embed: Embed, *, batch: int, what: str
 ) -> Embedded:
     """Embed some rows of a catalogue, with a progress bar.
 
     Args:
         catalogue: where the images are.
         rows: int64 array of shape (images,).
-        spec: how pixels are made.
+        spec: how pixels are made; None reads no images.
         embed: the encoder, or a baseline.
         batch: images embedded at once.
         what: the progress bar's label.
     """
-    batches = iterate_pixels(catalogue, rows, spec, batch=batch)
+    batches: Iterator[np.ndarray]
+    if spec is None:
+        batches = (catalogue.column("image_id", rows[at : at + batch]) for at in range(0, len(rows), batch))
+    else:
+        batches = iterate_pixels(catalogue, rows, spec, batch=batch)
     steps = track(batches, f"embedding {what}", total=-(-len(rows) // batch), transient=True)
     vectors = [embed(pixels) for pixels in steps]
     return Embedded(

@@ -72,7 +72,13 @@ def split_rows(catalogue: Catalogue, split: str) -> tuple[np.ndarray, np.ndarray
 
 
 def evaluate_split(
-    catalogue: Catalogue, split: str, spec: PreprocessingSpec, embed: Embed, *, level: str = "item", batch: int = 128
+    catalogue: Catalogue,
+    split: str,
+    spec: PreprocessingSpec | None,
+    embed: Embed,
+    *,
+    level: str = "item",
+    batch: int = 128,
 ) -> Evaluation:
     """Embed a split's queries and gallery, and evaluate them.
 

@@ -1,4 +1,4 @@
-"""What is evaluated: a checkpoint's encoder, or the colour histogram."""
+"""What is evaluated: something that embeds images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,9 @@ from typing import Any
 from src.contracts.preprocessing import PreprocessingSpec
 from src.eval.embedded import Embed
 from src.models.checkpoint import load_encoder, method_of
-from src.models.color_histogram import color_histogram
 from src.models.inference import embedder
 
 __all__ = ["Subject", "open_subject"]
-
-_HISTOGRAM_SIZE = 128
 
 
 @dataclass(frozen=True)
@@ -22,25 +19,22 @@ class Subject:
 
     Attributes:
         name: for titles.
-        spec: how its pixels are made.
-        embed: uint8 pixels to vectors.
+        spec: how its pixels are made, or None where it looks at image ids only.
+        embed: uint8 pixels (or, without a spec, image ids) to vectors.
         trained_on: its data settings, or None.
         method: what runs that differ by their seed alone have in common; a baseline's is its name.
         seed: the one that it was trained with, or None where there is none.
     """
 
     name: str
-    spec: PreprocessingSpec
+    spec: PreprocessingSpec | None
     embed: Embed
     trained_on: Mapping[str, Any] | None
     method: str
     seed: int | None
 
 
-def open_subject(checkpoint: str | None) -> Subject:
-    """The encoder of a checkpoint; without one, the colour histogram of the image scaled to 128 x 128."""
-    if checkpoint is None:
-        spec = PreprocessingSpec(size=_HISTOGRAM_SIZE, resize="squash")
-        return Subject("color histogram", spec, color_histogram, None, "color_histogram", None)
+def open_subject(checkpoint: str) -> Subject:
+    """The encoder of a checkpoint."""
     encoder, spec, card = load_encoder(Path(checkpoint))
     return Subject(str(card["name"]), spec, embedder(encoder), card["data"], method_of(card), card["seed"])

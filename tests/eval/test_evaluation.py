@@ -11,7 +11,6 @@ from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.eval.evaluation import evaluate_embedded, evaluate_split, print_metrics, read_metrics, write_metrics
 from src.eval.pictures import draw_results
-from src.eval.subject import open_subject
 from src.models.color_histogram import color_histogram
 
 SPEC = PreprocessingSpec(size=32, resize="squash")
@@ -76,11 +75,3 @@ def test_results_are_drawn_with_hits_in_green_and_misses_in_red(catalogue, tmp_p
     # Ticks, crosses and figures add some pixels of the same colour.
     assert hits.sum() * frame <= green.sum() <= hits.sum() * (frame + 600)
     assert (~hits).sum() * frame <= red.sum() <= (~hits).sum() * (frame + 600)
-
-
-def test_the_baseline_is_the_colour_histogram() -> None:
-    subject = open_subject(None)
-    assert subject.trained_on is None
-    assert (subject.spec.size, subject.spec.resize) == (128, "squash")
-    pixels = np.full((2, 8, 8, 3), 100, np.uint8)
-    np.testing.assert_array_equal(subject.embed(pixels), color_histogram(pixels))

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings._problems import below, raise_all
 from src.contracts.settings.data import MISSING, DataSettings
+from src.contracts.settings.train import EncoderSettings
 
-__all__ = ["EvaluateSettings"]
+__all__ = ["BASELINES", "EvaluateSettings"]
+
+BASELINES = ("color_histogram", "pretrained", "random", "sift_vlad")
 
 
 @dataclass
@@ -15,7 +19,11 @@ class EvaluateSettings:
     Attributes:
         checkpoint: an encoder of ours; `data` is what it was trained on unless overridden.
         embeddings: a Parquet file of vectors made by anything else.
-        baseline: `color_histogram`; needs `data=...`.
+        baseline: `color_histogram`, `sift_vlad`, `pretrained` (a network before training) or `random` (chance level);
+            needs `data=...`.
+        model: with `baseline=pretrained`, the network; its head is left out.
+        preprocessing: with `baseline=pretrained`, the pixels that its weights expect.
+        seed: of `baseline=random` and `baseline=sift_vlad`.
         output: folder for metrics.json.
         split: the split to read; by default `test` where the catalogue has one, else `val`.
         level: `item` ranks items by their best image; `image` ranks images.
@@ -26,6 +34,9 @@ class EvaluateSettings:
     checkpoint: str | None = None
     embeddings: str | None = None
     baseline: str | None = None
+    model: EncoderSettings = field(default_factory=lambda: EncoderSettings(backbone=""))
+    preprocessing: PreprocessingSpec = field(default_factory=PreprocessingSpec)
+    seed: int = 0
     output: str = MISSING
     split: str | None = None
     level: str = "item"
@@ -39,10 +50,28 @@ class EvaluateSettings:
         given = [name for name in ("checkpoint", "embeddings", "baseline") if getattr(self, name) is not None]
         if len(given) != 1:
             problems.append(f"give exactly one of checkpoint=, embeddings=, baseline=; got {given or 'none'}")
-        if self.baseline not in (None, "color_histogram"):
-            problems.append(f"`baseline={self.baseline}`: must be color_histogram")
+        if self.baseline not in (None, *BASELINES):
+            problems.append(f"`baseline={self.baseline}`: must be one of {', '.join(BASELINES)}")
+        problems += _pretrained_problems(self)
         if self.level not in ("item", "image"):
             problems.append(f"`level={self.level}`: must be item or image")
         if self.split not in (None, "train", "val", "test"):
             problems.append(f"`split={self.split}`: must be train, val or test")
         raise_all(problems + below(self, "", {"batch": 1, "pictures": 0}))
+
+
+def _pretrained_problems(settings: EvaluateSettings) -> list[str]:
+    """The network and its pixels are named for the pretrained baseline, and for nothing else."""
+    model = settings.model
+    if settings.baseline != "pretrained":
+        given = [name for name, value in (("model", model.backbone), ("preprocessing", _changed(settings))) if value]
+        return [f"`{name}`: only for baseline=pretrained; a checkpoint brings its own" for name in given]
+    if not model.backbone:
+        return ["`baseline=pretrained`: name the network with model=NAME (see conf/model)"]
+    if not model.pretrained and model.weights is None:
+        return [f"`model={model.backbone}`: has no weights; set `model.weights=FILE` or `model.pretrained=true`"]
+    return []
+
+
+def _changed(settings: EvaluateSettings) -> bool:
+    return settings.preprocessing != PreprocessingSpec()
