@@ -13,7 +13,7 @@ from src.eval.methods import compare_methods, method_intervals
 from src.eval.paired import Difference, compare_checkpoints
 from src.eval.runs import Run, check_comparable
 
-__all__ = ["Comparison", "Contender", "Line", "compare_runs", "group_runs", "holm"]
+__all__ = ["Comparison", "Contender", "Line", "compare_runs", "group_runs", "holm", "verdict_of"]
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def compare_runs(
         adjusted = holm({each.label: answers[each.label][1][m].p_value for each in others})
         for each in others:
             question, differences = answers[each.label]
-            verdict = _verdict(differences[m], adjusted[each.label], confidence)
+            verdict = verdict_of(differences[m], adjusted[each.label], confidence)
             own, corrected = intervals[each.label][m], adjusted[each.label]
             lines.append(Line(metric, each.label, len(each.runs), own, differences[m], corrected, question, verdict))
     first = lines[0].interval
@@ -187,7 +187,8 @@ def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
     return corrected
 
 
-def _verdict(difference: Difference, adjusted: float | None, confidence: float) -> str:
+def verdict_of(difference: Difference, adjusted: float | None, confidence: float) -> str:
+    """`better`, `worse` or `can't tell`: the corrected p-value and the interval must both say so."""
     sure = adjusted is not None and adjusted <= 1 - confidence + 1e-12
     if sure and difference.low is not None and difference.low > 0:
         return "better"
