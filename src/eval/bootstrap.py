@@ -7,7 +7,7 @@ The estimate is a ratio: sum over the queries of the drawn products, divided by 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 __all__ = [
     "Interval",
@@ -176,5 +176,5 @@ def logit_interval(value: float, error: float, freedom: float, confidence: float
 
 def t_interval(value: float, error: float, freedom: float, confidence: float) -> tuple[float, float]:
     """Student's interval; fewer than one degree of freedom count as one."""
-    half = float(stats.t.ppf((1 + confidence) / 2, max(freedom, 1.0))) * error
+    half = float(special.stdtrit(max(freedom, 1.0), (1 + confidence) / 2)) * error
     return value - half, value + half

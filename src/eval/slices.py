@@ -1,0 +1,197 @@
+"""Where a run is weak: metrics by category, brand, price and any other column, each with an interval.
+
+A slice is a set of queries. The ones that are surely bad come first, so slices are ordered by the upper end of their
+interval: a slice of three unlucky queries has a low value, but a high upper end.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from scipy import stats
+
+from src.contracts.errors import ConfigError
+from src.eval.bootstrap import Interval, cluster_intervals, effective_products, product_totals, t_interval
+from src.eval.comparison import holm
+from src.eval.per_query import about_queries
+from src.eval.slice_columns import default_columns, slice_values
+
+__all__ = ["TINY", "Slice", "print_slices", "slice_queries", "write_slices"]
+
+TINY = 5
+"""With fewer products than this a slice is shown and marked, and nothing is concluded from it."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Queries that have a value in common.
+
+    Attributes:
+        column: of the table of queries.
+        value: what they share, in words.
+        intervals: one for each metric, the deciding one first.
+        difference: to the queries of the same column that are not in the slice, on the deciding metric; None where one
+            of the two sides can't be measured.
+        low: lower end of the difference's interval.
+        high: upper end.
+        p_value: of the hypothesis that slice and rest are equal, Holm's over all slices; None for tiny ones.
+        tiny: whether it has fewer than `TINY` products.
+        worse: whether it is worse than the rest: p_value at most 1 - confidence and a difference below 0.
+    """
+
+    column: str
+    value: str
+    intervals: list[Interval]
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    tiny: bool
+    worse: bool
+
+
+def slice_queries(
+    table: pa.Table,
+    columns: Sequence[str] | None = None,
+    *,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[Slice]:
+    """Measure all slices of some columns, the worst first.
+
+    Args:
+        table: of `per_query_table`.
+        columns: to slice by; None takes what the catalogue has (`default_columns`).
+        resamples: draws of products for each slice's intervals.
+        confidence: of the intervals.
+        seed: of the draws.
+
+    Returns:
+        Slices by the upper end of the first metric's interval, tiny ones and those that can't be measured last.
+
+    Raises:
+        ConfigError: a column that is not there, or that has more values than slices are good for.
+    """
+    metrics = about_queries(table)["metrics"]
+    absent = [name for name in columns or () if name not in table.column_names]
+    if absent:
+        raise ConfigError(f"`slices`: no column {', '.join(absent)}; the queries have {', '.join(table.column_names)}")
+    values = np.column_stack([table[name].to_numpy().astype(np.float64) for name in metrics])
+    products = np.unique(table["product"].to_numpy(), return_inverse=True)[1]
+    found: list[tuple[str, str, list[Interval], tuple[float, float, float, float] | None, bool]] = []
+    p_values: dict[str, float | None] = {}
+    for column in default_columns(table) if columns is None else columns:
+        words, codes = slice_values(table[column], column)
+        known = codes >= 0
+        for code, word in enumerate(words):
+            inside = codes == code
+            intervals = cluster_intervals(
+                values[inside], products[inside], resamples=resamples, confidence=confidence, seed=seed
+            )
+            tiny = intervals[0].products < TINY
+            rest = _against_rest(values[known, 0], products[known], inside[known], confidence)
+            p_values[str(len(found))] = None if tiny or rest is None else rest[3]
+            found.append((column, word, intervals, rest, tiny))
+    corrected = holm(p_values)
+    slices = []
+    for number, (column, word, intervals, rest, tiny) in enumerate(found):
+        p_value = corrected[str(number)]
+        difference, low, high = rest[:3] if rest else (None, None, None)
+        worse = p_value is not None and p_value <= 1 - confidence + 1e-12 and difference is not None and difference < 0
+        slices.append(Slice(column, word, intervals, difference, low, high, p_value, tiny, worse))
+    return sorted(slices, key=lambda each: (each.tiny, _upper_end(each.intervals[0])))
+
+
+def write_slices(slices: Iterable[Slice], metrics: Sequence[str], path: Path) -> None:
+    """Write `slices.parquet` whole or not at all: a row a slice, in order, with three columns for each metric."""
+    rows = []
+    for each in slices:
+        row: dict[str, object] = {"column": each.column, "value": each.value}
+        row |= {"queries": each.intervals[0].queries, "products": each.intervals[0].products}
+        row |= {"tiny": each.tiny, "worse": each.worse}
+        row |= {"difference": each.difference, "difference_low": each.low, "difference_high": each.high}
+        row["p_value"] = each.p_value
+        for name, interval in zip(metrics, each.intervals, strict=True):
+            row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        rows.append(row)
+    numbers = ["difference", "difference_low", "difference_high", "p_value"]
+    numbers += [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]
+    kinds = {"column": pa.string(), "value": pa.string(), "queries": pa.int64(), "products": pa.int64()}
+    kinds |= {"tiny": pa.bool_(), "worse": pa.bool_()} | dict.fromkeys(numbers, pa.float64())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    pq.write_table(pa.Table.from_pylist(rows, pa.schema(kinds)), part)
+    os.replace(part, path)
+
+
+def print_slices(slices: Sequence[Slice], metric: str, *, shown: int = 8) -> None:
+    """The worst few on the terminal."""
+    if not slices:
+        return
+    table = Table(title=f"worst slices by {metric}", title_justify="left")
+    for name in ("slice", "queries", "products", metric, "against the rest", ""):
+        table.add_column(name, justify="right" if name in ("queries", "products") else "left")
+    for each in slices[:shown]:
+        first = each.intervals[0]
+        own, rest = _words(first.value, first.low, first.high, ""), _words(each.difference, each.low, each.high, "+")
+        mark = "tiny" if each.tiny else "worse" if each.worse else ""
+        cells = (f"{each.column}: {each.value}", f"{first.queries:,}", f"{first.products:,}", own, rest, mark)
+        table.add_row(*map(Text, cells))
+    console = Console()
+    console.print(table)
+    surely = sum(each.worse for each in slices)
+    console.print(
+        f"{len(slices)} slices, {surely} worse than the rest of their column (Holm's correction over all), "
+        f"{sum(each.tiny for each in slices)} tiny (fewer than {TINY} products: nothing is concluded)",
+        highlight=False,
+    )
+
+
+def _against_rest(
+    values: np.ndarray, products: np.ndarray, inside: np.ndarray, confidence: float
+) -> tuple[float, float, float, float] | None:
+    """Slice minus rest: difference, interval, p-value; None where one side has fewer than two products.
+
+    The standard error is that of the difference of two ratios, linearised over products, which may have queries on
+    both sides. A slice of few products may happen to be all alike: its variance is taken to be at least what as many
+    products of the rest would have.
+    """
+    sums, counts = zip(
+        *(product_totals(np.where(side, values, np.nan)[:, None], products) for side in (inside, ~inside)), strict=True
+    )
+    sums, counts = np.hstack(sums), np.hstack(counts)
+    totals, behind = counts.sum(axis=0), (counts > 0).sum(axis=0)
+    if behind.min() < 2:
+        return None
+    means = sums.sum(axis=0) / totals
+    residuals = (sums - means * counts) / totals
+    variances = (residuals**2).sum(axis=0) * behind / (behind - 1)
+    effective = effective_products(counts)
+    floor = variances[1] * effective[1] / effective[0]
+    freedom = effective[1] if floor > variances[0] else effective[0]
+    variance = max(variances[0], floor) + variances[1] - 2 * (residuals[:, 0] * residuals[:, 1]).sum()
+    difference = float(means[0] - means[1])
+    if variance <= 1e-24:
+        return None
+    error = float(variance**0.5)
+    low, high = t_interval(difference, error, float(freedom) - 1, confidence)
+    p_value = float(2 * stats.t.sf(abs(difference) / error, max(float(freedom) - 1, 1.0)))
+    return difference, low, high, p_value
+
+
+def _upper_end(interval: Interval) -> float:
+    return float("inf") if interval.high is None else interval.high
+
+
+def _words(value: float | None, low: float | None, high: float | None, sign: str) -> str:
+    if value is None:
+        return ""
+    return f"{value:{sign}.3f}" + ("" if low is None or high is None else f" [{low:{sign}.3f}, {high:{sign}.3f}]")
