@@ -15,9 +15,9 @@ import faiss
 import numpy as np
 from rich.progress import track
 
-from benchmarks.clustered import clustered_vectors
 from src.index.faiss_index import FaissIndex
 from src.index.filter_plan import graph_step, plan_filter
+from src.index.simulated import clustered_vectors
 from src.index.subset_scan import scan_allowed
 
 PASS_RATES = (0.5, 0.1, 0.01, 0.001)

@@ -6,10 +6,10 @@ import faiss
 import numpy as np
 import pytest
 
-from benchmarks.clustered import clustered_vectors
 from benchmarks.filtered_search import FILTERS, PASS_RATES, run
 from src.index.faiss_index import FaissIndex
 from src.index.filtered_search import filtered_search
+from src.index.simulated import clustered_vectors
 
 
 @pytest.fixture(scope="module")
