@@ -8,16 +8,18 @@ from src.catalog.catalogue import open_catalogue
 from src.commandline import command
 from src.contracts.settings import EvaluateSettings, complete_data
 from src.eval.baselines import open_baseline
+from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import evaluate_embedded, evaluate_split, print_metrics, write_metrics
-from src.eval.per_query import write_queries
+from src.eval.per_query import about_queries, write_queries
 from src.eval.pictures import draw_results
+from src.eval.slices import print_slices, slice_queries, write_slices
 from src.eval.subject import open_subject
 from src.eval.vectors_file import read_vectors
 
 
 @command(EvaluateSettings, "evaluate", completed_later="data")
 def main(settings: EvaluateSettings) -> None:
-    """Write metrics.json, queries.parquet and, where there are images, a picture of results."""
+    """Write metrics.json, queries.parquet, slices.parquet and, where there are images, a picture of results."""
     output = Path(settings.output)
     if settings.embeddings:
         evaluation = evaluate_embedded(*read_vectors(Path(settings.embeddings)), level=settings.level)
@@ -43,8 +45,15 @@ def main(settings: EvaluateSettings) -> None:
         if settings.pictures:
             draw_results(catalogue, evaluation, output / "results.png", queries=settings.pictures)
     write_queries(evaluation.per_query, output / "queries.parquet", **about)
-    write_metrics(evaluation.metrics, output / "metrics.json")
-    print_metrics(evaluation.metrics, title)
+    metrics = evaluation.metrics | confidence_metrics(
+        evaluation, level=settings.level, resamples=settings.resamples, confidence=settings.confidence
+    )
+    write_metrics(metrics, output / "metrics.json")
+    print_metrics(metrics, title)
+    if settings.resamples:
+        slices = slice_queries(evaluation.per_query, settings.slices, confidence=settings.confidence)
+        write_slices(slices, about_queries(evaluation.per_query)["metrics"], output / "slices.parquet")
+        print_slices(slices, "recall@1")
     print(f"metrics: {output / 'metrics.json'}")
 
 

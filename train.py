@@ -11,6 +11,7 @@ from src.catalog.catalogue import open_catalogue
 from src.commandline import command
 from src.contracts.settings import TrainSettings
 from src.datamodules.catalogue_datamodule import CatalogueDataModule
+from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import evaluate_split, print_metrics, write_metrics
 from src.eval.validation import RetrievalValidation, validation_rows
 from src.models.checkpoint import load_encoder, make_card
@@ -59,7 +60,8 @@ def main(settings: TrainSettings) -> None:
     checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs)
 
     encoder, spec, _ = load_encoder(checkpoint)
-    metrics = evaluate_split(catalogue, "val", spec, embedder(encoder), batch=eval_batch).metrics
+    evaluation = evaluate_split(catalogue, "val", spec, embedder(encoder), batch=eval_batch)
+    metrics = evaluation.metrics | confidence_metrics(evaluation)
     write_metrics(metrics, folder / "metrics.json")
     print_metrics(metrics, f"{settings.name}: validation, best checkpoint")
     print(f"checkpoint: {checkpoint}")

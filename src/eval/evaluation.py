@@ -111,10 +111,19 @@ def read_metrics(path: Path) -> dict[str, float | int]:
 
 
 def print_metrics(metrics: Mapping[str, float | int], title: str) -> None:
-    """A table on the terminal."""
+    """A table on the terminal; `NAME_low` and `NAME_high` stand in the line of `NAME`."""
     table = Table(title=title, title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
+    ends = {name for name in metrics if name.removesuffix("_low").removesuffix("_high") in {*metrics} - {name}}
+    if ends:
+        table.add_column("interval")
     for name, value in metrics.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+        if name in ends:
+            continue
+        shown = f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
+        known = f"{name}_low" in ends and f"{name}_high" in ends
+        table.add_row(
+            name, shown, *([f"{metrics[f'{name}_low']:.4f} to {metrics[f'{name}_high']:.4f}"] if known else [])
+        )
     Console().print(table)

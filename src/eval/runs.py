@@ -11,7 +11,7 @@ import pyarrow as pa
 from src.contracts.errors import ConfigError
 from src.eval.per_query import about_queries, read_queries
 
-__all__ = ["Run", "check_comparable", "open_run"]
+__all__ = ["Run", "check_comparable", "metric_values", "open_run"]
 
 _FILE = "queries.parquet"
 
@@ -47,7 +47,7 @@ class Run:
 
     def values(self, metrics: Sequence[str]) -> np.ndarray:
         """float64 of shape (queries, metrics), NaN where a query has no positive."""
-        return np.column_stack([self.table[name].to_numpy().astype(np.float64) for name in metrics])
+        return metric_values(self.table, metrics)
 
     def products(self) -> np.ndarray:
         """Object array of shape (queries,)."""
@@ -74,6 +74,11 @@ def open_run(given: str) -> Run:
         )
     table = read_queries(found[0])
     return Run(given, table, about_queries(table))
+
+
+def metric_values(table: pa.Table, metrics: Sequence[str]) -> np.ndarray:
+    """Columns of a table of queries: float64 of shape (queries, metrics), NaN where a query has no positive."""
+    return np.column_stack([table[name].to_numpy().astype(np.float64) for name in metrics])
 
 
 def check_comparable(runs: Sequence[Run], metrics: Sequence[str]) -> None:

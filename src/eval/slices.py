@@ -21,6 +21,7 @@ from src.contracts.errors import ConfigError
 from src.eval.bootstrap import Interval, cluster_intervals, effective_products, product_totals, t_interval
 from src.eval.comparison import holm
 from src.eval.per_query import about_queries
+from src.eval.runs import metric_values
 from src.eval.slice_columns import default_columns, slice_values
 
 __all__ = ["TINY", "Slice", "print_slices", "slice_queries", "write_slices"]
@@ -84,7 +85,7 @@ def slice_queries(
     absent = [name for name in columns or () if name not in table.column_names]
     if absent:
         raise ConfigError(f"`slices`: no column {', '.join(absent)}; the queries have {', '.join(table.column_names)}")
-    values = np.column_stack([table[name].to_numpy().astype(np.float64) for name in metrics])
+    values = metric_values(table, metrics)
     products = np.unique(table["product"].to_numpy(), return_inverse=True)[1]
     found: list[tuple[str, str, list[Interval], tuple[float, float, float, float] | None, bool]] = []
     p_values: dict[str, float | None] = {}

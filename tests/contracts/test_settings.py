@@ -38,6 +38,7 @@ def test_settings_that_work_pass(data_settings) -> None:
     train_settings(data_settings(), trainer=TrainerSettings(epochs=0)).check()
     EvaluateSettings(checkpoint="a", output="b").check()
     EvaluateSettings(baseline="color_histogram", output="b", split="val", level="image", pictures=0).check()
+    EvaluateSettings(checkpoint="a", output="b", resamples=0, confidence=0.9, slices=["color"]).check()
     ExportSettings(checkpoint="a", output="b").check()
 
 
@@ -106,6 +107,8 @@ def test_the_shop_is_checked_only_where_it_is_read(data_settings) -> None:
         (EvaluateSettings(output="x", checkpoint="a", split="dev"), "`split=dev`"),
         (EvaluateSettings(output="x", checkpoint="a", batch=0), "`batch=0`"),
         (EvaluateSettings(output="x", checkpoint="a", pictures=-1), "`pictures=-1`"),
+        (EvaluateSettings(output="x", checkpoint="a", resamples=50), "`resamples=50`: must be 0 or at least 100"),
+        (EvaluateSettings(output="x", checkpoint="a", confidence=95), "`confidence=95`: must be from 0.5 to below 1"),
         (ExportSettings(checkpoint="a", output="x", index=IndexSettings(layout="pq")), "`index.layout=pq`"),
         (ExportSettings(checkpoint="a", output="x", index=IndexSettings(ef_search=0)), "`index.ef_search=0`"),
         (ExportSettings(checkpoint="a", output="x", parity_images=1), "`parity_images=1`"),

@@ -57,6 +57,11 @@ def test_metrics_survive_their_file(tmp_path: Path, capsys) -> None:
     printed = capsys.readouterr().out
     for part in ("a title", "recall@1", "0.2500", "queries", "4"):
         assert part in printed
+    print_metrics({"mrr": 0.5, "mrr_low": 0.25, "mrr_high": 0.75, "x_low": 0.1}, "with intervals")
+    printed = capsys.readouterr().out
+    assert "0.2500 to 0.7500" in printed
+    assert "mrr_low" not in printed
+    assert "x_low" in printed
 
 
 def test_results_are_drawn_with_hits_in_green_and_misses_in_red(catalogue, tmp_path: Path) -> None:

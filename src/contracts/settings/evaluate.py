@@ -29,6 +29,9 @@ class EvaluateSettings:
         level: `item` ranks items by their best image; `image` ranks images.
         batch: images embedded at once.
         pictures: queries in the picture of results; 0 makes none.
+        resamples: draws of products behind each interval; 0 leaves out intervals, slices and over-indexing.
+        confidence: of the intervals.
+        slices: columns to slice by; null takes what the catalogue has, an empty list none.
     """
 
     checkpoint: str | None = None
@@ -42,6 +45,9 @@ class EvaluateSettings:
     level: str = "item"
     batch: int = 128
     pictures: int = 12
+    resamples: int = 10_000
+    confidence: float = 0.95
+    slices: list[str] | None = None
     data: DataSettings = field(default_factory=DataSettings)
 
     def check(self) -> None:
@@ -57,6 +63,10 @@ class EvaluateSettings:
             problems.append(f"`level={self.level}`: must be item or image")
         if self.split not in (None, "train", "val", "test"):
             problems.append(f"`split={self.split}`: must be train, val or test")
+        if 0 < self.resamples < 100 or self.resamples < 0:
+            problems.append(f"`resamples={self.resamples}`: must be 0 or at least 100")
+        if not 0.5 <= self.confidence < 1:
+            problems.append(f"`confidence={self.confidence}`: must be from 0.5 to below 1")
         raise_all(problems + below(self, "", {"batch": 1, "pictures": 0}))
 
 

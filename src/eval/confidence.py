@@ -1,0 +1,68 @@
+"""What stands beside an evaluation's figures: intervals of the metrics, and over-indexing."""
+
+import pyarrow as pa
+
+from src.eval.bias import measure_bias
+from src.eval.bootstrap import cluster_intervals
+from src.eval.evaluation import Evaluation
+from src.eval.per_query import about_queries
+from src.eval.runs import metric_values
+
+__all__ = ["confidence_metrics", "interval_metrics"]
+
+
+def interval_metrics(per_query: pa.Table, *, resamples: int = 10_000, confidence: float = 0.95) -> dict[str, float]:
+    """Ends of each metric's interval as they stand in metrics.json.
+
+    Args:
+        per_query: of `per_query_table`.
+        resamples: draws of products.
+        confidence: of the intervals.
+
+    Returns:
+        `NAME_low` and `NAME_high`; a metric whose interval can't be told (all queries of one product) has neither.
+    """
+    names = about_queries(per_query)["metrics"]
+    products = per_query["product"].to_numpy()
+    intervals = cluster_intervals(metric_values(per_query, names), products, resamples=resamples, confidence=confidence)
+    ends: dict[str, float] = {}
+    for name, interval in zip(names, intervals, strict=True):
+        if interval.low is not None and interval.high is not None:
+            ends |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return ends
+
+
+def confidence_metrics(
+    evaluation: Evaluation, *, level: str = "item", resamples: int = 10_000, confidence: float = 0.95
+) -> dict[str, float]:
+    """What stands in metrics.json beside the metrics.
+
+    Args:
+        evaluation: what was found.
+        level: `item` or `image`: what was ranked.
+        resamples: draws of products; 0 gives nothing.
+        confidence: of the intervals.
+
+    Returns:
+        The ends of the metrics' intervals (`interval_metrics`), and for colour and brand, where they are known,
+        `COLUMN_excess@10` with its ends, and what it is the difference of: `COLUMN_share@10` and `COLUMN_ideal@10`.
+    """
+    if not resamples:
+        return {}
+    flat = interval_metrics(evaluation.per_query, resamples=resamples, confidence=confidence)
+    measured = measure_bias(
+        evaluation.queries,
+        evaluation.gallery,
+        evaluation.ranking.top_rows,
+        evaluation.per_query["product"].to_numpy(),
+        level=level,
+        resamples=resamples,
+        confidence=confidence,
+    )
+    for each in measured:
+        name = f"{each.column}_excess@{each.depth}"
+        flat[name] = each.results - each.ideal
+        if each.excess.low is not None and each.excess.high is not None:
+            flat |= {f"{name}_low": each.excess.low, f"{name}_high": each.excess.high}
+        flat |= {f"{each.column}_share@{each.depth}": each.results, f"{each.column}_ideal@{each.depth}": each.ideal}
+    return flat
