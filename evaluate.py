@@ -10,6 +10,7 @@ from src.contracts.settings import EvaluateSettings, complete_data
 from src.eval.baselines import open_baseline
 from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import evaluate_embedded, evaluate_split, print_metrics, write_metrics
+from src.eval.hard_cases import write_hard_cases
 from src.eval.per_query import about_queries, write_queries
 from src.eval.pictures import draw_results
 from src.eval.slices import print_slices, slice_queries, write_slices
@@ -19,7 +20,7 @@ from src.eval.vectors_file import read_vectors
 
 @command(EvaluateSettings, "evaluate", completed_later="data")
 def main(settings: EvaluateSettings) -> None:
-    """Write metrics.json, queries.parquet, slices.parquet and, where there are images, a picture of results."""
+    """Write metrics.json, queries.parquet, slices.parquet, hard_cases.json and, where it can, a picture of results."""
     output = Path(settings.output)
     if settings.embeddings:
         evaluation = evaluate_embedded(*read_vectors(Path(settings.embeddings)), level=settings.level)
@@ -45,6 +46,7 @@ def main(settings: EvaluateSettings) -> None:
         if settings.pictures:
             draw_results(catalogue, evaluation, output / "results.png", queries=settings.pictures)
     write_queries(evaluation.per_query, output / "queries.parquet", **about)
+    write_hard_cases(evaluation.per_query, output / "hard_cases.json")
     metrics = evaluation.metrics | confidence_metrics(
         evaluation, level=settings.level, resamples=settings.resamples, confidence=settings.confidence
     )

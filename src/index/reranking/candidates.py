@@ -7,7 +7,7 @@ import numpy as np
 __all__ = ["Candidates", "in_steps", "nearest"]
 
 _STEPS = 1_000_000
-_OUT = np.iinfo(np.int64).min
+_OUT = -np.iinfo(np.int64).max  # its negative is a number too
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,75 @@
+"""Suspected label errors across models: python -m src.eval.label_errors RUN RUN ..."""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from src.contracts.errors import ConfigError
+from src.contracts.exit_codes import exit_with_message
+from src.eval.runs import check_comparable, open_run
+from src.eval.suspected_labels import SuspectedLabel, suspected_labels
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the labels that most models doubt, and write them where asked."""
+    options = _parser().parse_args(arguments)
+    with exit_with_message():
+        _look(options)
+
+
+def _look(options: argparse.Namespace) -> None:
+    if options.count < 1:
+        raise ConfigError(f"--count {options.count}: must be at least 1")
+    runs = [open_run(given) for given in options.runs]
+    check_comparable(runs, [])
+    names = [run.name for run in runs]
+    # Runs may share a name; then their folders tell them apart.
+    labels = [run.name if names.count(run.name) == 1 else run.given for run in runs]
+    if len(set(labels)) < len(labels):
+        raise ConfigError(f"{', '.join(options.runs)}: a run stands there twice; its voice would count twice")
+    tables = {label: run.table for label, run in zip(labels, runs, strict=True)}
+    suspected = suspected_labels(tables, options.count)
+    _print(suspected, labels, runs[0].table.num_rows)
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        part = options.json.with_name(f"{options.json.name}.part")
+        part.write_text(json.dumps([asdict(case) for case in suspected], indent=2) + "\n", encoding="utf-8")
+        os.replace(part, options.json)
+        print(f"written: {options.json}")
+
+
+def _print(suspected: Sequence[SuspectedLabel], models: Sequence[str], queries: int) -> None:
+    table = Table(title=f"suspected labels of {queries} queries, by {', '.join(models)}", title_justify="left")
+    for name in ("query", "label", "looks like", "found"):
+        table.add_column(name, overflow="fold")
+    for name in ("models", "strength", "margin"):
+        table.add_column(name, justify="right")
+    for case in suspected:
+        other = f"{case.suspected_item_id} (a variant)" if case.same_product else case.suspected_item_id
+        agreeing = f"{len(case.models)} of {len(models)}"
+        figures = (f"{case.strength:.2f}", f"{case.margin:.3f}")
+        table.add_row(case.image_id, case.item_id, other, case.found_image_id, agreeing, *figures)
+    Console().print(table)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.eval.label_errors",
+        description="List the queries whose label models doubt: another item stands above every image of their own.",
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="output folders of evaluate.py, of the same queries")
+    parser.add_argument("--count", type=int, default=20, help="labels to list (default 20)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write them as JSON too")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
