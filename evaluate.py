@@ -13,6 +13,7 @@ from src.eval.evaluation import evaluate_embedded, evaluate_split, print_metrics
 from src.eval.hard_cases import write_hard_cases
 from src.eval.per_query import about_queries, write_queries
 from src.eval.pictures import draw_results
+from src.eval.protocol import protocol_of
 from src.eval.slices import print_slices, slice_queries, write_slices
 from src.eval.subject import open_subject
 from src.eval.vectors_file import read_vectors
@@ -23,7 +24,9 @@ def main(settings: EvaluateSettings) -> None:
     """Write metrics.json, queries.parquet, slices.parquet, hard_cases.json and, where it can, a picture of results."""
     output = Path(settings.output)
     if settings.embeddings:
-        evaluation = evaluate_embedded(*read_vectors(Path(settings.embeddings)), level=settings.level)
+        evaluation = evaluate_embedded(
+            *read_vectors(Path(settings.embeddings)), protocol_of(settings), memory_mb=settings.memory_mb
+        )
         title = settings.embeddings
         about: dict[str, Any] = {"name": Path(settings.embeddings).stem, "split": None, "method": None, "seed": None}
     else:
@@ -39,7 +42,14 @@ def main(settings: EvaluateSettings) -> None:
         )
         split = settings.split or catalogue.test_split()
         evaluation = evaluate_split(
-            catalogue, split, subject.spec, subject.embed, level=settings.level, batch=settings.batch
+            catalogue,
+            split,
+            subject.spec,
+            subject.embed,
+            protocol=protocol_of(settings),
+            roles=settings.roles,
+            batch=settings.batch,
+            memory_mb=settings.memory_mb,
         )
         title = f"{subject.name}: {split} split"
         about = {"name": subject.name, "split": split, "method": subject.method, "seed": subject.seed}

@@ -37,6 +37,10 @@ class Catalogue:
         """Rows to train on: int64 of shape (images,)."""
         return self._rows("train", None)
 
+    def split_rows(self, split: str) -> np.ndarray:
+        """All rows of a split, whatever they are for: int64 of shape (images,)."""
+        return self._rows(split, None)
+
     def query_rows(self, split: str) -> np.ndarray:
         """Rows whose images ask: int64 of shape (queries,)."""
         return self._rows(split, "is_query")

@@ -21,6 +21,11 @@ Without a preprocessing spec it is given image ids instead, an object array of s
 """
 
 
+_BLOCK = 8192
+_UNIT = 5e-7
+"""Norms that float32 gives to normalised vectors."""
+
+
 @dataclass(frozen=True)
 class Embedded:
     """Embeddings and ids, row by row.
@@ -41,7 +46,9 @@ class Embedded:
         return len(self.vectors)
 
     def take(self, rows: np.ndarray) -> "Embedded":
-        """Some of the images, in the order of `rows` (int64 of shape (images,))."""
+        """Some of the images, in the order of `rows` (int64 of shape (images,)); itself for all in their order."""
+        if np.array_equal(rows, np.arange(len(self))):
+            return self
         attributes = None if self.attributes is None else self.attributes.take(pa.array(rows))
         return Embedded(self.vectors[rows], self.image_ids[rows], self.item_ids[rows], attributes)
 
@@ -53,21 +60,26 @@ class Embedded:
         return None if column.null_count == len(column) else column
 
     def normalised(self, what: str) -> np.ndarray:
-        """The vectors with norm 1, contiguous.
+        """The vectors with norm 1, contiguous; the same array where they are that already.
 
         Raises:
             LookalikeError: a number that is not finite, or a zero vector, which has no direction.
         """
         vectors = np.ascontiguousarray(self.vectors, dtype=np.float32)
         with np.errstate(over="ignore"):  # a norm beyond float32 is reported below
-            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1) | ~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0))
+            blocks = (vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK))
+            norms = np.concatenate([np.linalg.norm(block, axis=1) for block in blocks] or [np.ones(0, np.float32)])
+        # NaN and infinity reach the norm.
+        bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
         if len(bad):
             raise LookalikeError(
                 f"{what}: {len(bad)} of {len(vectors)} embeddings hold NaN or infinity or are all zero, first image "
                 f"{self.image_ids[bad[0]]!r}; such vectors have no cosine"
             )
-        return vectors / norms
+        if np.abs(norms - 1).max(initial=0) <= _UNIT:
+            return vectors
+        normalised: np.ndarray = vectors / norms[:, None]
+        return normalised
 
 
 def embed_rows(

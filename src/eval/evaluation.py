@@ -1,23 +1,27 @@
 """One evaluation: queries and gallery of a split through an encoder, its metrics and what each query found."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from src.catalog.catalogue import Catalogue
-from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
+from src.eval.cold_start import queries_listed_after
 from src.eval.embedded import Embed, Embedded, embed_rows
-from src.eval.metrics import summarise
+from src.eval.metrics import measure, summarise
 from src.eval.per_query import per_query_table
-from src.eval.ranking import Ranking, rank_positives
+from src.eval.protocol import Protocol
+from src.eval.ranking import MEMORY_MB, Ranking, iterate_rankings, join_rankings
+from src.eval.roles import split_rows
 
 __all__ = [
     "Evaluation",
@@ -25,9 +29,10 @@ __all__ = [
     "evaluate_split",
     "print_metrics",
     "read_metrics",
-    "split_rows",
     "write_metrics",
 ]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Evaluation:
     Attributes:
         metrics: what `metrics.json` holds.
         per_query: a row a query, in the order of `queries`; the metrics are averages over it (see `per_query_table`).
-        ranking: ranks of the positives and best results.
+        ranking: best results, how many positives there are, and in `ranks` one column: the first positive's rank.
         queries: the images that asked.
         gallery: the images that were searched.
     """
@@ -49,26 +54,42 @@ class Evaluation:
     gallery: Embedded
 
 
-def evaluate_embedded(queries: Embedded, gallery: Embedded, *, level: str = "item") -> Evaluation:
-    """Rank and summarise what was embedded."""
-    ranking = rank_positives(queries, gallery, level=level)
-    per_query = per_query_table(queries, gallery, ranking, {"level": level})
-    return Evaluation(summarise(ranking), per_query, ranking, queries, gallery)
+def evaluate_embedded(
+    queries: Embedded,
+    gallery: Embedded,
+    protocol: Protocol = Protocol(),  # noqa: B008  # frozen
+    *,
+    memory_mb: int = MEMORY_MB,
+) -> Evaluation:
+    """Rank and summarise what was embedded.
 
-
-def split_rows(catalogue: Catalogue, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of a split's queries and of its gallery, int64 each.
-
-    Raises:
-        LookalikeError: one of them is empty.
+    Args:
+        queries: the images that ask.
+        gallery: the images that are searched.
+        protocol: what is ranked, left out and measured.
+        memory_mb: working memory in MiB beyond the vectors and what is returned.
     """
-    queries, gallery = catalogue.query_rows(split), catalogue.gallery_rows(split)
-    if not len(queries) or not len(gallery):
-        raise LookalikeError(
-            f"split {split!r} has {len(queries)} queries and {len(gallery)} gallery images, and both are needed; check "
-            "`data.splits`, set `data.split_by=product`, or evaluate another split with `split=`"
+    if protocol.listed_after is not None:
+        new = queries_listed_after(queries, gallery, protocol.listed_after)
+        log.info(
+            "cold start: %d of %d queries are of items listed after %s", len(new), len(queries), protocol.listed_after
         )
-    return queries, gallery
+        queries = queries.take(new)
+    parts, values = [], []
+    chunks = iterate_rankings(queries, gallery, protocol, memory_mb=memory_mb)
+    with Progress(transient=True) as progress:
+        task = progress.add_task("searching", total=len(queries))
+        for part in chunks:
+            values.append(measure(part, protocol))
+            # All ranks of all queries could outgrow the vectors.
+            parts.append(replace(part, ranks=part.ranks[:, :1]))
+            progress.advance(task, len(part.positives))
+    ranking = join_rankings(parts)
+    measured = {name: np.concatenate([value[name] for value in values]) for name in values[0]}
+    metrics = summarise(measured, ranking.positives)
+    return Evaluation(
+        metrics, per_query_table(queries, gallery, ranking, measured, protocol), ranking, queries, gallery
+    )
 
 
 def evaluate_split(
@@ -77,21 +98,32 @@ def evaluate_split(
     spec: PreprocessingSpec | None,
     embed: Embed,
     *,
-    level: str = "item",
+    protocol: Protocol = Protocol(),  # noqa: B008  # frozen
+    roles: str = "given",
     batch: int = 128,
+    memory_mb: int = MEMORY_MB,
 ) -> Evaluation:
     """Embed a split's queries and gallery, and evaluate them.
+
+    Args:
+        catalogue: where the images are.
+        split: `train`, `val` or `test`.
+        spec: how pixels are made.
+        embed: the encoder, or a baseline.
+        protocol: what is ranked, left out and measured.
+        roles: who asks and who is searched; see `split_rows`.
+        batch: images embedded at once.
+        memory_mb: working memory of the search, in MiB beyond the vectors.
 
     Raises:
         LookalikeError: the split has no queries or no gallery.
     """
-    query_rows, gallery_rows = split_rows(catalogue, split)
+    query_rows, gallery_rows = split_rows(catalogue, split, roles)
     # Images that are both query and gallery (leave-one-out) are embedded once.
     rows = np.union1d(query_rows, gallery_rows)
     embedded = embed_rows(catalogue, rows, spec, embed, batch=batch, what=split)
-
     queries, gallery = (embedded.take(np.searchsorted(rows, wanted)) for wanted in (query_rows, gallery_rows))
-    return evaluate_embedded(queries, gallery, level=level)
+    return evaluate_embedded(queries, gallery, protocol, memory_mb=memory_mb)
 
 
 def write_metrics(metrics: Mapping[str, float | int], path: Path) -> None:

@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 
 from src.contracts.errors import TableError
 from src.eval.embedded import Embedded
-from src.eval.grades import grade_results
-from src.eval.metrics import measure
+from src.eval.protocol import Protocol
 from src.eval.ranking import Ranking
 
 __all__ = ["about_queries", "per_query_table", "read_queries", "write_queries"]
@@ -24,14 +23,17 @@ _KEY = b"lookalike"
 _ROLES = ("split", "is_query", "is_gallery")
 
 
-def per_query_table(queries: Embedded, gallery: Embedded, ranking: Ranking, protocol: Mapping[str, Any]) -> pa.Table:
+def per_query_table(
+    queries: Embedded, gallery: Embedded, ranking: Ranking, values: Mapping[str, np.ndarray], protocol: Protocol
+) -> pa.Table:
     """Queries and what they found, in the queries' order.
 
     Args:
         queries: the images that asked.
         gallery: the images that were searched.
         ranking: what came out.
-        protocol: the settings that decide what the figures mean, as plain values.
+        values: of `measure`: float64 of shape (queries,) each, NaN where the query has no positive.
+        protocol: what was asked.
 
     Returns:
         `image_id`, `item_id`, `product` (the parent, or the item where there is none: the unit of resampling),
@@ -40,7 +42,6 @@ def per_query_table(queries: Embedded, gallery: Embedded, ranking: Ranking, prot
         best results; and the queries' attributes under their own names. The schema's metadata is read by
         `about_queries`.
     """
-    values = measure(ranking)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
         "image_id": pa.array(queries.image_ids, pa.string()),
         "item_id": pa.array(queries.item_ids, pa.string()),
@@ -55,7 +56,7 @@ def per_query_table(queries: Embedded, gallery: Embedded, ranking: Ranking, prot
     about = {
         "metrics": list(values),
         "fingerprint": _fingerprint(queries, gallery, protocol),
-        "protocol": dict(protocol),
+        "protocol": protocol.to_dict(),
     }
     return _with_about(pa.table(columns), about)
 
@@ -125,17 +126,20 @@ def _results(queries: Embedded, gallery: Embedded, ranking: Ranking) -> dict[str
         "result_image_ids": pa.array(gallery.image_ids, pa.string()).take(rows),
         "result_item_ids": pa.array(gallery.item_ids, pa.string()).take(rows),
         "result_scores": pa.array(ranking.top_scores[found], pa.float32()),
-        "result_grades": pa.array(grade_results(queries, gallery, ranking.top_rows)[found], pa.int8()),
+        "result_grades": pa.array(ranking.top_grades[found], pa.int8()),
     }
     return {name: pa.ListArray.from_arrays(offsets, values) for name, values in columns.items()}
 
 
-def _fingerprint(queries: Embedded, gallery: Embedded, protocol: Mapping[str, Any]) -> str:
-    """SHA-256 of protocol, queries (in order) and gallery (in any order), with their items."""
-    digest = hashlib.sha256(json.dumps(dict(protocol), sort_keys=True).encode())
+def _fingerprint(queries: Embedded, gallery: Embedded, protocol: Protocol) -> str:
+    """SHA-256 of protocol, queries (in order) and gallery (in any order), with the columns that the protocol reads."""
+    digest = hashlib.sha256(json.dumps(protocol.to_dict(), sort_keys=True).encode())
+    names = sorted({*protocol.grades, *([protocol.exclude] if protocol.exclude else [])} - {"item_id"})
     for part, order in ((queries, np.arange(len(queries))), (gallery, np.argsort(gallery.image_ids.astype(str)))):
         _update(digest, (str(part.image_ids[row]) for row in order))
         _update(digest, (str(part.item_ids[row]) for row in order))
+        for column in filter(None, map(part.attribute, names)):
+            _update(digest, map(str, column.take(pa.array(order)).to_pylist()))
     return digest.hexdigest()
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from src.catalog.catalogue import Catalogue
 from src.contracts.errors import LookalikeError
 from src.eval.embedded import Embedded
-from src.eval.evaluation import split_rows
-from src.eval.metrics import summarise
-from src.eval.ranking import rank_positives
+from src.eval.evaluation import evaluate_embedded
+from src.eval.gather import gather_rows
+from src.eval.roles import split_rows
 
 __all__ = ["RetrievalValidation", "validation_rows"]
 
@@ -57,12 +57,17 @@ class RetrievalValidation(lightning.Callback):
         """Search, and log what came out."""
         if trainer.sanity_checking:
             return
-        vectors = torch.cat(self._batches).numpy()
-        metrics = summarise(rank_positives(self._part(vectors, self._queries), self._part(vectors, self._gallery)))
+        vectors = gather_rows(self._rows(trainer), torch.cat(self._batches), len(self._image_ids))
+        metrics = evaluate_embedded(self._part(vectors, self._queries), self._part(vectors, self._gallery)).metrics
         pl_module.log_dict({f"val/{name}": float(value) for name, value in metrics.items()})
         pl_module.log("recall@1", metrics["recall@1"], prog_bar=True, logger=False)
         described = _describe(trainer.callback_metrics, metrics)
         log.info("epoch %d/%s: %s", trainer.current_epoch + 1, trainer.max_epochs, described)
+
+    def _rows(self, trainer: lightning.Trainer) -> Tensor:
+        """Which rows this process embedded, in their order; the sampler gives them one by one or as batches."""
+        assert trainer.val_dataloaders is not None
+        return torch.cat([torch.as_tensor(rows).reshape(-1) for rows in trainer.val_dataloaders.sampler])
 
     def _part(self, vectors: np.ndarray, rows: np.ndarray) -> Embedded:
         if not np.isfinite(vectors).all():

@@ -11,6 +11,7 @@ from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.eval.evaluation import evaluate_embedded, evaluate_split, print_metrics, read_metrics, write_metrics
 from src.eval.pictures import draw_results
+from src.eval.protocol import Protocol
 from src.models.color_histogram import color_histogram
 
 SPEC = PreprocessingSpec(size=32, resize="squash")
@@ -36,7 +37,7 @@ def test_a_split_of_plain_patterns_is_found_by_its_colours(catalogue) -> None:
     assert evaluation.metrics["recall@1"] > 0.9
     again = evaluate_embedded(evaluation.queries, evaluation.gallery)
     assert again.metrics == evaluation.metrics
-    images = evaluate_split(catalogue, "test", SPEC, color_histogram, level="image")
+    images = evaluate_split(catalogue, "test", SPEC, color_histogram, protocol=Protocol(level="image"))
     assert images.ranking.positives.tolist() == [2] * evaluation.metrics["queries"]
 
 

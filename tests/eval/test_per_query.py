@@ -13,6 +13,7 @@ from src.contracts.errors import TableError
 from src.eval.embedded import Embedded
 from src.eval.evaluation import evaluate_embedded
 from src.eval.per_query import about_queries, read_queries, write_queries
+from src.eval.protocol import Protocol
 
 
 def shop(seed: int = 0, images: int = 60, **columns: list) -> Embedded:
@@ -112,8 +113,8 @@ def test_the_fingerprint_is_that_of_protocol_queries_and_gallery() -> None:
     everything = shop()
     queries = everything.take(np.arange(40))
 
-    def fingerprint(queries: Embedded = queries, gallery: Embedded = everything, level: str = "item") -> str:
-        return about_queries(evaluate_embedded(queries, gallery, level=level).per_query)["fingerprint"]
+    def fingerprint(queries: Embedded = queries, gallery: Embedded = everything, **settings: object) -> str:
+        return about_queries(evaluate_embedded(queries, gallery, Protocol(**settings)).per_query)["fingerprint"]
 
     same = fingerprint()
     # Other vectors, and another order of the gallery: still comparable.
@@ -121,10 +122,13 @@ def test_the_fingerprint_is_that_of_protocol_queries_and_gallery() -> None:
     assert fingerprint(gallery=everything.take(np.arange(60)[::-1])) == same
     others = [
         fingerprint(level="image"),
+        fingerprint(metrics={"recall": (1,)}),
+        fingerprint(grades={"item_id": 3, "category": 1}),
+        fingerprint(gallery=shop(category=["x"] * 60)),
         fingerprint(queries.take(np.arange(39))),
         fingerprint(queries.take(np.arange(40)[::-1])),
         fingerprint(gallery=everything.take(np.arange(59))),
         fingerprint(gallery=replace(everything, item_ids=np.roll(everything.item_ids, 1))),
         fingerprint(replace(queries, image_ids=np.array([f"{name}x" for name in queries.image_ids], object))),
     ]
-    assert len({same, *others}) == 7
+    assert len({same, *others}) == 10

@@ -8,17 +8,19 @@ import pytest
 
 from src.contracts.errors import LookalikeError
 from src.eval.embedded import Embedded
+from src.eval.evaluation import evaluate_embedded
 from src.eval.metrics import (
     average_precision_at_k,
     average_precision_at_r,
+    measure,
     ndcg_at_k,
-    recall_at_k,
-    reciprocal_rank,
     summarise,
 )
+from src.eval.protocol import Protocol
 from src.eval.ranking import NEVER, rank_positives
 
 KS = (1, 2, 3, 5, 10)
+IMAGE = Protocol(level="image")
 
 
 def embedded(vectors: np.ndarray, images: list, items: list) -> Embedded:
@@ -26,26 +28,28 @@ def embedded(vectors: np.ndarray, images: list, items: list) -> Embedded:
 
 
 def hits_of(query: int, queries: Embedded, gallery: Embedded, level: str) -> list[int]:
-    """1 and 0 from the best result to the worst; of equal cosines the misses come first."""
+    """1 and 0 from the best result to the worst; misses come before a hit that is no better by 1e-6."""
     q = queries.vectors[query].astype(np.float64)
-    results: dict[object, tuple[int, int]] = {}
+    results: dict[object, tuple[float, int]] = {}
     for row in range(len(gallery)):
         if gallery.image_ids[row] == queries.image_ids[query]:
             continue
         g = gallery.vectors[row].astype(np.float64)
-        score = round(float(q @ g / np.sqrt((q @ q) * (g @ g))) * 1e6)
+        score = float(q @ g / np.sqrt((q @ q) * (g @ g)))
         hit = int(gallery.item_ids[row] == queries.item_ids[query])
         unit = gallery.item_ids[row] if level == "item" else row
         results[unit] = max(results.get(unit, (score, hit)), (score, hit))
-    return [hit for _, hit in sorted(results.values(), key=lambda result: (-result[0], result[1]))]
+    return [hit for _, hit in sorted(results.values(), key=lambda result: (result[1] * 1e-6 - result[0], result[1]))]
 
 
 def by_hand(hits: list[int]) -> dict[str, float]:
     total = sum(hits)
     precision = [sum(hits[: place + 1]) / (place + 1) for place in range(len(hits))]
-    values = {"rr": next((1 / (place + 1) for place, hit in enumerate(hits) if hit), 0.0)}
+    values = {"precision@r": sum(hits[:total]) / total if total else 0.0}
+    values |= {"rr": next((1 / (place + 1) for place, hit in enumerate(hits) if hit), 0.0)}
     for k in KS:
         values[f"recall@{k}"] = float(any(hits[:k]))
+        values[f"precision@{k}"] = sum(hits[:k]) / k
         values[f"ap@{k}"] = sum(p for p, hit in zip(precision[:k], hits[:k], strict=True) if hit) / min(total, k)
         gain = sum(hit / np.log2(place + 2) for place, hit in enumerate(hits[:k]))
         values[f"ndcg@{k}"] = gain / sum(1 / np.log2(place + 2) for place in range(min(total, k)))
@@ -54,34 +58,35 @@ def by_hand(hits: list[int]) -> dict[str, float]:
 
 
 def compare(queries: Embedded, gallery: Embedded, level: str) -> None:
-    ranking = rank_positives(queries, gallery, level=level)
+    protocol = Protocol(level=level, metrics=dict.fromkeys(("recall", "precision", "map", "ndcg"), KS))
+    ranking = rank_positives(queries, gallery, protocol)
+    values_of = measure(ranking, protocol)
+    names = {f"{name}@{k}": f"{other}@{k}" for name, other in (("recall",) * 2, ("precision",) * 2) for k in KS}
+    names |= {f"map@{k}": f"ap@{k}" for k in KS} | {f"ndcg@{k}": f"ndcg@{k}" for k in KS}
+    names |= {"map@r": "ap@r", "r_precision": "precision@r", "mrr": "rr"}
     sums: dict[str, list[float]] = {}
     for query in range(len(queries)):
         hits = hits_of(query, queries, gallery, level)
         expected = [place + 1 for place, hit in enumerate(hits) if hit]
         ranks = ranking.ranks[query]
-        assert ranks[ranks < NEVER].tolist() == expected
-        assert (ranks[len(expected) :] == NEVER).all()
+        # The first is exact, and so are all that decide a metric.
+        deepest = max(len(expected), protocol.depth)
+        ranked = ranks[ranks < NEVER].tolist()
+        assert ranked == expected[: len(ranked)]
+        assert len(ranked) >= max(sum(rank <= deepest for rank in expected), min(len(expected), 1))
         assert ranking.positives[query] == len(expected)
         if not expected:
             continue
         values = by_hand(hits)
         for name, value in values.items():
             sums.setdefault(name, []).append(value)
-        one, positives = ranking.ranks[query][None], ranking.positives[query][None]
-        assert math.isclose(reciprocal_rank(one)[0], values["rr"])
-        assert math.isclose(average_precision_at_r(one, positives)[0], values["ap@r"], abs_tol=1e-12)
-        for k in KS:
-            assert recall_at_k(one, k)[0] == values[f"recall@{k}"]
-            assert math.isclose(average_precision_at_k(one, positives, k)[0], values[f"ap@{k}"], abs_tol=1e-12)
-            assert math.isclose(ndcg_at_k(one, positives, k)[0], values[f"ndcg@{k}"], abs_tol=1e-12)
+        for name, ours in names.items():
+            assert math.isclose(values_of[name][query], values[ours], abs_tol=1e-12), name
     if not sums:
         with pytest.raises(LookalikeError, match="has a positive in the gallery: nothing to measure"):
-            summarise(ranking)
+            summarise(values_of, ranking.positives)
         return
-    metrics = summarise(ranking)
-    names = {"recall@1": "recall@1", "recall@5": "recall@5", "recall@10": "recall@10", "map@10": "ap@10"}
-    names |= {"map@r": "ap@r", "ndcg@10": "ndcg@10", "mrr": "rr"}
+    metrics = summarise(values_of, ranking.positives)
     for name, ours in names.items():
         assert metrics[name] == pytest.approx(np.mean(sums[ours]))
     assert metrics["queries"] == len(sums["rr"])
@@ -134,7 +139,7 @@ def test_ties_that_go_on_beyond_the_first_search_are_counted() -> None:
     # 1,000 misses and one hit, all with the same cosine, and the hit at the front.
     gallery = embedded(np.ones((1001, 4)), [f"g{n}" for n in range(1001)], ["x"] + ["y"] * 1000)
     queries = embedded(np.ones((1, 4)), ["q"], ["x"])
-    assert rank_positives(queries, gallery, level="image").ranks.tolist() == [[1001]]
+    assert rank_positives(queries, gallery, IMAGE).ranks.tolist() == [[1001]]
     # As items there are two.
     assert rank_positives(queries, gallery).ranks.tolist() == [[2]]
 
@@ -145,7 +150,7 @@ def test_constant_embeddings_score_like_the_worst_case(level: str) -> None:
     vector = rng.standard_normal(128)
     items = [f"item-{n // 2}" for n in range(400)]
     everything = embedded(np.tile(vector, (400, 1)), [f"image-{n}" for n in range(400)], items)
-    metrics = summarise(rank_positives(everything, everything, level=level))
+    metrics = evaluate_embedded(everything, everything, Protocol(level=level)).metrics
     for name in ("recall@1", "recall@5", "recall@10", "map@10", "map@r", "ndcg@10"):
         assert metrics[name] == 0
     # A query's own item has one other image, which comes last.
@@ -165,7 +170,7 @@ def test_a_miss_with_the_same_vector_comes_before_the_hit_wherever_it_stands() -
 def test_a_query_never_finds_its_own_image_but_finds_its_duplicate() -> None:
     queries = embedded([[1, 0]], ["own"], ["x"])
     gallery = embedded([[1, 0], [1, 0.1], [1, 0.01]], ["own", "other", "copy"], ["x", "y", "x"])
-    ranking = rank_positives(queries, gallery, level="image")
+    ranking = rank_positives(queries, gallery, IMAGE)
     assert ranking.ranks.tolist() == [[1]]
     assert ranking.top_rows[0, :3].tolist() == [2, 1, -1]
     # Its item is found by its next best image.
@@ -196,7 +201,7 @@ def test_the_best_results_are_kept_in_order(level: str) -> None:
         [f"item-{n}" for n in rng.integers(0, 60, 500)],
     )
     queries = Embedded(everything.vectors[:30], everything.image_ids[:30], everything.item_ids[:30])
-    ranking = rank_positives(queries, everything, level=level, depth=12)
+    ranking = rank_positives(queries, everything, Protocol(level=level, metrics={"recall": (12,)}))
     unit = everything.vectors / np.linalg.norm(everything.vectors, axis=1, keepdims=True)
     for query in range(30):
         found: list[int] = []
@@ -213,10 +218,10 @@ def test_of_equal_cosines_the_misses_are_kept_first(hit: int) -> None:
     items = ["miss-0", "miss-1", "miss-2", "miss-3", "far"]
     items[hit] = "x"
     gallery = embedded([[1, 0], [1, 0], [2, 0], [1, 0], [0, 1]], list("abcde"), items)
-    ranking = rank_positives(embedded([[3, 0]], ["q"], ["x"]), gallery, depth=5)
+    ranking = rank_positives(embedded([[3, 0]], ["q"], ["x"]), gallery)
     assert ranking.ranks.tolist() == [[4]]
     assert sorted(ranking.top_rows[0, :3].tolist()) == sorted({0, 1, 2, 3} - {hit})
-    assert ranking.top_rows[0, 3:].tolist() == [hit, 4]
+    assert ranking.top_rows[0, 3:5].tolist() == [hit, 4]
 
 
 def test_lengths_of_vectors_and_order_of_the_gallery_change_nothing() -> None:
@@ -225,10 +230,10 @@ def test_lengths_of_vectors_and_order_of_the_gallery_change_nothing() -> None:
         embedded(rng.standard_normal((n, 5)), [f"{name}{i}" for i in range(n)], [str(i % 7) for i in range(n)])
         for name, n in (("q", 20), ("g", 90))
     )
-    expected = rank_positives(queries, gallery, level="image").ranks
+    expected = rank_positives(queries, gallery, IMAGE).ranks
     order = rng.permutation(90)
     other = Embedded(gallery.vectors[order] * 40, gallery.image_ids[order], gallery.item_ids[order])
-    np.testing.assert_array_equal(rank_positives(queries, other, level="image").ranks, expected)
+    np.testing.assert_array_equal(rank_positives(queries, other, IMAGE).ranks, expected)
 
 
 SIX = ([0, 1, 3], [0, 3, 4], [1, 2, 4], [2, 3, 4], [0], [3])
@@ -256,7 +261,7 @@ def test_six_known_queries_have_their_known_values_by_search() -> None:
     for number, hits in enumerate(SIX):
         items = ["x" if place in hits else f"miss-{place}" for place in range(5)]
         gallery = embedded(gallery_vectors, [f"g{place}" for place in range(5)], items)
-        ranking = rank_positives(embedded([[1, 0]], ["q"], ["x"]), gallery, level="image")
+        ranking = rank_positives(embedded([[1, 0]], ["q"], ["x"]), gallery, IMAGE)
         ranks[number, : len(hits)] = ranking.ranks[0]
         positives.append(ranking.positives[0])
     check_six(ranks, np.array(positives))

@@ -102,12 +102,14 @@ def test_evaluate_py_takes_such_a_file(tmp_path: Path, repository: Path) -> None
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    names = ["recall@1", "recall@5", "recall@10", "map@10", "map@r", "ndcg@10", "mrr"]
+    names = ["recall@1", "recall@5", "recall@10", "precision@1", "precision@5", "precision@10", "map@10", "ndcg@10"]
+    names += ["graded_ndcg@10", "map@r", "r_precision", "mrr"]
     # One query with a positive: no interval.
     assert list(metrics) == [*names, "queries", "queries_without_positives"]
     assert pq.read_table(tmp_path / "out" / "slices.parquet").num_rows > 0
     # Query a finds b at once; the only image of item 2 is query c's own.
-    assert {metrics[name] for name in names} == {1.0}
+    assert {metrics[name] for name in names if name not in ("precision@5", "precision@10")} == {1.0}
+    assert (metrics["precision@5"], metrics["precision@10"]) == (1 / 5, 1 / 10)
     assert (metrics["queries"], metrics["queries_without_positives"]) == (1, 1)
     table = read_queries(tmp_path / "out" / "queries.parquet")
     assert table["image_id"].to_pylist() == ["a", "c"]

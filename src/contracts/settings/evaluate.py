@@ -1,15 +1,30 @@
 """Settings of `python evaluate.py`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings._problems import below, raise_all
 from src.contracts.settings.data import MISSING, DataSettings
 from src.contracts.settings.train import EncoderSettings
 
-__all__ = ["BASELINES", "EvaluateSettings"]
+__all__ = ["BASELINES", "GRADES", "METRICS", "EvaluateSettings"]
 
 BASELINES = ("color_histogram", "pretrained", "random", "sift_vlad")
+
+
+METRICS: Mapping[str, tuple[int, ...]] = {
+    "recall": (1, 5, 10),
+    "precision": (1, 5, 10),
+    "map": (10,),
+    "ndcg": (10,),
+    "graded_ndcg": (10,),
+}
+"""The metrics that take a K, and the Ks that they are measured at; map@r, r_precision and mrr take none."""
+
+GRADES: Mapping[str, int] = {"item_id": 3, "parent_id": 2, "category": 1}
+"""Same item, same product, same category. What has nothing in common has grade 0."""
 
 
 @dataclass
@@ -26,7 +41,17 @@ class EvaluateSettings:
         seed: of `baseline=random` and `baseline=sift_vlad`.
         output: folder for metrics.json.
         split: the split to read; by default `test` where the catalogue has one, else `val`.
-        level: `item` ranks items by their best image; `image` ranks images.
+        roles: `given` by the catalogue (where it names none: user photos ask and catalogue images answer, or without
+            domains each image does both), `user_to_catalogue` or `leave_one_out`.
+        level: `item` ranks items; `image` ranks images.
+        aggregate: with `item`, whether an item's score is its `best` image's or the cosine with the `mean` of them.
+        exclude: a column; gallery images that share the query's value of it (its photo session, its video) are left
+            out of its ranking.
+        listed_after: ISO date; only queries of items that were listed after it, in the whole gallery.
+        metrics: metric -> its Ks.
+        grades: column -> grade of a result that shares the query's value of it; 0 for none. The item's is the highest.
+        gain: of a grade g in graded NDCG, `exponential` (2^g - 1) or `linear` (g).
+        memory_mb: working memory of the search, in MiB beyond the vectors.
         batch: images embedded at once.
         pictures: queries in the picture of results; 0 makes none.
         resamples: draws of products behind each interval; 0 leaves out intervals, slices and over-indexing.
@@ -42,7 +67,15 @@ class EvaluateSettings:
     seed: int = 0
     output: str = MISSING
     split: str | None = None
+    roles: str = "given"
     level: str = "item"
+    aggregate: str = "best"
+    exclude: str | None = None
+    listed_after: str | None = None
+    metrics: dict[str, list[int]] = field(default_factory=lambda: {name: list(ks) for name, ks in METRICS.items()})
+    grades: dict[str, int] = field(default_factory=lambda: dict(GRADES))
+    gain: str = "exponential"
+    memory_mb: int = 256
     batch: int = 128
     pictures: int = 12
     resamples: int = 10_000
@@ -59,15 +92,49 @@ class EvaluateSettings:
         if self.baseline not in (None, *BASELINES):
             problems.append(f"`baseline={self.baseline}`: must be one of {', '.join(BASELINES)}")
         problems += _pretrained_problems(self)
-        if self.level not in ("item", "image"):
-            problems.append(f"`level={self.level}`: must be item or image")
+        problems += _protocol_problems(self)
         if self.split not in (None, "train", "val", "test"):
             problems.append(f"`split={self.split}`: must be train, val or test")
         if 0 < self.resamples < 100 or self.resamples < 0:
             problems.append(f"`resamples={self.resamples}`: must be 0 or at least 100")
         if not 0.5 <= self.confidence < 1:
             problems.append(f"`confidence={self.confidence}`: must be from 0.5 to below 1")
-        raise_all(problems + below(self, "", {"batch": 1, "pictures": 0}))
+        raise_all(problems + below(self, "", {"batch": 1, "pictures": 0, "memory_mb": 16}))
+
+
+def _protocol_problems(settings: EvaluateSettings) -> list[str]:
+    problems = []
+    for name, allowed in (
+        ("roles", ("given", "user_to_catalogue", "leave_one_out")),
+        ("level", ("item", "image")),
+        ("aggregate", ("best", "mean")),
+        ("gain", ("exponential", "linear")),
+    ):
+        if (value := getattr(settings, name)) not in allowed:
+            problems.append(f"`{name}={value}`: must be {' or '.join(allowed)}")
+    if settings.roles != "given" and settings.embeddings is not None:
+        problems.append(f"`roles={settings.roles}`: a file of embeddings names its own, in is_query and is_gallery")
+    if settings.aggregate == "mean" and settings.level == "image":
+        problems.append("`aggregate=mean`: images have no mean; set `level=item`")
+    if settings.aggregate == "mean" and settings.exclude is not None:
+        problems.append(
+            "`aggregate=mean` with `exclude`: items would have another mean for each query; set one of them"
+        )
+    problems += [
+        f"`metrics.{name}={ks}`: must be whole numbers from 1, of one of {', '.join(METRICS)}"
+        for name, ks in settings.metrics.items()
+        if name not in METRICS or any(k < 1 for k in ks)
+    ]
+    highest = max(settings.grades.values(), default=0)
+    if any(not 0 <= grade <= 100 for grade in settings.grades.values()):
+        problems.append(f"`grades={dict(settings.grades)}`: grades are whole numbers from 0 to 100")
+    if settings.grades.get("item_id", 0) < max(1, highest):
+        problems.append(f"`grades={dict(settings.grades)}`: item_id must have the highest grade")
+    try:
+        datetime.fromisoformat(settings.listed_after or "2000-01-01")
+    except ValueError:
+        problems.append(f"`listed_after={settings.listed_after}`: not an ISO date such as 2024-06-30")
+    return problems
 
 
 def _pretrained_problems(settings: EvaluateSettings) -> list[str]:

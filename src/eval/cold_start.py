@@ -1,0 +1,48 @@
+"""Cold start: only queries of items that the training cannot have seen, since they were listed after it."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from src.contracts.errors import LookalikeError
+from src.eval.embedded import Embedded
+
+__all__ = ["queries_listed_after"]
+
+
+def queries_listed_after(queries: Embedded, gallery: Embedded, date: str) -> np.ndarray:
+    """Rows of the queries whose item was listed after a date.
+
+    An item was listed at the earliest `listed_at` of its images, those of the gallery included: user photos often have
+    none. An item without any is left out.
+
+    Args:
+        queries: the images that ask.
+        gallery: the images that are searched; it stays whole.
+        date: ISO date or time; without a zone it is UTC.
+
+    Returns:
+        int64 of shape (queries that are left,).
+
+    Raises:
+        LookalikeError: no `listed_at` at all, or no query is left.
+    """
+    after = datetime.fromisoformat(date)
+    after = after if after.tzinfo else after.replace(tzinfo=UTC)
+    kind = pa.timestamp("us", tz="UTC")
+    parts = [
+        pa.table({"item": pa.array(part.item_ids.astype(str)), "at": column.cast(kind)})
+        for part in (queries, gallery)
+        if (column := part.attribute("listed_at")) is not None
+    ]
+    if not parts:
+        raise LookalikeError(f"`listed_after={date}`: no image has a listed_at; give the catalogue that column")
+    first = pa.concat_tables(parts).group_by("item").aggregate([("at", "min")])
+    new = set(first.filter(pc.greater(first["at_min"], pa.scalar(after, kind)))["item"].to_pylist())
+    rows: np.ndarray = np.flatnonzero([str(item) in new for item in queries.item_ids])
+    if not len(rows):
+        latest = pc.max(first["at_min"]).as_py()
+        raise LookalikeError(f"`listed_after={date}`: no query's item was listed after it; the latest was at {latest}")
+    return rows
