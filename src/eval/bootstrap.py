@@ -127,7 +127,7 @@ def cluster_intervals(
     The standard error comes from resampling products. With it and Student's t of the effective number of products less
     one, the interval is built on the logit scale (`xlogit` of R's survey package), which keeps it inside [0, 1] and
     lopsided near its ends. Percentiles of the same draws cover too little with few products: at 30 products and a true
-    value of 0.98 often nothing but ones is there to draw from (docs/evaluation.md has the comparison). Where all
+    value of 0.98 often nothing but ones is there to draw from (`benchmarks.null_simulations` compares). Where all
     queries are 0 or all are 1, the interval is Clopper and Pearson's (1934) with a product as one trial.
 
     Args:

@@ -1,7 +1,7 @@
 """Where a run is weak: metrics by category, brand, price and any other column, each with an interval.
 
-A slice is a set of queries. The ones that are surely bad come first, so slices are ordered by the upper end of their
-interval: a slice of three unlucky queries has a low value, but a high upper end.
+A slice is a set of queries. The ones that are surely worse than the rest come first, so slices are ordered by the upper
+end of the interval of that difference: a slice of three unlucky queries has a low value, but a high upper end.
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -76,7 +77,7 @@ def slice_queries(
         seed: of the draws.
 
     Returns:
-        Slices by the upper end of the first metric's interval, tiny ones and those that can't be measured last.
+        Slices by the upper end of their difference to the rest, those that can't be measured and tiny ones last.
 
     Raises:
         ConfigError: a column that is not there, or that has more values than slices are good for.
@@ -108,7 +109,7 @@ def slice_queries(
         difference, low, high = rest[:3] if rest else (None, None, None)
         worse = p_value is not None and p_value <= 1 - confidence + 1e-12 and difference is not None and difference < 0
         slices.append(Slice(column, word, intervals, difference, low, high, p_value, tiny, worse))
-    return sorted(slices, key=lambda each: (each.tiny, _upper_end(each.intervals[0])))
+    return sorted(slices, key=lambda each: (each.tiny, float("inf") if each.high is None else each.high))
 
 
 def write_slices(slices: Iterable[Slice], metrics: Sequence[str], path: Path) -> None:
@@ -137,9 +138,9 @@ def print_slices(slices: Sequence[Slice], metric: str, *, shown: int = 8) -> Non
     """The worst few on the terminal."""
     if not slices:
         return
-    table = Table(title=f"worst slices by {metric}", title_justify="left")
-    for name in ("slice", "queries", "products", metric, "against the rest", ""):
-        table.add_column(name, justify="right" if name in ("queries", "products") else "left")
+    table = Table(title=f"worst slices by {metric}", title_justify="left", box=SIMPLE, pad_edge=False)
+    for name in ("slice", "queries", "products", metric, "less the rest", ""):
+        table.add_column(name, justify="right" if name in ("queries", "products") else "left", no_wrap=name != "slice")
     for each in slices[:shown]:
         first = each.intervals[0]
         own, rest = _words(first.value, first.low, first.high, ""), _words(each.difference, each.low, each.high, "+")
@@ -188,11 +189,7 @@ def _against_rest(
     return difference, low, high, p_value
 
 
-def _upper_end(interval: Interval) -> float:
-    return float("inf") if interval.high is None else interval.high
-
-
 def _words(value: float | None, low: float | None, high: float | None, sign: str) -> str:
     if value is None:
         return ""
-    return f"{value:{sign}.3f}" + ("" if low is None or high is None else f" [{low:{sign}.3f}, {high:{sign}.3f}]")
+    return f"{value:{sign}.3f}" + ("" if low is None or high is None else f"\n[{low:{sign}.3f}, {high:{sign}.3f}]")
