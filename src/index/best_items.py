@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from src.index.protocol import VectorIndex
+from src.index.protocol import Searchable
 
 __all__ = ["search_items"]
 
 
 def search_items(
-    index: VectorIndex, vector: np.ndarray, item_of_row: np.ndarray, k: int, *, allowed: np.ndarray | None = None
+    index: Searchable, vector: np.ndarray, item_of_row: np.ndarray, k: int, *, allowed: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k items whose best image is nearest to a query.
 

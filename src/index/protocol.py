@@ -5,10 +5,10 @@ from typing import Protocol
 
 import numpy as np
 
-__all__ = ["VectorIndex"]
+__all__ = ["Searchable", "VectorIndex"]
 
 
-class VectorIndex(Protocol):
+class Searchable(Protocol):
     """Cosine search over L2-normalised vectors; a vector's name is its row."""
 
     def __len__(self) -> int:
@@ -28,6 +28,10 @@ class VectorIndex(Protocol):
             fewer than k rows are found, the rest is -inf and -1.
         """
         ...
+
+
+class VectorIndex(Searchable, Protocol):
+    """What can be searched, and written to a file."""
 
     def save(self, path: Path) -> None:
         """Write the index to one file."""

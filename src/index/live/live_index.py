@@ -1,0 +1,369 @@
+"""The index that takes upserts and deletes while it is searched: its one writer, and readers beside it."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from src.contracts.errors import ConfigError, LookalikeError
+from src.index.filters import Condition
+from src.index.live.changes import Change, DeleteImages, DeleteItems, encode_changes, make_upsert
+from src.index.live.durable import sync_folder
+from src.index.live.generation import (
+    CURRENT,
+    Generation,
+    GenerationFacts,
+    current_generation,
+    publish,
+    remove_leftovers,
+)
+from src.index.live.group_commit import GroupCommit
+from src.index.live.log import LogWriter, segment_path, segments
+from src.index.live.merge import MergeReport, build_generation, merge_snapshot
+from src.index.live.metrics import LiveMetrics, RecentTimes
+from src.index.live.recovery import LogPlace, open_current, replay
+from src.index.live.settings import LiveSettings
+from src.index.live.snapshot import Snapshot
+from src.index.live.state import LiveState
+from src.index.live.writer_lock import WriterLock
+
+__all__ = ["LiveIndex"]
+
+_LOGGER = logging.getLogger(__name__)
+_FULL = 4
+"""Deltas of so many times `merge_rows` make upserts wait for the merge."""
+
+
+class LiveIndex:
+    """A live index, open for writing. Any number of threads may search and change it.
+
+    `upsert` and `delete` return when the change is on the disk and visible to every later search: a process that is
+    killed at any moment loses nothing that was returned from. See docs/index.md, "Live updates".
+    """
+
+    def __init__(self, folder: Path, lock: WriterLock, state: LiveState, log: LogWriter, segment: int) -> None:
+        """Use `create` or `open`."""
+        self.folder = folder
+        self._lock = lock
+        self._state = state
+        self._log = log
+        self._segment = segment
+        self._process = os.getpid()
+        self._closed = False
+        self._behind = False
+        self._writing = threading.RLock()
+        self._lag = RecentTimes()
+        self._group = GroupCommit(self._commit, self._writing, self._lag.add)
+        self._merging = threading.Lock()
+        self._merge_thread: threading.Thread | None = None
+        self._reports: list[MergeReport] = []
+        self._merge_from = state.generation.facts.settings.merge_rows
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        image_ids: Sequence[str],
+        item_ids: Sequence[str],
+        vectors: np.ndarray,
+        attributes: Mapping[str, pa.Array] | None = None,
+        settings: LiveSettings | None = None,
+    ) -> "LiveIndex":
+        """Make a live index.
+
+        Args:
+            folder: new, or empty of a live index.
+            image_ids: n keys, each once.
+            item_ids: n items.
+            vectors: float32 array of shape (n, dim), L2-normalised; n may be 0.
+            attributes: Arrow arrays of n values that filters can use; their names and types hold for all later rows.
+            settings: how it is kept.
+
+        Raises:
+            ConfigError: the folder holds a live index already.
+            TableError: rows that do not fit together.
+            GateError: the index finds less than `settings.min_recall`.
+        """
+        settings = settings or LiveSettings()
+        attributes = dict(attributes or {})
+        reserved = [name for name in attributes if name in ("image_id", "item_id") or name.startswith("_")]
+        if reserved:
+            raise ConfigError(f"attributes {', '.join(reserved)}: these names are the index's own; rename them")
+        fields = [pa.field(name, pa.string(), nullable=False) for name in ("image_id", "item_id")]
+        schema = pa.schema(fields + [pa.field(name, values.type) for name, values in attributes.items()])
+        dim = vectors.shape[1]
+        rows = make_upsert(schema, dim, image_ids, item_ids, vectors, attributes)
+        if len(rows.vectors) < len(image_ids):
+            raise LookalikeError(f"{len(image_ids) - len(rows.vectors)} image_ids stand twice; each may stand once")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = WriterLock(folder)
+        try:
+            if (folder / CURRENT).exists():
+                raise ConfigError(f"{folder}: holds a live index; open it, or name another folder")
+            remove_leftovers(folder, None)
+            facts = GenerationFacts(0, 0, 0, len(rows.vectors), dim, settings, 1.0)
+            generation = build_generation(folder, facts, iter([rows.vectors]), pa.Table.from_batches([rows.rows]))
+            log = LogWriter(segment_path(folder, 0))
+            sync_folder(folder)
+            publish(folder, 0)
+        except BaseException:
+            lock.release()
+            raise
+        return cls(folder, lock, LiveState(generation), log, 0)
+
+    @classmethod
+    def open(cls, folder: Path, *, verify: bool = True) -> "LiveIndex":
+        """Open a live index for writing; what a killed writer left is recovered.
+
+        Args:
+            folder: what `create` made.
+            verify: read the whole main index to compare its hashes.
+
+        Raises:
+            BundleError: no live index, or a damaged one; says where, and what to do.
+            LookalikeError: another writer has it open.
+        """
+        if not folder.is_dir():
+            raise LookalikeError(f"{folder}: no such folder; make a live index with LiveIndex.create")
+        lock = WriterLock(folder)
+        try:
+            generation = open_current(folder, verify=verify)
+            state = LiveState(generation)
+            place = replay(folder, state, LogPlace(generation.facts.first_segment))
+            # Opening the log cuts what a killed writer did not finish, and syncs what it did not.
+            log = LogWriter(segment_path(folder, place.segment), place.offset)
+            remove_leftovers(folder, generation.facts)
+        except BaseException:
+            lock.release()
+            raise
+        return cls(folder, lock, state, log, place.segment)
+
+    def snapshot(self) -> Snapshot:
+        """The index as it is now, for as long as the caller keeps it."""
+        return self._state.snapshot
+
+    def search(
+        self, vectors: np.ndarray, k: int, conditions: Iterable[Condition] = ()
+    ) -> tuple[np.ndarray, list[list[str | None]]]:
+        """The k nearest images of each query.
+
+        Args:
+            vectors: float32 array of shape (queries, dim), L2-normalised.
+            k: images wanted.
+            conditions: on `item_id` and the attributes; only images that meet all of them are found.
+
+        Returns:
+            Cosine similarities, float32 of shape (queries, k), and the image_ids; -inf and
+            None where there are no more.
+        """
+        snapshot = self.snapshot()
+        scores, rows = snapshot.search(vectors, k, snapshot.mask(conditions))
+        return scores, [snapshot.image_ids(found) for found in rows]
+
+    def upsert(
+        self,
+        image_ids: Sequence[str],
+        item_ids: Sequence[str],
+        vectors: np.ndarray,
+        attributes: Mapping[str, Sequence[Any]] | None = None,
+    ) -> int:
+        """Add images, or replace those whose image_id is known; all of them at once.
+
+        Args:
+            image_ids: n keys; of one that stands twice, the later row counts.
+            item_ids: n items.
+            vectors: float32 array of shape (n, dim), L2-normalised.
+            attributes: columns of n values; what is left out is null, also where the image had a value before.
+
+        Returns:
+            The change's sequence number: a snapshot whose `sequence` is at least that has it.
+
+        Raises:
+            TableError: rows that do not fit the index.
+            LookalikeError: the disk is full, or the delta is; nothing was changed.
+        """
+        change = make_upsert(self._state.schema, self._state.dim, image_ids, item_ids, vectors, attributes)
+        self._wait_for_room()
+        return self._submit(change, len(image_ids))
+
+    def delete(self, image_ids: Sequence[str]) -> int:
+        """Make images unfindable; unknown ones are no error. Returns as `upsert` does."""
+        return self._submit(DeleteImages(list(image_ids)), len(image_ids))
+
+    def delete_items(self, item_ids: Sequence[str]) -> int:
+        """Make all images of items unfindable; unknown ones are no error. Returns as `upsert` does."""
+        return self._submit(DeleteItems(list(item_ids)), len(item_ids))
+
+    def merge(self) -> MergeReport:
+        """Merge now, and wait for it; at most one merge runs at a time.
+
+        Raises:
+            GateError: the merged index finds too little and was not taken; everything goes on as before.
+            LookalikeError: it could not be written, for instance to a full disk; everything goes on as before.
+        """
+        with self._merging:
+            self._check_usable()
+            return self._merge()
+
+    def wait_for_merge(self) -> None:
+        """Return when no merge is running."""
+        thread = self._merge_thread
+        if thread is not None:
+            thread.join()
+
+    def metrics(self) -> LiveMetrics:
+        """How the index is doing."""
+        snapshot = self.snapshot()
+        reports = list(self._reports)
+        taken = sum(not report.abandoned for report in reports)
+        log_files = [segment_path(self.folder, number) for number in segments(self.folder)]
+        return LiveMetrics(
+            rows=int(np.count_nonzero(snapshot.alive)),
+            main_rows=snapshot.main_rows,
+            delta_rows=len(snapshot) - snapshot.main_rows,
+            tombstones=snapshot.main_dead,
+            sequence=snapshot.sequence,
+            generation=snapshot.generation.facts.number,
+            log_bytes=sum(path.stat().st_size for path in log_files if path.exists()),
+            lag_p50_ms=self._lag.percentile_ms(50),
+            lag_p99_ms=self._lag.percentile_ms(99),
+            merges=taken,
+            merges_failed=len(reports) - taken,
+            merging=int(self._merging.locked()),
+            merge_seconds=reports[-1].seconds if reports else 0.0,
+            merge_recall_at_10=snapshot.generation.facts.recall_at_10,
+            merge_problem=reports[-1].abandoned if reports else "",
+        )
+
+    def close(self) -> None:
+        """Wait for a running merge and let another writer in. Snapshots stay usable."""
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
+        self.wait_for_merge()
+        with self._merging, self._writing:
+            self._log.close()
+            self._lock.release()
+
+    def __enter__(self) -> "LiveIndex":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise LookalikeError(f"{self.folder}: this index was closed; open it again")
+        if self._behind:
+            raise LookalikeError(f"{self.folder}: interrupted between log and memory; close it and open it again")
+        if os.getpid() != self._process:
+            raise LookalikeError(f"{self.folder}: opened before a fork; a child process reads with LiveReader")
+
+    def _submit(self, change: Change, rows: int) -> int:
+        self._check_usable()
+        if not rows:
+            return self._state.sequence
+        sequence = self._group.submit(change)
+        self._merge_if_due()
+        return sequence
+
+    def _commit(self, changes: Sequence[Change]) -> int:
+        self._check_usable()
+        sequence = self._state.sequence + 1
+        self._log.append(sequence, encode_changes(changes))
+        self._behind = True
+        self._state.apply(sequence, changes)
+        self._behind = False
+        return sequence
+
+    def _unmerged(self) -> int:
+        snapshot = self.snapshot()
+        return len(snapshot) - snapshot.main_rows + snapshot.main_dead
+
+    def _wait_for_room(self) -> None:
+        full = _FULL * self._state.generation.facts.settings.merge_rows
+        while full and self._unmerged() >= full:
+            thread = self._merge_thread
+            if thread is None or not thread.is_alive():
+                if self._reports and self._reports[-1].abandoned:
+                    raise LookalikeError(
+                        f"{self.folder}: {self._unmerged()} changes are not merged, and the last merge was abandoned: "
+                        f"{self._reports[-1].abandoned}"
+                    )
+                return
+            thread.join()
+
+    def _merge_if_due(self) -> None:
+        if not self._state.generation.facts.settings.merge_rows or self._unmerged() < self._merge_from:
+            return
+        with self._writing:
+            if self._closed or (self._merge_thread is not None and self._merge_thread.is_alive()):
+                return
+            self._merge_thread = threading.Thread(target=self._merge_in_background, name="live-index-merge")
+            self._merge_thread.start()
+
+    def _merge_in_background(self) -> None:
+        with self._merging:
+            try:
+                self._merge()
+            except LookalikeError as error:
+                _LOGGER.warning("%s: merge abandoned: %s", self.folder, error)
+
+    def _merge(self) -> MergeReport:
+        start = time.perf_counter()
+        settings = self._state.generation.facts.settings
+        try:
+            generation = self._build_next()
+        except (LookalikeError, OSError, RuntimeError) as error:
+            # FAISS reports what it cannot write as RuntimeError.
+            report = MergeReport(0, time.perf_counter() - start, 0.0, str(error))
+            self._reports.append(report)
+            self._merge_from = self._unmerged() + settings.merge_rows
+            if isinstance(error, LookalikeError):
+                raise
+            raise LookalikeError(f"{self.folder}: the merge could not be written: {error}") from None
+        self._merge_from = settings.merge_rows
+        try:
+            remove_leftovers(self.folder, generation.facts)
+        except OSError as error:
+            _LOGGER.warning("%s: old files stay until the next merge: %s", self.folder, error)
+        report = MergeReport(generation.facts.rows, time.perf_counter() - start, generation.facts.recall_at_10)
+        self._reports.append(report)
+        return report
+
+    def _build_next(self) -> Generation:
+        with self._writing:
+            merged = self._state.snapshot
+            self._rotate()
+            segment = self._segment
+        # What an earlier merge could not finish must not stand in the way.
+        remove_leftovers(self.folder, merged.generation.facts)
+        number = merged.generation.facts.number + 1
+        generation = merge_snapshot(self.folder, merged, number=number, first_segment=segment)
+        with self._writing:
+            state = self._state.moved_to(generation, merged)
+            try:
+                publish(self.folder, number)
+            except OSError:
+                # Once renamed it counts, whatever failed after that.
+                if current_generation(self.folder)[0] != number:
+                    raise
+            self._state = state
+        return generation
+
+    def _rotate(self) -> None:
+        log = LogWriter(segment_path(self.folder, self._segment + 1))
+        sync_folder(self.folder)
+        self._log.close()
+        self._log, self._segment = log, self._segment + 1
