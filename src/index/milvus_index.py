@@ -1,0 +1,427 @@
+"""Milvus as an index: milvus-lite in a local file, or a server, with the same calls. Needs the extra `milvus`.
+
+Importing this takes seconds (pymilvus brings pandas and gRPC): nothing else imports it.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+from pymilvus import DataType, MilvusClient
+from pymilvus.exceptions import MilvusException
+
+from src.contracts.errors import ConfigError, LookalikeError
+from src.index.faiss_index import FaissIndex
+from src.index.filters import Condition
+from src.index.live.changes import make_upsert
+from src.index.milvus_filters import expression, quoted
+from src.index.milvus_kinds import GROUPING_KINDS, build_params, check_kind, search_params
+from src.index.recall import IndexQuality
+
+__all__ = ["MilvusIndex"]
+
+_KEYS = {"image_id": pa.string(), "item_id": pa.string()}
+_TYPES = {
+    DataType.VARCHAR: pa.string(),
+    DataType.BOOL: pa.bool_(),
+    DataType.INT64: pa.int64(),
+    DataType.DOUBLE: pa.float64(),
+}
+_KEY_BYTES = 512
+_BATCH = 1000
+_MOST = 16_384
+"""Results that a Milvus server gives at most."""
+
+_open_files: Counter[str] = Counter()
+_open_files_lock = threading.Lock()
+
+
+class MilvusIndex:
+    """A collection of images by `image_id`, searched by cosine.
+
+    Any number of threads may use it. What `upsert` and `delete` do is seen by every later search when `consistency` is
+    Strong; on a cluster Bounded is quicker and may be seconds behind.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        collection: str,
+        *,
+        token: str = "",
+        timeout: float = 10.0,
+        consistency: str = "Strong",
+        ef_search: int = 64,
+        nprobe: int = 32,
+    ) -> None:
+        """Open a collection that `create` made.
+
+        Args:
+            uri: path of a file that ends in `.db` (milvus-lite, on this machine), or a server's address.
+            collection: its name.
+            token: `user:password` or an API key; the error messages don't show it.
+            timeout: seconds until a call that is not answered raises.
+            consistency: Strong, Bounded, Session or Eventually.
+            ef_search: HNSW candidates while searching.
+            nprobe: IVF lists that are searched.
+
+        Raises:
+            LookalikeError: the server is away or refuses, or the collection is not there.
+        """
+        self._client, self._place = _connect(uri, token, timeout)
+        self._uri, self._timeout, self._consistency = uri, timeout, consistency
+        self._ef_search, self._nprobe = ef_search, nprobe
+        self.collection = collection
+        self._closed = False
+        try:
+            with self._calls("open"):
+                fields = self._client.describe_collection(collection, timeout=timeout)["fields"]
+                described = self._client.describe_index(collection, "vector", timeout=timeout)
+        except LookalikeError:
+            self.close()
+            raise
+        self.kind = str(described["index_type"])
+        self.dim = next(int(field["params"]["dim"]) for field in fields if field["name"] == "vector")
+        self._columns = {field["name"]: _TYPES[field["type"]] for field in fields if field["name"] != "vector"}
+        required = {field["name"] for field in fields if not field.get("nullable")}
+        self._schema = pa.schema([pa.field(name, kind, name not in required) for name, kind in self._columns.items()])
+
+    @classmethod
+    def create(
+        cls,
+        uri: str,
+        collection: str,
+        *,
+        dim: int,
+        attributes: Mapping[str, pa.DataType] | None = None,
+        partition_by: str = "",
+        kind: str = "HNSW",
+        m: int = 32,
+        ef_construction: int = 200,
+        nlist: int = 1024,
+        token: str = "",
+        timeout: float = 10.0,
+        **options: Any,
+    ) -> "MilvusIndex":
+        """Make a collection and open it.
+
+        Args:
+            uri: as in `MilvusIndex`.
+            collection: letters, digits and underscores.
+            dim: numbers in a vector.
+            attributes: columns that filters can use: strings, booleans, int64 or float64.
+            partition_by: a string attribute, typically the category: its values lie apart, so that a filter on it
+                searches less. It can't be null.
+            kind: the index; which there are depends on the server.
+            m: HNSW links per vector and level.
+            ef_construction: HNSW candidates while building.
+            nlist: IVF lists.
+            token: as in `MilvusIndex`.
+            timeout: as in `MilvusIndex`.
+            options: the other arguments of `MilvusIndex`.
+
+        Raises:
+            ConfigError: a name, a type or a kind that can't be, or a collection that is there already.
+            LookalikeError: the server is away or refuses.
+        """
+        columns = {**_KEYS, **(attributes or {})}
+        _check_columns(collection, columns, partition_by)
+        client, place = _connect(uri, token, timeout)
+        try:
+            with _calls(place, "create"):
+                check_kind(kind, str(client.get_server_version(timeout=timeout)))
+                if client.has_collection(collection, timeout=timeout):
+                    raise ConfigError(f"Milvus at {place} has a collection `{collection}` already; name another")
+                schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+                kinds = {pa_kind: milvus_kind for milvus_kind, pa_kind in _TYPES.items()}
+                for name, column in columns.items():
+                    key = name in _KEYS or name == partition_by
+                    length = {"max_length": _KEY_BYTES} if column == pa.string() else {}
+                    schema.add_field(
+                        name,
+                        kinds[column],
+                        is_primary=name == "image_id",
+                        is_partition_key=name == partition_by,
+                        **length,
+                        **({} if key else {"nullable": True}),
+                    )
+                schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+                params = client.prepare_index_params()
+                build = build_params(kind, m=m, ef_construction=ef_construction, nlist=nlist)
+                params.add_index("vector", index_type=kind, metric_type="COSINE", params=build)
+                client.create_collection(collection, schema=schema, index_params=params, timeout=timeout)
+            return cls(uri, collection, token=token, timeout=timeout, **options)
+        finally:
+            _disconnect(client, uri)
+
+    def load(
+        self,
+        image_ids: Sequence[str],
+        item_ids: Sequence[str],
+        vectors: np.ndarray,
+        attributes: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        """Load many rows, and flush: without it, searches scan what has no index yet (seconds a query).
+
+        Arguments and errors as in `upsert`.
+        """
+        self.upsert(image_ids, item_ids, vectors, attributes)
+        with self._calls("flush"):
+            # Building the index on a server takes as long as it takes.
+            self._client.flush(self.collection, timeout=max(self._timeout, 600))
+
+    def upsert(
+        self,
+        image_ids: Sequence[str],
+        item_ids: Sequence[str],
+        vectors: np.ndarray,
+        attributes: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        """Add images, or replace those whose image_id is known; in batches of 1000, each a call.
+
+        Args:
+            image_ids: n keys; of one that stands twice, the later row counts.
+            item_ids: n items.
+            vectors: float32 array of shape (n, dim), L2-normalised.
+            attributes: columns of n values; those that are left out are null.
+
+        Raises:
+            TableError: rows that do not fit the collection.
+            LookalikeError: the server is away or refuses; batches before that are in it.
+        """
+        change = make_upsert(self._schema, self.dim, image_ids, item_ids, vectors, attributes)
+        for start in range(0, len(change.vectors), _BATCH):
+            rows = change.rows.slice(start, _BATCH).to_pylist()
+            for row, vector in zip(rows, change.vectors[start : start + _BATCH], strict=True):
+                row["vector"] = vector
+            with self._calls("upsert"):
+                self._client.upsert(self.collection, rows, timeout=self._timeout)
+
+    def delete(self, image_ids: Sequence[str]) -> None:
+        """Make images unfindable; unknown ones are no error."""
+        self._delete("image_id", image_ids)
+
+    def delete_items(self, item_ids: Sequence[str]) -> None:
+        """Make all images of items unfindable; unknown ones are no error."""
+        self._delete("item_id", item_ids)
+
+    def _delete(self, column: str, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), _BATCH):
+            names = ", ".join(quoted(key) for key in keys[start : start + _BATCH])
+            with self._calls("delete"):
+                self._client.delete(self.collection, filter=f"{column} in [{names}]", timeout=self._timeout)
+
+    def search(
+        self, vectors: np.ndarray, k: int, conditions: Iterable[Condition] = ()
+    ) -> tuple[np.ndarray, list[list[str | None]]]:
+        """The k nearest images of each query.
+
+        Args:
+            vectors: float32 array of shape (queries, dim), L2-normalised.
+            k: images wanted, at most 16,384.
+            conditions: only images that meet all of them are found.
+
+        Returns:
+            Cosine similarities, float32 of shape (queries, k), and the image_ids; -inf and
+            None where there are no more.
+
+        Raises:
+            FilterError: a condition on an unknown column, or of the wrong type.
+            LookalikeError: the server is away or refuses.
+        """
+        hits = self._search(vectors, k, conditions)
+        scores = np.full((len(hits), k), -np.inf, np.float32)
+        names: list[list[str | None]] = [[None] * k for _ in hits]
+        for query, found in enumerate(hits):
+            for place, hit in enumerate(found):
+                scores[query, place], names[query][place] = hit["distance"], hit["image_id"]
+        return scores, names
+
+    def search_items(
+        self, vector: np.ndarray, k: int, conditions: Iterable[Condition] = ()
+    ) -> tuple[np.ndarray, list[str]]:
+        """The k items whose best image is nearest to a query.
+
+        Args:
+            vector: float32 array of shape (dim,), L2-normalised.
+            k: items wanted.
+            conditions: only images that meet all of them count.
+
+        Returns:
+            Scores, float32, descending, and item_ids: at most k of each.
+        """
+        conditions = list(conditions)
+        if self.kind in GROUPING_KINDS:
+            hits = self._search(vector[None], k, conditions, group_by_field="item_id")[0]
+            best = _best_of_items(hits)
+            if len(best) == k or not hits:
+                return _sorted_items(best, k)
+        images = 2 * k
+        while True:
+            images = min(images, _MOST)
+            hits = self._search(vector[None], images, conditions)[0]
+            best = _best_of_items(hits)
+            if len(best) >= k or len(hits) < images or images == _MOST:
+                return _sorted_items(best, k)
+            images *= 4
+
+    def _search(
+        self, vectors: np.ndarray, k: int, conditions: Iterable[Condition], **more: Any
+    ) -> list[list[dict[str, Any]]]:
+        queries = np.ascontiguousarray(vectors, dtype=np.float32)
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise LookalikeError(f"query vectors have shape {queries.shape}; (queries, {self.dim}) is needed")
+        if not 1 <= k <= _MOST:
+            raise LookalikeError(f"`k={k}`: Milvus gives 1 to {_MOST} results")
+        if not len(queries):
+            return []
+        params = search_params(self.kind, k, ef_search=self._ef_search, nprobe=self._nprobe)
+        with self._calls("search"):
+            found = self._client.search(
+                self.collection,
+                list(queries),
+                filter=expression(conditions, self._columns),
+                limit=k,
+                output_fields=["item_id"],
+                search_params={"metric_type": "COSINE", "params": params},
+                consistency_level=self._consistency,
+                timeout=self._timeout,
+                **more,
+            )
+            return [[{**hit["entity"], **hit} for hit in hits] for hits in found]
+
+    def measure(self, image_ids: Sequence[str], vectors: np.ndarray, queries: np.ndarray) -> IndexQuality:
+        """What it finds of what exact search finds, and how quickly, the way from here to the server included.
+
+        Args:
+            image_ids: all that is in the collection.
+            vectors: float32 array of shape (rows, dim), theirs.
+            queries: float32 array of shape (queries, dim), held out.
+        """
+        k = min(10, len(vectors))
+        true_scores, _ = FaissIndex.build(vectors, layout="exact").search(queries, k)
+        row_of = {image_id: row for row, image_id in enumerate(image_ids)}
+        found, times = [], []
+        for query, scores in zip(queries, true_scores, strict=True):
+            start = time.perf_counter()
+            _, names = self.search(query[None], k)
+            times.append(time.perf_counter() - start)
+            exact = vectors[[row_of[name] for name in names[0] if name is not None]] @ query
+            found.append(np.count_nonzero(exact >= scores[-1] - 1e-5) / k)
+        return IndexQuality(float(np.mean(found)), float(np.median(times) * 1e3), len(queries))
+
+    def __len__(self) -> int:
+        """Images that can be found."""
+        with self._calls("count"):
+            rows = self._client.query(
+                self.collection, output_fields=["count(*)"], consistency_level="Strong", timeout=self._timeout
+            )
+            return int(rows[0]["count(*)"])
+
+    def close(self) -> None:
+        """Close the connection; milvus-lite's server stops with the last index that has its file open."""
+        if not self._closed:
+            self._closed = True
+            _disconnect(self._client, self._uri)
+
+    def __enter__(self) -> "MilvusIndex":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _calls(self, what: str) -> Iterator[None]:
+        if self._closed:
+            raise LookalikeError(f"Milvus at {self._place}: this index was closed; open it again")
+        with _calls(self._place, f"{what} `{self.collection}`"):
+            yield
+
+
+def _best_of_items(hits: list[dict[str, Any]]) -> dict[str, float]:
+    best: dict[str, float] = {}
+    for hit in hits:
+        best[hit["item_id"]] = max(best.get(hit["item_id"], -2.0), float(hit["distance"]))
+    return best
+
+
+def _sorted_items(best: dict[str, float], k: int) -> tuple[np.ndarray, list[str]]:
+    items = sorted(best, key=lambda item: -best[item])[:k]
+    return np.array([best[item] for item in items], np.float32), items
+
+
+def _check_columns(collection: str, columns: Mapping[str, pa.DataType], partition_by: str) -> None:
+    for name in (collection, *columns):
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,254}", name) or name == "vector":
+            raise ConfigError(f"`{name}`: Milvus' names are letters, digits and underscores, and not `vector`")
+    for name, kind in columns.items():
+        if kind not in _TYPES.values():
+            kinds = ", ".join(str(known) for known in _TYPES.values())
+            raise ConfigError(f"attribute {name} is {kind}; give {kinds}")
+    if partition_by and columns.get(partition_by) != pa.string():
+        raise ConfigError(f"`partition_by={partition_by}`: name an attribute of strings")
+
+
+def _connect(uri: str, token: str, timeout: float) -> tuple[MilvusClient, str]:
+    # It logs each error with a traceback, beside raising it.
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    place = _without_credentials(uri)
+    if "://" not in uri:
+        if not uri.endswith(".db"):
+            raise ConfigError(f"`uri={place}`: give a file that ends in .db, or a server's address")
+        if not Path(uri).resolve().parent.is_dir():
+            raise ConfigError(f"`uri={place}`: its folder does not exist")
+        with _open_files_lock:
+            _open_files[str(Path(uri).resolve())] += 1
+    try:
+        with _calls(place, "connect"):
+            return MilvusClient(uri, token=token, timeout=timeout), place
+    except BaseException:
+        _release_file(uri)
+        raise
+
+
+def _disconnect(client: MilvusClient, uri: str) -> None:
+    client.close()
+    _release_file(uri)
+
+
+def _release_file(uri: str) -> None:
+    if "://" in uri:
+        return
+    path = str(Path(uri).resolve())
+    with _open_files_lock:
+        _open_files[path] -= 1
+        if _open_files[path]:
+            return
+        del _open_files[path]
+    from milvus_lite.server_manager import server_manager_instance
+
+    server_manager_instance.release_server(path)
+
+
+@contextmanager
+def _calls(place: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except MilvusException as error:
+        raise LookalikeError(f"Milvus at {place}: {what}: {error.message}") from None
+
+
+def _without_credentials(uri: str) -> str:
+    if "://" not in uri:
+        return uri
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

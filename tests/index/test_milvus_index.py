@@ -1,0 +1,215 @@
+"""Milvus against brute force, with a real milvus-lite in a local file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from milvus_lite.server_manager import server_manager_instance
+
+from src.contracts.errors import ConfigError, FilterError, LookalikeError, TableError
+from src.index.filters import AnyOf, Between
+from src.index.milvus_filters import expression
+from src.index.milvus_index import MilvusIndex
+from src.index.milvus_kinds import check_kind
+
+DIM = 16
+ROWS = 600
+ATTRIBUTES = {"category": pa.string(), "price": pa.float64(), "in_stock": pa.bool_(), "stars": pa.int64()}
+UGLY = ['a"b', "a'b", "a\\b", "a\\", 'x" or image_id != "', "tab\tnew\nline", "шуба", "", "{x}", "%", "100%_"]
+
+
+def unit(rows: int, seed: int = 0) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((rows, DIM))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+VECTORS = unit(ROWS)
+NAMES = [f"image-{row}" for row in range(ROWS)]
+# One item has a third of the images.
+ITEMS = [f"item-{0 if row % 3 == 0 else row // 5}" for row in range(ROWS)]
+COLUMNS = {
+    "category": [f"category-{row % 4}" for row in range(ROWS)],
+    "price": [None if row % 7 == 0 else float(row) for row in range(ROWS)],
+    "in_stock": [row % 2 == 0 for row in range(ROWS)],
+    "stars": [row % 5 for row in range(ROWS)],
+}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A milvus-lite that runs as long as the tests of this file."""
+    path = str(tmp_path_factory.mktemp("milvus") / "shop.db")
+    with MilvusIndex.create(path, "keeps_it_open", dim=DIM, kind="FLAT"):
+        yield path
+    # The server stopped with the last index that had its file open.
+    assert not server_manager_instance._servers
+
+
+@pytest.fixture(scope="module")
+def index(file: str) -> Iterator[MilvusIndex]:
+    """All rows, never changed."""
+    with MilvusIndex.create(file, "images", dim=DIM, attributes=ATTRIBUTES, partition_by="category") as index:
+        index.load(NAMES, ITEMS, VECTORS, COLUMNS)
+        yield index
+
+
+def true_order(query: np.ndarray, keep: np.ndarray) -> list[int]:
+    return [row for row in np.argsort(-(VECTORS @ query), kind="stable") if keep[row]]
+
+
+def test_the_nearest_are_found_with_their_scores(index: MilvusIndex) -> None:
+    assert len(index) == ROWS
+    assert index.kind == "HNSW"
+    scores, names = index.search(unit(5, seed=1), 10)
+    assert (scores.dtype, scores.shape) == (np.float32, (5, 10))
+    for query, found_scores, found in zip(unit(5, seed=1), scores, names, strict=True):
+        true = true_order(query, np.ones(ROWS, bool))[:10]
+        assert found == [NAMES[row] for row in true]
+        np.testing.assert_allclose(found_scores, VECTORS[true] @ query, atol=1e-5)
+    assert index.search(np.empty((0, DIM), np.float32), 3)[0].shape == (0, 3)
+
+
+@pytest.mark.parametrize("kind", ["FLAT", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX"])
+def test_recall_is_measured_against_exact_search(file: str, kind: str) -> None:
+    with MilvusIndex.create(file, f"kind_{kind}", dim=DIM, kind=kind, nlist=8) as index:
+        index.load(NAMES, ITEMS, VECTORS)
+        quality = index.measure(NAMES, VECTORS, unit(20, seed=2))
+        assert quality.recall_at_10 >= (0.9 if "SQ" in kind else 0.97)
+        assert quality.p50_ms > 0
+        everything = np.ones(ROWS, bool)
+        _, items = index.search_items(VECTORS[1], 3)
+        assert items[0] == ITEMS[true_order(VECTORS[1], everything)[0]]
+
+
+@pytest.mark.parametrize(
+    ("condition", "passes"),
+    [
+        (AnyOf("category", frozenset({"category-1", "category-3"})), lambda row: row % 4 in (1, 3)),
+        (AnyOf("category", frozenset()), lambda row: False),
+        (AnyOf("in_stock", frozenset({True})), lambda row: row % 2 == 0),
+        (AnyOf("in_stock", frozenset({True, False})), lambda row: True),
+        (AnyOf("in_stock", frozenset()), lambda row: False),
+        (Between("price", 100, 200.5), lambda row: row % 7 and 100 <= row <= 200),
+        (Between("price", None, None), lambda row: row % 7),
+        (Between("price", -5.0, None), lambda row: row % 7),
+        (Between("stars", 4, 4), lambda row: row % 5 == 4),
+        (AnyOf("item_id", frozenset({"item-0", "item-7"})), lambda row: ITEMS[row] in ("item-0", "item-7")),
+    ],
+)
+def test_filters_let_pass_what_they_say(index: MilvusIndex, condition: AnyOf | Between, passes: object) -> None:
+    keep = np.array([bool(passes(row)) for row in range(ROWS)])
+    query = unit(1, seed=3)
+    scores, names = index.search(query, 8, [condition])
+    expected = [NAMES[row] for row in true_order(query[0], keep)[:8]]
+    assert names[0] == expected + [None] * (8 - len(expected))
+    assert (scores[0, len(expected) :] == -np.inf).all()
+
+
+@pytest.mark.parametrize("k", [1, 5, 60, 200])
+def test_items_stand_once_with_their_best_image(index: MilvusIndex, k: int) -> None:
+    conditions = [AnyOf("category", frozenset({"category-0", "category-1", "category-2"}))]
+    keep = np.arange(ROWS) % 4 != 3
+    query = unit(1, seed=4)[0]
+    best: dict[str, float] = {}
+    for row in true_order(query, keep):
+        best.setdefault(ITEMS[row], float(VECTORS[row] @ query))
+    scores, items = index.search_items(query, k, conditions)
+    assert items == list(best)[:k]
+    np.testing.assert_allclose(scores, list(best.values())[:k], atol=1e-5)
+
+
+def test_upserts_replace_and_deletes_remove(file: str) -> None:
+    with MilvusIndex.create(file, "changing", dim=DIM, attributes={"price": pa.float64()}) as index:
+        index.load(["a", "b", "c", "d"], ["x", "x", "y", "z"], VECTORS[:4])
+        index.upsert(["a", "e"], ["w", "y"], VECTORS[10:12], {"price": [1.5, None]})
+        assert index.search(VECTORS[10:11], 1)[1] == [["a"]]
+        assert index.search(VECTORS[:1], 9)[0][0, 0] < 0.99
+        index.delete(["b", "unknown"])
+        index.delete_items(["y"])
+        assert set(index.search(VECTORS[:1], 9)[1][0]) == {"a", "d", None}
+        assert len(index) == 2
+    with MilvusIndex(file, "changing") as again:
+        assert again.search_items(VECTORS[10], 5)[1][0] == "w"
+        assert again.search(VECTORS[10:11], 2, [Between("price", 1, 2)])[1] == [["a", None]]
+
+
+def test_ugly_values_are_values_and_not_expressions(file: str) -> None:
+    with MilvusIndex.create(file, "ugly", dim=DIM, attributes={"brand": pa.string()}) as index:
+        index.load([f"image {value}" for value in UGLY], UGLY, VECTORS[: len(UGLY)], {"brand": UGLY})
+        for value in UGLY:
+            found = index.search(VECTORS[:1], 20, [AnyOf("brand", frozenset({value}))])[1][0]
+            assert [name for name in found if name] == [f"image {value}"]
+        index.delete([f"image {UGLY[4]}"])
+        index.delete_items([UGLY[0]])
+        assert len(index) == len(UGLY) - 2
+        with pytest.raises(FilterError, match="control characters"):
+            index.search(VECTORS[:1], 1, [AnyOf("brand", frozenset({"a\0b"}))])
+
+
+def test_conditions_that_do_not_fit_are_refused() -> None:
+    columns = {"brand": pa.string(), "price": pa.float64(), "in_stock": pa.bool_()}
+    for condition, message in (
+        (AnyOf("colour", frozenset({"red"})), "no such column"),
+        (AnyOf("price == 1 or brand", frozenset({"red"})), "no such column"),
+        (AnyOf("price", frozenset({"1"})), "use|Between"),
+        (AnyOf("brand", frozenset({True})), "it holds strings"),
+        (AnyOf("in_stock", frozenset({"true"})), "it holds booleans"),
+        (Between("brand", 1, 2), "no range"),
+        (Between("price", float("nan"), 2), "no finite number"),
+        (Between("price", "1 or 1", 2), "no finite number"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(FilterError, match=message):
+            expression([condition], columns)
+
+
+@pytest.mark.parametrize("kind", ["IVF_PQ", "HNSW_PQ", "IVF_RABITQ", "SCANN", "DISKANN", "GPU_CAGRA", "hnsw"])
+def test_kinds_that_lite_would_search_by_brute_force_are_refused(file: str, kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"kind={kind}.*lite.* has FLAT, HNSW"):
+        MilvusIndex.create(file, "refused", dim=DIM, kind=kind)
+
+
+def test_a_server_has_the_kinds_of_its_version() -> None:
+    check_kind("IVF_RABITQ", "v2.6.1")
+    check_kind("HNSW_SQ", "2.5.0-dev")
+    for kind, version in (("IVF_RABITQ", "v2.5.12"), ("HNSW_SQ", "v2.4.9"), ("GPU_CAGRA", "v2.6.1"), ("FLAT", "new")):
+        with pytest.raises(ConfigError, match=r"has|2\.0 or newer"):
+            check_kind(kind, version)
+
+
+def test_a_server_that_is_away_is_named_without_its_password() -> None:
+    with pytest.raises(LookalikeError, match=r"Milvus at http://127.0.0.1:1: connect: ") as caught:
+        MilvusIndex("http://user:secret@127.0.0.1:1", "images", token="user:secret", timeout=1)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_does_not_fit_is_refused(file: str, index: MilvusIndex, tmp_path: Path) -> None:
+    with pytest.raises(LookalikeError, match="open `absent`"):
+        MilvusIndex(file, "absent")
+    with pytest.raises(ConfigError, match="has a collection `images` already"):
+        MilvusIndex.create(file, "images", dim=DIM)
+    with pytest.raises(ConfigError, match="Milvus' names are"):
+        MilvusIndex.create(file, "drop table", dim=DIM)
+    with pytest.raises(ConfigError, match="attribute day is date32"):
+        MilvusIndex.create(file, "new", dim=DIM, attributes={"day": pa.date32()})
+    with pytest.raises(ConfigError, match="partition_by=price"):
+        MilvusIndex.create(file, "new", dim=DIM, attributes=ATTRIBUTES, partition_by="price")
+    with pytest.raises(ConfigError, match=r"ends in \.db"):
+        MilvusIndex(str(tmp_path / "shop"), "images")
+    with pytest.raises(ConfigError, match="folder does not exist"):
+        MilvusIndex(str(tmp_path / "absent" / "shop.db"), "images")
+    with pytest.raises(TableError, match="category has 1 nulls"):
+        index.upsert(["a"], ["x"], VECTORS[:1])
+    with pytest.raises(LookalikeError, match="query vectors have shape"):
+        index.search(VECTORS[:1, :3], 1)
+    with pytest.raises(LookalikeError, match="k=0"):
+        index.search(VECTORS[:1], 0)
+
+
+def test_a_closed_index_says_so(file: str) -> None:
+    index = MilvusIndex(file, "keeps_it_open")
+    index.close()
+    index.close()
+    with pytest.raises(LookalikeError, match="was closed"):
+        len(index)
