@@ -28,9 +28,9 @@ _RESCORED_AT_ONCE = 2**26
 class ExactSearch:
     """Cosine search over L2-normalised vectors; a vector's name is its row.
 
-    Memory on the device: the vectors, 2 bytes a number (float16) or 1 (int8, the float16 vectors then stay on the
-    host, a few blocks of which are fetched for each query); 4 bytes for each query of a batch and each block; and at
-    most 1.2 GiB while searching.
+    Memory on the device: the vectors, 2 bytes a number (float16) or 1 (int8; the float16 vectors then stay where they
+    were given, on the host or the device, and a few blocks of them are fetched for each query); 8 bytes for each query
+    of a batch and each block; and up to 2 GiB while searching.
 
     Attributes:
         rescored: share of the blocks that the last search scored again, by query on average.
@@ -59,8 +59,7 @@ class ExactSearch:
         if block < 8 or block % 8 or batch < 1:
             raise LookalikeError(f"`block={block}`, `batch={batch}`: a multiple of 8, and at least 1")
         given = torch.from_numpy(vectors) if isinstance(vectors, np.ndarray) else vectors
-        home = "cpu" if precision == "int8" else device
-        self._exact = given.to(device=home, dtype=torch.float16)
+        self._exact = given.to(device=given.device if precision == "int8" else device, dtype=torch.float16)
         rough = Int8Scores if precision == "int8" else HalfScores
         self._rough: RoughScores = rough(self._exact, device=torch.device(device))
         self._device, self._block, self._batch = torch.device(device), block, batch

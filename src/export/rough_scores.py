@@ -81,7 +81,7 @@ class Int8Scores:
         """Quantise.
 
         Args:
-            vectors: float16 of shape (rows, dim), on the host.
+            vectors: float16 of shape (rows, dim), anywhere.
             device: where the int8 vectors go.
         """
         rows, dim = vectors.shape

@@ -1,0 +1,67 @@
+"""What compiling a filter costs, per row of the catalogue: python -m benchmarks.filter_masks."""
+
+import argparse
+import time
+
+import numpy as np
+import pyarrow as pa
+
+from src.index.filters import AnyOf, Between, Condition, FilterColumns
+
+_ROUNDS = 20
+
+
+def main() -> None:
+    """Print a Markdown table: the median of twenty rounds, after one that fills the caches."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    rows = parser.parse_args().rows
+    table = _table(rows)
+    start = time.perf_counter()
+    columns = FilterColumns(table)
+    print(f"{rows:,} rows; encoding the four columns, once: {time.perf_counter() - start:.2f} s\n")
+    print("| filter | passes | ns a row | ms |\n| --- | ---: | ---: | ---: |")
+    for name, conditions in _filters().items():
+        mask = columns.mask(conditions)
+        assert mask is not None
+        seconds = []
+        for _ in range(_ROUNDS):
+            start = time.perf_counter()
+            columns.mask(conditions)
+            seconds.append(time.perf_counter() - start)
+        median = float(np.median(seconds))
+        print(f"| {name} | {mask.mean():.1%} | {median / rows * 1e9:.2f} | {median * 1e3:.2f} |")
+
+
+def _table(rows: int) -> pa.Table:
+    rng = np.random.default_rng(0)
+    categories = pa.array([f"category {number}" for number in range(40)])
+    brands = pa.array([f"brand {number}" for number in range(5000)])
+    return pa.table(
+        {
+            "category": categories.take(pa.array(rng.integers(0, 40, rows))),
+            # A few brands have most of the rows.
+            "brand": brands.take(pa.array(rng.zipf(1.3, rows) % 5000)),
+            "price": 100 * rng.random(rows),
+            "in_stock": rng.random(rows) < 0.8,
+        }
+    )
+
+
+def _filters() -> dict[str, list[Condition]]:
+    categories = AnyOf("category", frozenset(f"category {number}" for number in range(10)))
+    brands = AnyOf("brand", frozenset(f"brand {number}" for number in range(30)))
+    every = AnyOf("brand", frozenset(f"brand {number}" for number in range(5000)))
+    price, in_stock = Between("price", 10, 50), AnyOf("in_stock", frozenset({True}))
+    return {
+        "one category of 40": [AnyOf("category", frozenset({"category 1"}))],
+        "ten categories": [categories],
+        "30 brands of 5,000": [brands],
+        "all 5,000 brands": [every],
+        "a range of prices": [price],
+        "ten categories, 30 brands, prices, in stock": [categories, brands, price, in_stock],
+    }
+
+
+if __name__ == "__main__":
+    main()
