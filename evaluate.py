@@ -58,14 +58,15 @@ def main(settings: EvaluateSettings) -> None:
     write_queries(evaluation.per_query, output / "queries.parquet", **about)
     write_hard_cases(evaluation.per_query, output / "hard_cases.json")
     metrics = evaluation.metrics | confidence_metrics(
-        evaluation, level=settings.level, resamples=settings.resamples, confidence=settings.confidence
+        evaluation, resamples=settings.resamples, confidence=settings.confidence
     )
     write_metrics(metrics, output / "metrics.json")
     print_metrics(metrics, title)
     if settings.resamples:
         slices = slice_queries(evaluation.per_query, settings.slices, confidence=settings.confidence)
-        write_slices(slices, about_queries(evaluation.per_query)["metrics"], output / "slices.parquet")
-        print_slices(slices, "recall@1")
+        names = about_queries(evaluation.per_query)["metrics"]
+        write_slices(slices, names, output / "slices.parquet")
+        print_slices(slices, names[0])
     print(f"metrics: {output / 'metrics.json'}")
 
 

@@ -43,8 +43,8 @@ def _compare(options: argparse.Namespace) -> None:
     if options.resamples < 100:
         raise ConfigError(f"--resamples {options.resamples}: must be at least 100")
     given = [*options.runs]
-    known = {os.path.normpath(run) for run in given}
-    if options.baseline and os.path.normpath(options.baseline) not in known and Path(options.baseline).exists():
+    folders = {os.path.normpath(run) for run in given}
+    if options.baseline and os.path.normpath(options.baseline) not in folders and Path(options.baseline).exists():
         given.insert(0, options.baseline)
     contenders = group_runs([open_run(run) for run in given], by_method=not options.checkpoints)
     if len(contenders) < 2:
@@ -53,9 +53,10 @@ def _compare(options: argparse.Namespace) -> None:
             "--checkpoints to compare seeds of one method"
         )
     baseline = _baseline(contenders, options.baseline)
-    metrics = options.metrics or [name for name in _DEFAULT_METRICS if name in baseline.runs[0].about["metrics"]]
+    known = baseline.runs[0].about["metrics"]
+    metrics = options.metrics or [name for name in _DEFAULT_METRICS if name in known] or known
     if metrics == ["all"]:
-        metrics = baseline.runs[0].about["metrics"]
+        metrics = known
     comparison = compare_runs(
         contenders, baseline, metrics, resamples=options.resamples, confidence=options.confidence, seed=options.seed
     )

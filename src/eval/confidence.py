@@ -33,29 +33,33 @@ def interval_metrics(per_query: pa.Table, *, resamples: int = 10_000, confidence
 
 
 def confidence_metrics(
-    evaluation: Evaluation, *, level: str = "item", resamples: int = 10_000, confidence: float = 0.95
+    evaluation: Evaluation, *, resamples: int = 10_000, confidence: float = 0.95
 ) -> dict[str, float]:
     """What stands in metrics.json beside the metrics.
 
     Args:
         evaluation: what was found.
-        level: `item` or `image`: what was ranked.
         resamples: draws of products; 0 gives nothing.
         confidence: of the intervals.
 
     Returns:
         The ends of the metrics' intervals (`interval_metrics`), and for colour and brand, where they are known,
         `COLUMN_excess@10` with its ends, and what it is the difference of: `COLUMN_share@10` and `COLUMN_ideal@10`.
+        With `exclude` in the protocol there is no over-indexing.
     """
     if not resamples:
         return {}
     flat = interval_metrics(evaluation.per_query, resamples=resamples, confidence=confidence)
+    protocol = about_queries(evaluation.per_query)["protocol"]
+    if protocol["exclude"] is not None:
+        # The ideal ranking would have to leave out other candidates for each query.
+        return flat
     measured = measure_bias(
         evaluation.queries,
         evaluation.gallery,
         evaluation.ranking.top_rows,
         evaluation.per_query["product"].to_numpy(),
-        level=level,
+        level=protocol["level"],
         resamples=resamples,
         confidence=confidence,
     )

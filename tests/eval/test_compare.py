@@ -13,6 +13,7 @@ from src.eval.comparison import compare_runs, group_runs, holm
 from src.eval.embedded import Embedded
 from src.eval.evaluation import evaluate_embedded
 from src.eval.per_query import write_queries
+from src.eval.protocol import Protocol
 from src.eval.runs import check_comparable, open_run
 
 
@@ -35,7 +36,7 @@ def shop(noise: float, seed: int, *, items: int = 60, gallery_items: int | None 
 def evaluate(
     folder: Path, noise: float, seed: int | None = 1, *, method: str | None = "m", level: str = "item", **sizes: int
 ) -> str:
-    evaluation = evaluate_embedded(*shop(noise, seed or 0, **sizes), level=level)
+    evaluation = evaluate_embedded(*shop(noise, seed or 0, **sizes), Protocol(level=level))
     write_queries(
         evaluation.per_query,
         folder / "queries.parquet",
