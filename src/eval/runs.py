@@ -101,10 +101,11 @@ def check_comparable(runs: Sequence[Run], metrics: Sequence[str]) -> None:
 def _what_differs(first: Run, second: Run) -> str:
     parts = []
     settings = (first.about["protocol"], second.about["protocol"])
-    for name in sorted({*settings[0], *settings[1]}):
-        values = [part.get(name) for part in settings]
-        if values[0] != values[1]:
-            parts.append(f"the protocol differs ({name} is {values[0]!r} and {values[1]!r})")
+    names = sorted({*settings[0], *settings[1]})
+    pairs = [(name, *(part.get(name) for part in settings)) for name in names]
+    changed = [f"{name} is {one!r} and {other!r}" for name, one, other in pairs if one != other]
+    if changed:
+        parts.append(f"the protocol differs ({', '.join(changed)})")
     ids = [run.table["image_id"].to_pylist() for run in (first, second)]
     if set(ids[0]) != set(ids[1]):
         parts.append(
