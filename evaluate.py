@@ -14,6 +14,7 @@ from src.eval.hard_cases import write_hard_cases
 from src.eval.per_query import about_queries, write_queries
 from src.eval.pictures import draw_results
 from src.eval.protocol import protocol_of
+from src.eval.rerank_report import measure_reranking, print_reranking, write_reranking
 from src.eval.slices import print_slices, slice_queries, write_slices
 from src.eval.subject import open_subject
 from src.eval.vectors_file import read_vectors
@@ -67,6 +68,10 @@ def main(settings: EvaluateSettings) -> None:
         names = about_queries(evaluation.per_query)["metrics"]
         write_slices(slices, names, output / "slices.parquet")
         print_slices(slices, names[0])
+    if settings.rerank.stages:
+        reranked = measure_reranking(evaluation, protocol_of(settings), settings.rerank, memory_mb=settings.memory_mb)
+        write_reranking(reranked, output / "rerank.json")
+        print_reranking(reranked)
     print(f"metrics: {output / 'metrics.json'}")
 
 

@@ -225,6 +225,24 @@ def test_evaluate_takes_a_network_before_training(model: str, preprocessing: str
     assert settings.preprocessing == trained.preprocessing
 
 
+def test_evaluate_takes_stages_in_order_with_their_settings() -> None:
+    asked = [
+        "rerank.stages=[business,alpha_qe]",
+        "rerank.depth=50",
+        "rerank.alpha_qe.alpha=1",
+        "rerank.business.price=0",
+    ]
+    rerank = composed("evaluate", "checkpoint=x", "output=y", *asked).rerank
+    assert (rerank.stages, rerank.depth, rerank.alpha_qe.alpha, rerank.business.price) == (
+        ["business", "alpha_qe"],
+        50,
+        1.0,
+        0.0,
+    )
+    with pytest.raises(LookalikeError, match="'alpha' is none of alpha_qe, k_reciprocal, business"):
+        composed("evaluate", "checkpoint=x", "output=y", "rerank.stages=[alpha]")
+
+
 BAD = [
     (["data=shop", "trainer.epoch=3"], "epoch"),
     (["data=shop", "modle.head=none"], "modle"),

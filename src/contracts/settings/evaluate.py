@@ -7,6 +7,7 @@ from datetime import datetime
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings._problems import below, raise_all
 from src.contracts.settings.data import MISSING, DataSettings
+from src.contracts.settings.rerank import RerankSettings, rerank_problems
 from src.contracts.settings.train import EncoderSettings
 
 __all__ = ["BASELINES", "GRADES", "METRICS", "EvaluateSettings"]
@@ -57,6 +58,7 @@ class EvaluateSettings:
         resamples: draws of products behind each interval; 0 leaves out intervals, slices and over-indexing.
         confidence: of the intervals.
         slices: columns to slice by; null takes what the catalogue has, an empty list none.
+        rerank: stages after the search, measured beside it.
     """
 
     checkpoint: str | None = None
@@ -81,6 +83,7 @@ class EvaluateSettings:
     resamples: int = 10_000
     confidence: float = 0.95
     slices: list[str] | None = None
+    rerank: RerankSettings = field(default_factory=RerankSettings)
     data: DataSettings = field(default_factory=DataSettings)
 
     def check(self) -> None:
@@ -93,6 +96,7 @@ class EvaluateSettings:
             problems.append(f"`baseline={self.baseline}`: must be one of {', '.join(BASELINES)}")
         problems += _pretrained_problems(self)
         problems += _protocol_problems(self)
+        problems += rerank_problems(self.rerank)
         if self.split not in (None, "train", "val", "test"):
             problems.append(f"`split={self.split}`: must be train, val or test")
         if 0 < self.resamples < 100 or self.resamples < 0:
