@@ -18,15 +18,31 @@ from pathlib import Path
 from typing import Any
 
 from src.contracts.errors import BundleError
+from src.contracts.exchange import exchange
 from src.contracts.preprocessing import PreprocessingSpec
 
-__all__ = ["ENCODER", "INDEX", "ITEMS_TABLE", "MANIFEST", "THUMBNAILS", "Bundle", "open_bundle", "staged_bundle"]
+__all__ = [
+    "DRIFT_REFERENCE",
+    "ENCODER",
+    "GOLDEN",
+    "INDEX",
+    "ITEMS_TABLE",
+    "MANIFEST",
+    "THUMBNAILS",
+    "TRENDING",
+    "Bundle",
+    "open_bundle",
+    "staged_bundle",
+]
 
 MANIFEST = "manifest.json"
 ENCODER = "encoder.onnx"
+GOLDEN = "golden.npz"
 INDEX = "index.faiss"
 ITEMS_TABLE = "items.parquet"
 THUMBNAILS = "thumbnails.arrow"
+DRIFT_REFERENCE = "drift_reference.npz"
+TRENDING = "trending.json"
 
 _FORMAT = 1
 
@@ -167,6 +183,9 @@ def _is_ours(manifest: Path) -> bool:
 
 
 def _swap(staging: Path, output: Path) -> None:
+    """Put the new bundle in its place; the old one, if any, is left where the new one was, or removed."""
+    if output.exists() and exchange(staging, output):
+        return
     # A folder cannot be renamed over a filled one: the old bundle steps aside first and comes back if that fails.
     old = staging.with_suffix(".old")
     if output.exists():

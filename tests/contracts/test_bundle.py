@@ -5,12 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
+from src.contracts import bundle as contract
 from src.contracts.bundle import MANIFEST, open_bundle, staged_bundle
 from src.contracts.errors import BundleError
+from src.contracts.exchange import exchange
 from src.contracts.preprocessing import PreprocessingSpec
 
 FILES = {"encoder.onnx": b"weights" * 100, "index.faiss": b"graph" * 50, "items.parquet": b"rows"}
@@ -199,6 +203,37 @@ def test_a_killed_process_leaves_the_older_bundle_or_nothing(tmp_path: Path, rep
 
 def test_an_older_bundle_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write(tmp_path / "b", files={**FILES, "trending.json": b"{}"})
+    write(tmp_path / "b", dim=16)
+    assert open_bundle(tmp_path / "b").content["dim"] == 16
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_at_no_moment_is_there_no_bundle(tmp_path: Path) -> None:
+    """What two renames cannot do: a reader that looks all the time always finds one, the old or the new."""
+    if not exchange(*(Path(tempfile.mkdtemp(dir=tmp_path)) for _ in range(2))):
+        pytest.skip("this system cannot exchange folders")
+    output = tmp_path / "b"
+    write(output)
+    missing, done = [], threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            if not (output / MANIFEST).is_file():
+                missing.append(True)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    for dim in range(40):
+        write(output, dim=dim)
+    done.set()
+    watcher.join()
+    assert not missing
+    assert open_bundle(output).content["dim"] == 39
+
+
+def test_where_folders_cannot_be_exchanged_two_renames_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "b")
+    monkeypatch.setattr(contract, "exchange", lambda one, other: False)
     write(tmp_path / "b", dim=16)
     assert open_bundle(tmp_path / "b").content["dim"] == 16
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
