@@ -5,7 +5,7 @@ import json
 import logging
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,30 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from src.catalog.catalogue import Catalogue
-from src.contracts.bundle import ENCODER, INDEX, ITEMS_TABLE, THUMBNAILS, Bundle, open_bundle, staged_bundle
+from src.contracts.bundle import (
+    DRIFT_REFERENCE,
+    ENCODER,
+    INDEX,
+    ITEMS_TABLE,
+    THUMBNAILS,
+    TRENDING,
+    Bundle,
+    open_bundle,
+    staged_bundle,
+)
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
-from src.contracts.settings import IndexSettings
-from src.datamodules.pixels import iterate_pixels
+from src.contracts.settings import GateSettings, IndexSettings
 from src.eval.embedded import Embedded, embed_rows
-from src.export.onnx_export import OPSET, export_onnx
-from src.export.parity import Parity, check_parity, measure_parity
-from src.export.runtime import OnnxEncoder
+from src.export.drift_reference import write_drift_reference
+from src.export.encoder_files import export_encoder
+from src.export.gate_images import read_gate_images
+from src.export.runtime import EncoderRuntime
 from src.export.thumbnails import write_thumbnails
+from src.export.trending import write_trending
 from src.index.faiss_index import FaissIndex, choose_layout
 from src.index.recall import IndexQuality, check_recall, measure_index
 from src.models.encoder import Encoder
-from src.models.inference import embedder
 
 __all__ = ["build_bundle"]
 
@@ -46,9 +56,14 @@ def build_bundle(
     catalogue: Catalogue,
     index: IndexSettings,
     evaluation: Mapping[str, float],
-    max_abs: float,
-    min_centred_cosine: float,
+    precision: str,
+    index_precision: str,
+    engines: Sequence[str],
+    engine_batch: int,
+    gates: GateSettings,
     parity_images: int,
+    overlap_images: int,
+    calibration_images: int,
     thumbnail: int,
     batch: int,
 ) -> Bundle:
@@ -62,9 +77,14 @@ def build_bundle(
         catalogue: its gallery, of all splits, becomes searchable.
         index: the vector index.
         evaluation: metrics of the checkpoint, for the manifest.
-        max_abs: gate on the numbers' difference from torch.
-        min_centred_cosine: gate on the centred cosine to torch.
-        parity_images: gallery images that the gates are measured on.
+        precision: of the encoder that serves: `fp32`, `fp16` or `int8`.
+        index_precision: of the encoder that embeds the gallery; empty for `precision`.
+        engines: TensorRT engines to build; see `ExportSettings.engines`.
+        engine_batch: largest batch of an engine.
+        gates: how far the exported encoder may be from torch's.
+        parity_images: gallery images that the distance is measured on.
+        overlap_images: gallery images that the overlap of neighbours is measured on.
+        calibration_images: gallery images that give the ranges of `int8`.
         thumbnail: longer side of the pictures, in pixels.
         batch: images embedded at once.
 
@@ -76,15 +96,28 @@ def build_bundle(
     if not len(rows):
         raise LookalikeError("the catalogue has no gallery image: there is nothing to search in")
     with staged_bundle(output) as draft:
-        log.info("exporting the encoder to ONNX")
-        export_onnx(encoder, spec, draft.root / ENCODER)
-        runtime = OnnxEncoder(draft.root / ENCODER)
-        parity = _parity(catalogue, rows, spec, encoder, runtime, parity_images)
-        check_parity(parity, max_abs=max_abs, min_centred_cosine=min_centred_cosine)
-        log.info("parity with torch: max abs %.1e, centred cosine %.7f", parity.max_abs, parity.centred_cosine)
-
-        gallery = embed_rows(catalogue, rows, spec, runtime.embed, batch=batch, what="the gallery")
-        built, quality = _index(catalogue, gallery, spec, runtime, index, batch)
+        kinds = {precision, index_precision or precision}
+        images = read_gate_images(
+            catalogue,
+            spec,
+            parity=parity_images,
+            overlap=0 if kinds == {"fp32"} else overlap_images,
+            calibration=calibration_images if "int8" in kinds else 0,
+        )
+        exported = export_encoder(
+            draft.root,
+            encoder=encoder,
+            spec=spec,
+            images=images,
+            precision=precision,
+            index_precision=index_precision or precision,
+            engines=engines,
+            engine_batch=engine_batch,
+            timing_cache=output.parent / f"{output.name}.timing",
+            gates=gates,
+        )
+        gallery = embed_rows(catalogue, rows, spec, exported.gallery.embed, batch=batch, what="the gallery")
+        built, quality = _index(catalogue, gallery, spec, exported.queries, index, batch)
         check_recall(quality, index.min_recall)
         log.info("%s index of %d vectors: recall@10 %.4f", built.layout, len(built), quality.recall_at_10)
         built.save(draft.root / INDEX)
@@ -93,12 +126,14 @@ def build_bundle(
         items = items.drop_columns([name for name in _INTERNAL_COLUMNS if name in items.column_names])
         pq.write_table(items, draft.root / ITEMS_TABLE, compression="zstd")
         write_thumbnails(catalogue, rows, draft.root / THUMBNAILS, side=thumbnail)
+        write_drift_reference(draft.root / DRIFT_REFERENCE, catalogue, rows, spec, gallery.normalised("gallery"))
+        write_trending(catalogue, draft.root / TRENDING)
         draft.content |= {
             "preprocessing": spec.to_dict(),
             "encoder_id": hashlib.sha256((draft.root / ENCODER).read_bytes()).hexdigest()[:16],
             "dim": encoder.dim,
             "metric": "cosine",
-            "opset": OPSET,
+            **exported.content,
             "index": {
                 "layout": built.layout,
                 "m": index.m,
@@ -111,7 +146,7 @@ def build_bundle(
             "config": json.loads(json.dumps(dict(card))),
         }
         draft.measured |= {
-            "parity": parity.to_dict(),
+            **exported.measured,
             "index": {**quality.to_dict(), "bytes_per_vector": (draft.root / INDEX).stat().st_size / len(built)},
             "evaluation": dict(evaluation),
             "versions": _versions(),
@@ -119,19 +154,11 @@ def build_bundle(
     return open_bundle(output)
 
 
-def _parity(
-    catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec, encoder: Encoder, runtime: OnnxEncoder, images: int
-) -> Parity:
-    chosen = rows[np.linspace(0, len(rows) - 1, min(images, len(rows))).astype(int)]
-    pixels = next(iterate_pixels(catalogue, chosen, spec, batch=len(chosen)))
-    return measure_parity(pixels, embedder(encoder)(pixels), runtime)
-
-
 def _index(
     catalogue: Catalogue,
     gallery: Embedded,
     spec: PreprocessingSpec,
-    runtime: OnnxEncoder,
+    runtime: EncoderRuntime,
     settings: IndexSettings,
     batch: int,
 ) -> tuple[FaissIndex, IndexQuality]:
@@ -144,7 +171,7 @@ def _index(
 
 
 def _held_out(
-    catalogue: Catalogue, gallery: np.ndarray, spec: PreprocessingSpec, runtime: OnnxEncoder, batch: int
+    catalogue: Catalogue, gallery: np.ndarray, spec: PreprocessingSpec, runtime: EncoderRuntime, batch: int
 ) -> np.ndarray:
     """Query embeddings of validation and test; where there are none, points between neighbours of the gallery."""
     rows = np.union1d(catalogue.query_rows("val"), catalogue.query_rows("test"))
@@ -162,7 +189,7 @@ def _held_out(
 def _versions() -> dict[str, str]:
     # The CPU's and the GPU's builds are packages of different names; one of each pair is there.
     builds = ("onnxruntime", "onnxruntime-gpu", "faiss-cpu", "faiss-gpu")
-    packages = ("torch", "timm", "onnx", "numpy", "pillow", "simplejpeg", *builds)
+    packages = ("torch", "timm", "onnx", "openvino", "numpy", "pillow", "simplejpeg", *builds)
     installed = {distribution.metadata["Name"].lower(): distribution.version for distribution in distributions()}
     found = {name: installed[name] for name in packages if name in installed}
     return {"python": platform.python_version(), "git_commit": _git_commit(), **found}

@@ -21,6 +21,7 @@ class Encoder(nn.Module):
 
     Attributes:
         dim: numbers in an embedding.
+        dtype: what backbone and head compute in; preprocessing and L2 stay in float32.
     """
 
     mean: Tensor
@@ -31,6 +32,7 @@ class Encoder(nn.Module):
         self.backbone = backbone
         self.head = head
         self.dim = dim
+        self.dtype = torch.float32
         # On the pixels' own scale; the spec restores them, so they are no part of the weights.
         self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
@@ -46,7 +48,9 @@ class Encoder(nn.Module):
         """
         # Channels last is how the pixels lie already; and what convolutions are quickest on.
         images = pixels.float().permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-        features = self.head(self.backbone((images - self.mean) / self.std))
+        images = ((images - self.mean) / self.std).to(self.dtype)
+        features = self.head(self.backbone(images))
+        # In half precision a smaller eps would be 0.
         return F.normalize(features.float(), dim=1, eps=1e-6)
 
 

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from src.contracts.bundle import ENCODER, INDEX, ITEMS_TABLE, THUMBNAILS, staged_bundle
+from src.contracts.bundle import ENCODER, GOLDEN, INDEX, ITEMS_TABLE, THUMBNAILS, staged_bundle
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
 from src.contracts.tables import ITEMS, validate_items
 from src.export.runtime import OnnxEncoder
+from src.export.runtime.golden import write_golden
 from src.index.faiss_index import FaissIndex
 
 SPEC = PreprocessingSpec(size=32)
@@ -117,6 +118,7 @@ def write_bundle(root: Path, rows: list[dict], *, layout: str = "exact") -> Shop
     with staged_bundle(root) as draft:
         write_encoder(draft.root / ENCODER)
         encoder = OnnxEncoder(draft.root / ENCODER, threads=1)
+        write_golden(draft.root / GOLDEN, SPEC, encoder.embed)
         pixels = np.array([preprocess(data, SPEC) for data in pictures], np.uint8).reshape(-1, 32, 32, 3)
         vectors = encoder.embed(pixels) if rows else np.empty((0, DIM), np.float32)
         FaissIndex.build(vectors, layout=layout).save(draft.root / INDEX)

@@ -5,7 +5,7 @@ Values that only YAML gives (conf/) are `MISSING` here, so that a config that fo
 
 from src.contracts.settings.data import MISSING, DataSettings, ShopSettings, complete_data
 from src.contracts.settings.evaluate import GRADES, METRICS, EvaluateSettings
-from src.contracts.settings.export import ExportSettings, IndexSettings
+from src.contracts.settings.export import ExportSettings, GateSettings, IndexSettings
 from src.contracts.settings.train import EncoderSettings, OptimSettings, TrainerSettings, TrainSettings
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "EncoderSettings",
     "EvaluateSettings",
     "ExportSettings",
+    "GateSettings",
     "IndexSettings",
     "OptimSettings",
     "ShopSettings",

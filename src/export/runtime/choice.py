@@ -1,29 +1,39 @@
-"""Which runtime an encoder gets: the first of a list that can run here, and why the ones before it cannot."""
+"""Which runtime an encoder gets: the first of a list that runs here as it should, and why the ones before it do not."""
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from src.contracts.bundle import ENCODER, Bundle
+from src.contracts.bundle import ENCODER, GOLDEN, Bundle
 from src.contracts.errors import LookalikeError
+from src.export.runtime.cuda import gpu_capability
+from src.export.runtime.golden import read_golden
 from src.export.runtime.onnx_runtime import OnnxEncoder
 from src.export.runtime.openvino_runtime import OpenvinoEncoder
 from src.export.runtime.protocol import EncoderRuntime, RuntimeAbsentError
+from src.export.runtime.tensorrt_flavour import load_flavour
+from src.export.runtime.tensorrt_runtime import TensorrtEncoder
 
-__all__ = ["RUNTIMES", "open_encoder"]
+__all__ = ["RUNTIMES", "check_start", "open_encoder", "open_graph"]
 
 log = logging.getLogger(__name__)
 
 _CPUINFO = Path("/proc/cpuinfo")
 
+_LEAST = {"fp32": 0.999, "fp16": 0.999, "int8": 0.99}
+_LEAST_BF16 = 0.99
+
 
 def open_encoder(bundle: Bundle, *, runtime: str = "auto", precision: str = "f32", threads: int = 0) -> EncoderRuntime:
     """Load a bundle's encoder.
 
-    `auto` takes the first of these that can run here: ONNX Runtime on CUDA; OpenVINO, on a CPU with AVX-512 (there it
-    is two to five times as quick; without, the two are equal on transformers and ONNX Runtime is quicker on small
-    convolutional networks); ONNX Runtime on the CPU; OpenVINO on any CPU. Each that is passed over is logged with the
-    reason.
+    `auto` takes the first of these that can run here and that embeds the bundle's golden images as the exporting
+    machine did: a TensorRT engine of the bundle, for this GPU and this TensorRT; the same of TensorRT-RTX; ONNX Runtime
+    on CUDA; OpenVINO, on a CPU with AVX-512 (there it is two to five times as quick; without, the two are about
+    equal on transformers and ONNX Runtime is quicker on small convolutional networks); ONNX Runtime on the CPU;
+    OpenVINO on any CPU. Each that is passed over is logged with the reason.
 
     Args:
         bundle: where the encoder is.
@@ -33,7 +43,7 @@ def open_encoder(bundle: Bundle, *, runtime: str = "auto", precision: str = "f32
 
     Raises:
         RuntimeAbsentError: nothing of what was asked for can run here.
-        BundleError: the encoder does not load.
+        BundleError: the encoder does not load, or the golden images' pixels differ.
     """
     if runtime != "auto" and runtime not in RUNTIMES:
         raise LookalikeError(f"`runtime={runtime}`: must be auto or one of {', '.join(RUNTIMES)}")
@@ -41,39 +51,85 @@ def open_encoder(bundle: Bundle, *, runtime: str = "auto", precision: str = "f32
         runtime = "openvino"
     if precision != "f32" and runtime != "openvino":
         raise LookalikeError(f"`precision={precision}`: only OpenVINO has it; {runtime} computes what the graph says")
-    if runtime != "auto":
-        return RUNTIMES[runtime](bundle, threads, precision)
+    engines = {name: bundle.path(name) for name in bundle.content["files"] if name.endswith(".plan")}
+    files = _Files(bundle.path(ENCODER), engines, threads, precision)
+    return _first(files, runtime, lambda encoder: check_start(bundle, encoder, bf16=precision == "bf16"))
+
+
+def open_graph(path: Path) -> EncoderRuntime:
+    """Load an ONNX file in the runtime that `auto` takes, engines apart; raises as `open_encoder`."""
+    return _first(_Files(path), "auto", lambda encoder: None)
+
+
+def check_start(bundle: Bundle, encoder: EncoderRuntime, *, bf16: bool = False) -> float | None:
+    """Embed the golden images, and compare.
+
+    Returns:
+        The smallest centred cosine to the embeddings of the exporting machine; None for a bundle without golden images.
+
+    Raises:
+        RuntimeAbsentError: the embeddings differ by more than the encoder's precision explains.
+        BundleError: the pixels differ.
+    """
+    if GOLDEN not in bundle.content["files"]:
+        return None
+    golden = read_golden(bundle.path(GOLDEN))
+    pixels = golden.pixels(bundle.preprocessing)
+    if pixels.shape[1] != encoder.size:
+        return None  # what reads the bundle says so, with more to go by
+    least = _LEAST_BF16 if bf16 else _LEAST[bundle.content.get("precision", "fp32")]
+    cosine = golden.centred_cosine(encoder.embed(pixels))
+    if not cosine >= least:
+        raise RuntimeAbsentError(
+            f"{encoder.description} embeds the golden images with a centred cosine of {cosine:.5f} to the exporting "
+            f"machine's, the limit is {least} (off by {least - cosine:.5f}); take another runtime, or export here"
+        )
+    return cosine
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What there is to load, and how."""
+
+    graph: Path
+    engines: Mapping[str, Path] = field(default_factory=dict)
+    threads: int = 0
+    precision: str = "f32"
+
+
+Open = Callable[[_Files], EncoderRuntime]
+
+
+def _first(files: _Files, runtime: str, check: Callable[[EncoderRuntime], object]) -> EncoderRuntime:
     reasons = []
-    for name, available in _ORDER.items():
+    for name, load in (_ORDER if runtime == "auto" else {runtime: RUNTIMES[runtime]}).items():
         try:
-            encoder = available(bundle, threads, precision)
+            encoder = load(files)
+            check(encoder)
         except RuntimeAbsentError as error:
             reasons.append(f"{name}: {error}")
             continue
         log.info("encoder: %s (passed over: %s)", encoder.description, "; ".join(reasons) or "nothing")
         return encoder
-    raise RuntimeAbsentError(f"no runtime can run the encoder here: {'; '.join(reasons)}")
+    raise RuntimeAbsentError(f"{files.graph} cannot run here: {'; '.join(reasons)}")
 
 
-Open = Callable[[Bundle, int, str], EncoderRuntime]
+def _onnx_cuda(files: _Files) -> EncoderRuntime:
+    return OnnxEncoder(files.graph, threads=files.threads, device="cuda")
 
 
-def _onnx_cuda(bundle: Bundle, threads: int, precision: str) -> EncoderRuntime:
-    return OnnxEncoder(bundle.path(ENCODER), threads=threads, device="cuda")
+def _onnx_cpu(files: _Files) -> EncoderRuntime:
+    return OnnxEncoder(files.graph, threads=files.threads)
 
 
-def _onnx_cpu(bundle: Bundle, threads: int, precision: str) -> EncoderRuntime:
-    return OnnxEncoder(bundle.path(ENCODER), threads=threads)
+def _openvino(files: _Files) -> EncoderRuntime:
+    return OpenvinoEncoder(files.graph, threads=files.threads, precision=files.precision)
 
 
-def _openvino(bundle: Bundle, threads: int, precision: str) -> EncoderRuntime:
-    return OpenvinoEncoder(bundle.path(ENCODER), threads=threads, precision=precision)
-
-
-def _openvino_on_avx512(bundle: Bundle, threads: int, precision: str) -> EncoderRuntime:
+def _openvino_on_avx512(files: _Files) -> EncoderRuntime:
     if not _has_avx512():
         raise RuntimeAbsentError("this CPU has no AVX-512, without which it is not the quicker one")
-    return _openvino(bundle, threads, precision)
+    return _openvino(files)
 
 
 def _has_avx512() -> bool:
@@ -83,7 +139,19 @@ def _has_avx512() -> bool:
         return False
 
 
+def _engine(flavour_name: str, files: _Files) -> EncoderRuntime:
+    if not files.engines:
+        raise RuntimeAbsentError("the bundle has no engine")
+    flavour = load_flavour(flavour_name)
+    name = flavour.engine_name(gpu_capability())
+    if name not in files.engines:
+        raise RuntimeAbsentError(f"the bundle has no {name}, it has {', '.join(files.engines)}")
+    return TensorrtEncoder(files.engines[name], flavour)
+
+
 RUNTIMES: Mapping[str, Open] = {
+    "tensorrt": partial(_engine, "tensorrt"),
+    "tensorrt-rtx": partial(_engine, "tensorrt_rtx"),
     "onnxruntime-cuda": _onnx_cuda,
     "onnxruntime": _onnx_cpu,
     "openvino": _openvino,
@@ -91,6 +159,8 @@ RUNTIMES: Mapping[str, Open] = {
 """Ways to run an encoder, by the names that an operator gives."""
 
 _ORDER: Mapping[str, Open] = {
+    "tensorrt": RUNTIMES["tensorrt"],
+    "tensorrt-rtx": RUNTIMES["tensorrt-rtx"],
     "onnxruntime-cuda": _onnx_cuda,
     "openvino": _openvino_on_avx512,
     "onnxruntime": _onnx_cpu,

@@ -1,0 +1,117 @@
+"""Golden images: whether this machine makes the pixels and the embeddings that the exporting machine made.
+
+A bundle holds a few generated image files, the hash of the pixels that each gave, and the embeddings of these. Another
+version of a decoder, a runtime that computes differently or a GPU engine that went wrong shows here, before it serves.
+"""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from src.contracts.errors import BundleError
+from src.contracts.preprocessing import PreprocessingSpec, preprocess
+
+__all__ = ["Golden", "golden_images", "read_golden", "write_golden"]
+
+_SAME = 1e-6
+"""Cosine distance below which embeddings are the same: the centred cosine of a collapsed encoder is noise."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What `golden.npz` holds.
+
+    Attributes:
+        images: the bytes of image files.
+        hashes: of the pixels that they give, 16 hex digits each.
+        embeddings: float32 of shape (images, dim).
+    """
+
+    images: list[bytes]
+    hashes: list[str]
+    embeddings: np.ndarray
+
+    def pixels(self, spec: PreprocessingSpec) -> np.ndarray:
+        """The images as this machine decodes and resizes them: uint8 of shape (images, size, size, 3).
+
+        Raises:
+            BundleError: a pixel differs from the exporting machine's.
+        """
+        pixels = np.stack([preprocess(data, spec) for data in self.images])
+        for number, (image, expected) in enumerate(zip(pixels, self.hashes, strict=True)):
+            if _hash(image) != expected:
+                raise BundleError(
+                    f"golden image {number}: its pixels hash to {_hash(image)} here, to {expected} where the bundle "
+                    "was exported; install the versions of Pillow and simplejpeg that the manifest names"
+                )
+        return pixels
+
+    def centred_cosine(self, embeddings: np.ndarray) -> float:
+        """How near embeddings of the pixels are to the stored ones: smallest centred cosine, NaN for NaN."""
+        a, b = (x.astype(np.float64) for x in (embeddings, self.embeddings))
+        if not (1 - _cosine(a, b)).max() > _SAME:
+            return float(_cosine(a, b).min())
+        return float(_cosine(a - b.mean(axis=0), b - b.mean(axis=0)).min())
+
+
+def write_golden(path: Path, spec: PreprocessingSpec, embed: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Write the golden images, with their pixels' hashes and the encoder's embeddings of them."""
+    images = golden_images()
+    pixels = np.stack([preprocess(data, spec) for data in images])
+    arrays = {f"image_{number}": np.frombuffer(data, np.uint8) for number, data in enumerate(images)}
+    hashes = np.array([_hash(image) for image in pixels])
+    np.savez(path, allow_pickle=False, pixels_hash=hashes, embeddings=embed(pixels), **arrays)
+
+
+def read_golden(path: Path) -> Golden:
+    """Read what `write_golden` wrote; raises `BundleError` where it is not that."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            hashes = [str(value) for value in stored["pixels_hash"]]
+            images = [stored[f"image_{number}"].tobytes() for number in range(len(hashes))]
+            return Golden(images, hashes, stored["embeddings"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{path}: not readable golden images ({error})") from None
+
+
+def golden_images() -> list[bytes]:
+    """Files of many kinds: odd sizes, fine patterns that alias, EXIF rotation, transparency, grey, tiny, long."""
+    rows, columns = np.mgrid[0:600, 0:800]
+    gradient = np.stack([rows * 255 // 599, columns * 255 // 799, (rows + columns) % 256], axis=2).astype(np.uint8)
+    rings = (127.5 + 127.5 * np.sin(np.hypot(rows - 300, columns - 400) ** 2 / 900)).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (97, 131, 3), dtype=np.uint8)
+    squares = np.where((rows // 3 + columns // 3) % 2, 230, 20).astype(np.uint8)[:200, :300]
+    sideways = Image.Exif()
+    sideways[0x0112] = 6
+    cut = np.dstack([gradient[:256, :256], np.where(np.hypot(rows - 128, columns - 128) < 100, 255, 0)[:256, :256]])
+    return [
+        _encode(gradient, "JPEG", quality=90),
+        _encode(rings[:300, :400], "JPEG", quality=85),
+        _encode(noise, "PNG"),
+        _encode(squares, "PNG"),
+        _encode(gradient[:300], "JPEG", quality=75, exif=sideways),
+        _encode(cut.astype(np.uint8), "PNG"),
+        _encode(noise[:7, :5], "PNG"),
+        _encode(gradient[:40], "JPEG", quality=95, subsampling=0),
+    ]
+
+
+def _encode(pixels: np.ndarray, form: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def _hash(pixels: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()[:16]
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.where(norms == 0, 1.0, (a * b).sum(axis=1) / np.where(norms == 0, 1, norms))

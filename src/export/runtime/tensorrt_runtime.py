@@ -1,0 +1,92 @@
+"""An engine of TensorRT or TensorRT-RTX on the first GPU."""
+
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from src.export.runtime.cuda import call, cudart, gpu_capability
+from src.export.runtime.protocol import RuntimeAbsentError, check_pixels
+from src.export.runtime.tensorrt_flavour import Flavour
+
+__all__ = ["TensorrtEncoder"]
+
+_INPUT = "pixels"
+_OUTPUT = "embedding"
+
+
+class _Lane:
+    """What one call at a time needs: an execution context, a stream, and memory for the largest batch."""
+
+    def __init__(self, engine: Any, *, batch: int, size: int, dim: int) -> None:
+        self._cuda = cudart()
+        self._dim = dim
+        self._context = engine.create_execution_context()
+        if self._context is None:
+            raise RuntimeAbsentError("the engine gives no execution context: the GPU's memory is too small")
+        self._stream = call(self._cuda.cudaStreamCreate())
+        self._pixels = call(self._cuda.cudaMalloc(batch * size * size * 3))
+        self._vectors = call(self._cuda.cudaMalloc(batch * dim * 4))
+        self._context.set_tensor_address(_INPUT, int(self._pixels))
+        self._context.set_tensor_address(_OUTPUT, int(self._vectors))
+
+    def run(self, pixels: np.ndarray) -> np.ndarray:
+        vectors = np.empty((len(pixels), self._dim), np.float32)
+        kind, stream = self._cuda.cudaMemcpyKind, self._stream
+        self._context.set_input_shape(_INPUT, pixels.shape)
+        copy = self._cuda.cudaMemcpyAsync
+        call(copy(self._pixels, pixels.ctypes.data, pixels.nbytes, kind.cudaMemcpyHostToDevice, stream))
+        if not self._context.execute_async_v3(int(stream)):
+            raise RuntimeError("TensorRT: the engine did not run")
+        call(copy(vectors.ctypes.data, self._vectors, vectors.nbytes, kind.cudaMemcpyDeviceToHost, stream))
+        call(self._cuda.cudaStreamSynchronize(stream))
+        return vectors
+
+
+class TensorrtEncoder:
+    """See `EncoderRuntime`. Larger batches than the engine was built for are run in parts."""
+
+    def __init__(self, path: Path, flavour: Flavour) -> None:
+        """Deserialise an engine.
+
+        Args:
+            path: what `build_engine` made.
+            flavour: the package that made it, in the same version.
+
+        Raises:
+            RuntimeAbsentError: no GPU, or the engine is of another version or architecture, or damaged.
+        """
+        capability = gpu_capability()
+        # The engine lives only as long as the runtime that made it.
+        self._log = flavour.logger()
+        self._runtime = flavour.trt.Runtime(self._log)
+        self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
+        if self._engine is None:
+            raise RuntimeAbsentError(
+                f"{path.name} does not deserialise in {flavour.name} {flavour.version} on compute capability "
+                f"{capability / 10}: {'; '.join(self._log.errors)}"
+            )
+        _, _, most = self._engine.get_tensor_profile_shape(_INPUT, 0)
+        self._batch, self.size = int(most[0]), int(most[1])
+        self._dim = int(self._engine.get_tensor_shape(_OUTPUT)[1])
+        self._free: SimpleQueue[_Lane] = SimpleQueue()
+        self._free.put(self._lane())
+        self.description = f"{flavour.name} {flavour.version} on CUDA sm{capability}, {path.name}"
+
+    def embed(self, pixels: np.ndarray) -> np.ndarray:
+        """See `EncoderRuntime.embed`."""
+        check_pixels(pixels, self.size)
+        pixels = np.ascontiguousarray(pixels)
+        try:
+            lane = self._free.get_nowait()
+        except Empty:
+            lane = self._lane()
+        try:
+            parts = [lane.run(pixels[start : start + self._batch]) for start in range(0, len(pixels), self._batch)]
+        finally:
+            self._free.put(lane)
+        return np.concatenate(parts) if parts else np.empty((0, self._dim), np.float32)
+
+    def _lane(self) -> _Lane:
+        return _Lane(self._engine, batch=self._batch, size=self.size, dim=self._dim)

@@ -1,0 +1,119 @@
+"""Check everything about a bundle and say what was found: python -m src.export.verify BUNDLE."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from src.contracts.bundle import ENCODER, GOLDEN, INDEX, ITEMS_TABLE, THUMBNAILS, Bundle, open_bundle
+from src.contracts.errors import BundleError, LookalikeError
+from src.contracts.exit_codes import exit_with_message
+from src.contracts.tables import validate_items
+from src.export.runtime import EncoderRuntime, open_encoder
+from src.export.runtime.golden import read_golden
+from src.index.faiss_index import FaissIndex
+
+__all__ = ["main", "verify"]
+
+_SEARCHES = 32
+_SELF = 0.99
+"""Cosine that a stored vector has to itself at least, in the coarsest storage."""
+
+
+def verify(root: Path) -> Iterator[str]:
+    """Check a bundle from its hashes to a search.
+
+    Yields:
+        A line for each thing that was found in order.
+
+    Raises:
+        BundleError: after all checks that can still be made, each thing that was not.
+    """
+    bundle = open_bundle(root)
+    sizes = sum(file["bytes"] for file in bundle.content["files"].values())
+    yield f"manifest: format, seal and id {bundle.bundle_id[:16]}"
+    yield f"files: {len(bundle.content['files'])} of {sizes:,} bytes, each with the hash that the manifest names"
+    yield f"preprocessing: {bundle.preprocessing.hash}, {bundle.preprocessing.size} pixels"
+    problems: list[str] = []
+    for check in (_golden_pixels, _encoder, _tables, _index):
+        try:
+            yield check(bundle)
+        except LookalikeError as error:
+            problems.append(str(error))
+    if problems:
+        raise BundleError(f"bundle {root}: {len(problems)} of its parts are wrong\n" + "\n".join(problems))
+
+
+def _golden_pixels(bundle: Bundle) -> str:
+    if GOLDEN not in bundle.content["files"]:
+        return "golden images: the bundle has none"
+    golden = read_golden(bundle.path(GOLDEN))
+    golden.pixels(bundle.preprocessing)
+    return f"golden images: the pixels of all {len(golden.images)} are those of the exporting machine"
+
+
+def _encoder(bundle: Bundle) -> str:
+    encoder = open_encoder(bundle)
+    size, dim = bundle.preprocessing.size, bundle.content["dim"]
+    if encoder.size != size:
+        raise BundleError(f"{ENCODER} takes {encoder.size} pixels, the preprocessing makes {size}")
+    found = encoder.embed(np.full((1, size, size, 3), 128, np.uint8)).shape[1]
+    if found != dim:
+        raise BundleError(f"{ENCODER} gives {found} numbers, the manifest says {dim}")
+    return f"encoder: {encoder.description}, {dim} numbers, {_golden_cosine(bundle, encoder)}"
+
+
+def _golden_cosine(bundle: Bundle, encoder: EncoderRuntime) -> str:
+    if GOLDEN not in bundle.content["files"]:
+        return "not compared with golden images"
+    golden = read_golden(bundle.path(GOLDEN))
+    cosine = golden.centred_cosine(encoder.embed(golden.pixels(bundle.preprocessing)))
+    return f"golden images' centred cosine {cosine:.6f}"
+
+
+def _tables(bundle: Bundle) -> str:
+    try:
+        items = validate_items(pq.read_table(bundle.path(ITEMS_TABLE)))
+        with pa.memory_map(str(bundle.path(THUMBNAILS))) as source:
+            pictures = pa.ipc.open_file(source).read_all()
+            shown = pictures["image_id"].to_pylist()
+    except (pa.ArrowException, KeyError) as error:
+        raise BundleError(f"{ITEMS_TABLE} or {THUMBNAILS} cannot be read ({error})") from None
+    if shown != items["image_id"].to_pylist():
+        raise BundleError(f"{THUMBNAILS} and {ITEMS_TABLE} do not hold the same images in the same order")
+    return f"items: {len(items)} images of {len(items['item_id'].unique())} items, and their pictures in the same order"
+
+
+def _index(bundle: Bundle) -> str:
+    index = FaissIndex.load(bundle.path(INDEX), ef_search=bundle.content["index"]["ef_search"])
+    rows = pq.read_metadata(bundle.path(ITEMS_TABLE)).num_rows
+    if len(index) != rows or index.dim != bundle.content["dim"]:
+        raise BundleError(
+            f"{INDEX} has {len(index)} vectors of {index.dim} numbers for {rows} images and {bundle.content['dim']}"
+        )
+    asked = np.unique(np.linspace(0, len(index) - 1, min(_SEARCHES, len(index))).astype(np.int64))
+    if not len(asked):
+        return "index: empty"
+    scores, _ = index.search(index.vectors(asked), 1)
+    if not scores.min() >= _SELF:
+        raise BundleError(f"{INDEX}: a stored vector finds nothing nearer to itself than {scores.min():.4f}")
+    return f"index: {index.layout}, {len(index)} vectors; {len(asked)} of them were searched and found themselves"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m src.export.verify", description=__doc__)
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that export.py wrote")
+    # Read when FAISS is imported or first used.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    with exit_with_message():
+        for line in verify(parser.parse_args(arguments).bundle):
+            print(f"ok  {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

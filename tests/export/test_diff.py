@@ -1,0 +1,58 @@
+"""What changed between two bundles, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from src.contracts.bundle import open_bundle, staged_bundle
+from src.export.diff import diff, main
+from tests.serve.small_bundle import catalogue, write_bundle
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("diff") / "bundle", catalogue(12)).root
+
+
+def test_a_bundle_does_not_differ_from_itself(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([str(root), str(root)])
+    assert capsys.readouterr().out == "the two bundles are the same\n"
+
+
+def test_items_added_removed_and_changed_are_named(root: Path, tmp_path: Path) -> None:
+    rows = catalogue(12)
+    gone, changed = rows.pop(3), rows[5]
+    changed["price"] = 123.0
+    rows.append({**gone, "image_id": "img/999 ü1.jpg"})
+    lines = list(diff(open_bundle(root), open_bundle(write_bundle(tmp_path / "new", rows).root)))
+    assert "items: 1 images added: img/999 ü1.jpg" in lines
+    assert f"items: 1 images removed: {gone['image_id']}" in lines
+    assert f"items: price changed in 1 images: {changed['image_id']}" in lines
+    assert any(line.startswith("file items.parquet:") for line in lines)
+    assert not any(line.startswith(("weights", "preprocessing", "measured")) for line in lines)
+
+
+def test_weights_settings_and_figures_are_named(root: Path, tmp_path: Path) -> None:
+    bundle = open_bundle(root)
+    with staged_bundle(tmp_path / "new") as draft:
+        for file in bundle.content["files"]:
+            (draft.root / file).write_bytes(bundle.path(file).read_bytes())
+        draft.content |= {k: v for k, v in bundle.content.items() if k != "files"}
+        draft.content |= {"encoder_id": "other", "precision": "fp16"}
+        draft.content["index"] = {**bundle.content["index"], "ef_search": 128}
+        draft.content["preprocessing"] = {**bundle.content["preprocessing"], "interpolation": "bilinear"}
+        draft.measured |= {**bundle.measured, "evaluation": {"recall@1": 0.75}}
+    assert list(diff(bundle, open_bundle(tmp_path / "new"))) == [
+        "weights: colour-grid -> other",
+        "preprocessing.interpolation: bicubic -> bilinear",
+        "index.ef_search: 64 -> 128 (+64)",
+        "precision: absent -> fp16",
+        "measured evaluation.recall@1: 0.5 -> 0.75 (+0.25)",
+    ]
+
+
+def test_what_is_no_bundle_exits_with_2(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([str(root), str(tmp_path)])
+    assert caught.value.code == 2
+    assert "make one with export.py" in capsys.readouterr().err
