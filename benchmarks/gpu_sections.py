@@ -1,4 +1,7 @@
-"""What is measured on a GPU: a function a section. On the CPU each runs the same code on toy sizes, which tests do."""
+"""What is measured on a GPU: a function a section. On the CPU each runs the same code on toy sizes, which tests do.
+
+Each section is a process, so what only some of them need is imported there: it takes seconds.
+"""
 
 import importlib
 import itertools
@@ -6,19 +9,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import faiss
 import numpy as np
 import torch
-from pytorch_metric_learning.losses import NTXentLoss
 from torch.utils.flop_counter import FlopCounterMode
 
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.export.exact_search import ExactSearch
-from src.export.onnx_export import export_onnx
-from src.models.encoder import Encoder, build_encoder
+
+if TYPE_CHECKING:
+    from src.models.encoder import Encoder
 
 __all__ = ["SECTIONS", "Figure", "Section"]
 
@@ -53,6 +56,8 @@ def machine(device: str) -> list[Figure]:
 
 def training(device: str) -> list[Figure]:
     """Steps of ViT-B/16 with head and InfoNCE in bf16, pixels on the device: what the GPU does, not what feeds it."""
+    from pytorch_metric_learning.losses import NTXentLoss
+
     peak, _ = matrix_peak(device)
     encoder, spec = _encoder(device)
     batch = 128 if device == "cuda" else 4
@@ -100,6 +105,8 @@ def engines(device: str) -> list[Figure]:
     """ViT-B/16 in half precision as a TensorRT engine: its time, and how far it is from torch in float32."""
     if device != "cuda":
         raise LookalikeError("an engine of this machine needs a GPU; TensorRT-RTX engines are built in the tests")
+    from src.export.onnx_export import export_onnx
+
     build = importlib.import_module("src.export.engine_build")
     encoder, spec = _encoder("cpu")
     rows = []
@@ -216,8 +223,10 @@ def timed(work: Callable[[], object], device: str, *, at_least: float = 0.5) -> 
     raise AssertionError
 
 
-def _encoder(device: str) -> tuple[Encoder, PreprocessingSpec]:
+def _encoder(device: str) -> "tuple[Encoder, PreprocessingSpec]":
     """ViT-B/16 with the default head on the GPU's machine, a ViT of two narrow layers else; random weights."""
+    from src.models.encoder import build_encoder
+
     torch.manual_seed(0)
     if torch.cuda.is_available():
         spec = PreprocessingSpec(size=224)
