@@ -21,10 +21,8 @@ from src.models.metric_learning import MetricLearning
 from src.models.trainer import build_trainer, fit
 
 
-@command(TrainSettings, "train")
-def main(settings: TrainSettings) -> None:
-    """Train, evaluate the best checkpoint on the validation split, write metrics.json."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
+def train(settings: TrainSettings, folder: Path) -> Path:
+    """Train into a folder, evaluate the best checkpoint on the validation split, write metrics.json; the checkpoint."""
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     data, trainer_settings = settings.data, asdict(settings.trainer)
     eval_batch = trainer_settings.pop("eval_batch")
@@ -64,6 +62,13 @@ def main(settings: TrainSettings) -> None:
     metrics = evaluation.metrics | confidence_metrics(evaluation)
     write_metrics(metrics, folder / "metrics.json")
     print_metrics(metrics, f"{settings.name}: validation, best checkpoint")
+    return checkpoint
+
+
+@command(TrainSettings, "train")
+def main(settings: TrainSettings) -> None:
+    """Train in the run's folder."""
+    checkpoint = train(settings, Path(HydraConfig.get().runtime.output_dir))
     print(f"checkpoint: {checkpoint}")
 
 

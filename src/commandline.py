@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import hydra
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 
-__all__ = ["CONF", "command", "register_schema", "settings_from"]
+__all__ = ["CONF", "command", "composed", "register_schema", "settings_from"]
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -54,6 +56,27 @@ def command(
         return main
 
     return decorate
+
+
+def composed(schema: type[S], config_name: str, *overrides: str, completed_later: str | None = None) -> S:
+    """What an entry script gets for these overrides; for notebooks, which have no command line.
+
+    Args:
+        schema: see `command`.
+        config_name: see `command`.
+        overrides: as on the command line.
+        completed_later: see `command`.
+
+    Raises:
+        ConfigError: values that are missing or cannot work.
+    """
+    register_schema(schema, config_name)
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        config = compose(config_name, overrides=list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        return settings_from(config, schema, completed_later)
 
 
 def register_schema(schema: type, config_name: str) -> None:

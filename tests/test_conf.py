@@ -1,6 +1,5 @@
 """Every option under conf/ composes, passes its checks, and what it names can be made and used."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -8,17 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
-from omegaconf import open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from src import commandline as command_line
 from src.catalog.catalogue import open_catalogue
-from src.commandline import CONF, register_schema, settings_from
+from src.commandline import CONF
 from src.contracts.errors import LookalikeError
 from src.contracts.settings import EvaluateSettings, ExportSettings, TrainSettings, complete_data
 from src.datamodules.augmentation import STRENGTHS
@@ -33,22 +29,11 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-@pytest.fixture(autouse=True)
-def hydra() -> Iterator[None]:
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        yield
-    GlobalHydra.instance().clear()
-
-
 def composed(name: str, *overrides: str, output: Path | None = None) -> Any:
     """What the command line gets for these overrides."""
-    register_schema(SCHEMAS[name], name)
     runtime = [f"hydra.runtime.output_dir={output}"] if output else []
-    config = compose(name, overrides=[*overrides, *runtime], return_hydra_config=True)
-    HydraConfig.instance().set_config(config)
-    with open_dict(config):
-        del config["hydra"]
-    return settings_from(config, SCHEMAS[name], "data" if name != "train" else None)
+    later = None if name == "train" else "data"
+    return command_line.composed(SCHEMAS[name], name, *overrides, *runtime, completed_later=later)
 
 
 def test_no_option_is_forgotten_here() -> None:

@@ -168,9 +168,11 @@ def hard_cases(table: pa.Table, count: int = 50) -> dict[str, list[dict[str, Any
     }
 
 
-def write_hard_cases(table: pa.Table, path: Path, count: int = 50) -> None:
-    """Write `hard_cases.json` whole or not at all."""
+def write_hard_cases(table: pa.Table, path: Path, count: int = 50) -> dict[str, list[dict[str, Any]]]:
+    """Write `hard_cases.json` whole or not at all, and return what it holds."""
+    cases = hard_cases(table, count)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(hard_cases(table, count), indent=2) + "\n")
+    part.write_text(json.dumps(cases, indent=2) + "\n")
     os.replace(part, path)
+    return cases

@@ -55,6 +55,7 @@ class EvaluateSettings:
         memory_mb: working memory of the search, in MiB beyond the vectors.
         batch: images embedded at once.
         pictures: queries in the picture of results; 0 makes none.
+        report: whether to write report.html, one file with all of it.
         resamples: draws of products behind each interval; 0 leaves out intervals, slices and over-indexing.
         confidence: of the intervals.
         slices: columns to slice by; null takes what the catalogue has, an empty list none.
@@ -80,6 +81,7 @@ class EvaluateSettings:
     memory_mb: int = 256
     batch: int = 128
     pictures: int = 12
+    report: bool = True
     resamples: int = 10_000
     confidence: float = 0.95
     slices: list[str] | None = None
