@@ -21,6 +21,7 @@ from src.index.simulated import clustered_vectors
 __all__ = ["Measurement", "measure"]
 
 _WARM_UP = 20
+_ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +114,14 @@ def _measured(layout: str, rows: int, dim: int, count: int) -> Measured:
 
 
 def _timed(index: FaissIndex, queries: np.ndarray) -> np.ndarray:
-    seconds = np.empty(len(queries))
-    for number in range(len(queries)):
+    """Seconds of each query: the median of three rounds, so that what else the machine did is left out."""
+    seconds = np.empty((_ROUNDS, len(queries)))
+    # Round by round: a query asked twice running would find its rows in the cache.
+    for place in np.ndindex(seconds.shape):
         start = time.perf_counter()
-        index.search(queries[number : number + 1], 10)
-        seconds[number] = time.perf_counter() - start
-    return seconds
+        index.search(queries[place[1] : place[1] + 1], 10)
+        seconds[place] = time.perf_counter() - start
+    return np.median(seconds, axis=0)
 
 
 def _machine() -> dict[str, object]:
