@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,21 +11,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from src.contracts.errors import ConfigError, LookalikeError
+from src.contracts.errors import LookalikeError
 from src.index.filters import Condition
 from src.index.live.changes import Change, DeleteImages, DeleteItems, encode_changes, make_upsert
+from src.index.live.creation import create_folder
 from src.index.live.durable import sync_folder
 from src.index.live.generation import (
-    CURRENT,
     Generation,
-    GenerationFacts,
     current_generation,
     publish,
     remove_leftovers,
 )
 from src.index.live.group_commit import GroupCommit
 from src.index.live.log import LogWriter, segment_path, segments
-from src.index.live.merge import MergeReport, build_generation, merge_snapshot
+from src.index.live.merge import MergeReport, merge_snapshot
+from src.index.live.merges import Merges
 from src.index.live.metrics import LiveMetrics, RecentTimes
 from src.index.live.recovery import LogPlace, open_current, replay
 from src.index.live.settings import LiveSettings
@@ -37,8 +36,6 @@ from src.index.live.writer_lock import WriterLock
 __all__ = ["LiveIndex"]
 
 _LOGGER = logging.getLogger(__name__)
-_FULL = 4
-"""Deltas of so many times `merge_rows` make upserts wait for the merge."""
 
 
 class LiveIndex:
@@ -57,14 +54,13 @@ class LiveIndex:
         self._segment = segment
         self._process = os.getpid()
         self._closed = False
+        self._released = False
         self._behind = False
         self._writing = threading.RLock()
         self._lag = RecentTimes()
         self._group = GroupCommit(self._commit, self._writing, self._lag.add)
-        self._merging = threading.Lock()
-        self._merge_thread: threading.Thread | None = None
-        self._reports: list[MergeReport] = []
-        self._merge_from = state.generation.facts.settings.merge_rows
+        merge_rows = state.generation.facts.settings.merge_rows
+        self._merges = Merges(folder, merge_rows, self._unmerged, self._build_next)
 
     @classmethod
     def create(
@@ -92,32 +88,8 @@ class LiveIndex:
             TableError: rows that do not fit together.
             GateError: the index finds less than `settings.min_recall`.
         """
-        settings = settings or LiveSettings()
-        attributes = dict(attributes or {})
-        reserved = [name for name in attributes if name in ("image_id", "item_id") or name.startswith("_")]
-        if reserved:
-            raise ConfigError(f"attributes {', '.join(reserved)}: these names are the index's own; rename them")
-        fields = [pa.field(name, pa.string(), nullable=False) for name in ("image_id", "item_id")]
-        schema = pa.schema(fields + [pa.field(name, values.type) for name, values in attributes.items()])
-        dim = vectors.shape[1]
-        rows = make_upsert(schema, dim, image_ids, item_ids, vectors, attributes)
-        if len(rows.vectors) < len(image_ids):
-            raise LookalikeError(f"{len(image_ids) - len(rows.vectors)} image_ids stand twice; each may stand once")
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = WriterLock(folder)
-        try:
-            if (folder / CURRENT).exists():
-                raise ConfigError(f"{folder}: holds a live index; open it, or name another folder")
-            remove_leftovers(folder, None)
-            facts = GenerationFacts(0, 0, 0, len(rows.vectors), dim, settings, 1.0)
-            generation = build_generation(folder, facts, iter([rows.vectors]), pa.Table.from_batches([rows.rows]))
-            log = LogWriter(segment_path(folder, 0))
-            sync_folder(folder)
-            publish(folder, 0)
-        except BaseException:
-            lock.release()
-            raise
-        return cls(folder, lock, LiveState(generation), log, 0)
+        create_folder(folder, image_ids, item_ids, vectors, attributes or {}, settings or LiveSettings())
+        return cls.open(folder, verify=False)
 
     @classmethod
     def open(cls, folder: Path, *, verify: bool = True) -> "LiveIndex":
@@ -191,7 +163,8 @@ class LiveIndex:
             LookalikeError: the disk is full, or the delta is; nothing was changed.
         """
         change = make_upsert(self._state.schema, self._state.dim, image_ids, item_ids, vectors, attributes)
-        self._wait_for_room()
+        self._check_usable()
+        self._merges.wait_for_room()
         return self._submit(change, len(image_ids))
 
     def delete(self, image_ids: Sequence[str]) -> int:
@@ -209,20 +182,17 @@ class LiveIndex:
             GateError: the merged index finds too little and was not taken; everything goes on as before.
             LookalikeError: it could not be written, for instance to a full disk; everything goes on as before.
         """
-        with self._merging:
-            self._check_usable()
-            return self._merge()
+        self._check_usable()
+        return self._merges.merge()
 
     def wait_for_merge(self) -> None:
         """Return when no merge is running."""
-        thread = self._merge_thread
-        if thread is not None:
-            thread.join()
+        self._merges.wait()
 
     def metrics(self) -> LiveMetrics:
         """How the index is doing."""
         snapshot = self.snapshot()
-        reports = list(self._reports)
+        reports = list(self._merges.reports)
         taken = sum(not report.abandoned for report in reports)
         log_files = [segment_path(self.folder, number) for number in segments(self.folder)]
         return LiveMetrics(
@@ -237,7 +207,7 @@ class LiveIndex:
             lag_p99_ms=self._lag.percentile_ms(99),
             merges=taken,
             merges_failed=len(reports) - taken,
-            merging=int(self._merging.locked()),
+            merging=int(self._merges.running),
             merge_seconds=reports[-1].seconds if reports else 0.0,
             merge_recall_at_10=snapshot.generation.facts.recall_at_10,
             merge_problem=reports[-1].abandoned if reports else "",
@@ -249,8 +219,9 @@ class LiveIndex:
             if self._closed:
                 return
             self._closed = True
-        self.wait_for_merge()
-        with self._merging, self._writing:
+        self._merges.stop()
+        with self._writing:
+            self._released = True
             self._log.close()
             self._lock.release()
 
@@ -275,7 +246,7 @@ class LiveIndex:
         if not rows:
             return self._state.sequence
         sequence = self._group.submit(change)
-        self._merge_if_due()
+        self._merges.start_if_due()
         return sequence
 
     def _commit(self, changes: Sequence[Change]) -> int:
@@ -291,59 +262,10 @@ class LiveIndex:
         snapshot = self.snapshot()
         return len(snapshot) - snapshot.main_rows + snapshot.main_dead
 
-    def _wait_for_room(self) -> None:
-        full = _FULL * self._state.generation.facts.settings.merge_rows
-        while full and self._unmerged() >= full:
-            thread = self._merge_thread
-            if thread is None or not thread.is_alive():
-                if self._reports and self._reports[-1].abandoned:
-                    raise LookalikeError(
-                        f"{self.folder}: {self._unmerged()} changes are not merged, and the last merge was abandoned: "
-                        f"{self._reports[-1].abandoned}"
-                    )
-                return
-            thread.join()
-
-    def _merge_if_due(self) -> None:
-        if not self._state.generation.facts.settings.merge_rows or self._unmerged() < self._merge_from:
-            return
-        with self._writing:
-            if self._closed or (self._merge_thread is not None and self._merge_thread.is_alive()):
-                return
-            self._merge_thread = threading.Thread(target=self._merge_in_background, name="live-index-merge")
-            self._merge_thread.start()
-
-    def _merge_in_background(self) -> None:
-        with self._merging:
-            try:
-                self._merge()
-            except LookalikeError as error:
-                _LOGGER.warning("%s: merge abandoned: %s", self.folder, error)
-
-    def _merge(self) -> MergeReport:
-        start = time.perf_counter()
-        settings = self._state.generation.facts.settings
-        try:
-            generation = self._build_next()
-        except (LookalikeError, OSError, RuntimeError) as error:
-            # FAISS reports what it cannot write as RuntimeError.
-            report = MergeReport(0, time.perf_counter() - start, 0.0, str(error))
-            self._reports.append(report)
-            self._merge_from = self._unmerged() + settings.merge_rows
-            if isinstance(error, LookalikeError):
-                raise
-            raise LookalikeError(f"{self.folder}: the merge could not be written: {error}") from None
-        self._merge_from = settings.merge_rows
-        try:
-            remove_leftovers(self.folder, generation.facts)
-        except OSError as error:
-            _LOGGER.warning("%s: old files stay until the next merge: %s", self.folder, error)
-        report = MergeReport(generation.facts.rows, time.perf_counter() - start, generation.facts.recall_at_10)
-        self._reports.append(report)
-        return report
-
     def _build_next(self) -> Generation:
         with self._writing:
+            if self._released:
+                raise LookalikeError(f"{self.folder}: this index was closed; open it again")
             merged = self._state.snapshot
             self._rotate()
             segment = self._segment
@@ -360,6 +282,10 @@ class LiveIndex:
                 if current_generation(self.folder)[0] != number:
                     raise
             self._state = state
+        try:
+            remove_leftovers(self.folder, generation.facts)
+        except OSError as error:
+            _LOGGER.warning("%s: old files stay until the next merge: %s", self.folder, error)
         return generation
 
     def _rotate(self) -> None:

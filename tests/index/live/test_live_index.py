@@ -202,7 +202,7 @@ def test_a_delta_that_cannot_be_merged_is_full_at_last(tmp_path: Path) -> None:
     with create(tmp_path / "index", settings=settings) as index:
         impossible = LiveSettings(layout="hnsw", merge_rows=10, min_recall=1.0, m=2, ef_construction=1, ef_search=1)
         object.__setattr__(index.snapshot().generation.facts, "settings", impossible)
-        index._merge_from = 10
+        index._merges._due_at = 10
         for number in range(40):
             index.upsert([f"n-{number}"], ["x"], unit(1, seed=number))
         index.wait_for_merge()

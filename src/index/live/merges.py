@@ -1,0 +1,119 @@
+"""When merges run, one at a time, and how they ended."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from src.contracts.errors import LookalikeError
+from src.index.live.generation import Generation
+from src.index.live.merge import MergeReport
+
+__all__ = ["Merges"]
+
+_LOGGER = logging.getLogger(__name__)
+_FULL = 4
+"""Deltas of so many times `merge_rows` make upserts wait for the merge."""
+
+
+class Merges:
+    """Starts a merge in the background when it is due, and holds upserts up when merges can't keep pace.
+
+    Args:
+        folder: the live index's, for messages.
+        merge_rows: see `LiveSettings`.
+        unmerged: counts the delta's rows and the main index's dead.
+        build: makes the next generation and moves the index to it.
+    """
+
+    def __init__(
+        self, folder: Path, merge_rows: int, unmerged: Callable[[], int], build: Callable[[], Generation]
+    ) -> None:
+        self.reports: list[MergeReport] = []
+        self._folder = folder
+        self._merge_rows = merge_rows
+        self._due_at = merge_rows
+        self._unmerged = unmerged
+        self._build = build
+        self._running = threading.Lock()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    @property
+    def running(self) -> bool:
+        """Whether a merge runs."""
+        return self._running.locked()
+
+    def merge(self) -> MergeReport:
+        """Merge now; waits for one that runs already.
+
+        Raises:
+            GateError: the new index finds too little.
+            LookalikeError: it could not be written.
+        """
+        with self._running:
+            start = time.perf_counter()
+            try:
+                generation = self._build()
+            except (LookalikeError, OSError, RuntimeError) as error:
+                # FAISS reports what it cannot write as RuntimeError.
+                self.reports.append(MergeReport(0, time.perf_counter() - start, 0.0, str(error)))
+                self._due_at = self._unmerged() + self._merge_rows
+                if isinstance(error, LookalikeError):
+                    raise
+                raise LookalikeError(f"{self._folder}: the merge could not be written: {error}") from None
+            self._due_at = self._merge_rows
+            facts = generation.facts
+            self.reports.append(MergeReport(facts.rows, time.perf_counter() - start, facts.recall_at_10))
+            return self.reports[-1]
+
+    def start_if_due(self) -> None:
+        """Start a merge in the background when enough has come together and none runs."""
+        if not self._merge_rows or self._unmerged() < self._due_at:
+            return
+        with self._starting:
+            if self._stopped or (self._thread is not None and self._thread.is_alive()):
+                return
+            self._thread = threading.Thread(target=self._in_background, name="live-index-merge")
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Return when no background merge runs."""
+        thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def wait_for_room(self) -> None:
+        """Return when the delta may grow.
+
+        Raises:
+            LookalikeError: it is full, and the last merge was abandoned.
+        """
+        while self._merge_rows and self._unmerged() >= _FULL * self._merge_rows:
+            thread = self._thread
+            if thread is not None and thread.is_alive():
+                thread.join()
+            elif self.reports and self.reports[-1].abandoned:
+                raise LookalikeError(
+                    f"{self._folder}: {self._unmerged()} changes are not merged, and the last merge was abandoned: "
+                    f"{self.reports[-1].abandoned}"
+                )
+            else:
+                return
+
+    def stop(self) -> None:
+        """Wait for what runs, and start nothing more."""
+        with self._starting:
+            self._stopped = True
+        self.wait()
+        # One that was called for by `merge` ends as well.
+        with self._running:
+            pass
+
+    def _in_background(self) -> None:
+        try:
+            self.merge()
+        except LookalikeError as error:
+            _LOGGER.warning("%s: merge abandoned: %s", self._folder, error)
