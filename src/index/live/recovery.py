@@ -37,10 +37,13 @@ def open_current(folder: Path, *, verify: bool) -> Generation:
         number, manifest = current_generation(folder)
         try:
             return Generation(generation_path(folder, number), manifest=manifest, verify=verify)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, BundleError) as error:
             # A writer may have replaced and removed it since the number was read.
-            if current_generation(folder)[0] == number:
-                raise BundleError(f"{error.filename}: missing; restore the folder from a copy") from None
+            if current_generation(folder)[0] != number:
+                continue
+            if isinstance(error, BundleError):
+                raise
+            raise BundleError(f"{error.filename}: missing; restore the folder from a copy") from None
 
 
 def replay(folder: Path, state: LiveState, place: LogPlace) -> LogPlace:

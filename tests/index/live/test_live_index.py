@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -259,6 +260,22 @@ def test_a_reader_follows_through_changes_and_merges(tmp_path: Path) -> None:
             assert theirs.search(unit(9), 30)[0].tolist() == ours.search(unit(9), 30)[0].tolist()
             assert 0 < reader.lag_ms < 60_000
         assert kept.search(unit(9), 1)[0].min() > 0.999
+
+
+def test_readers_open_and_follow_while_merges_remove_what_they_read(tmp_path: Path) -> None:
+    with create(tmp_path / "index") as index:
+        follower = LiveReader(tmp_path / "index")
+        merging = threading.Thread(target=lambda: [index.merge() for _ in range(15)])
+        merging.start()
+        opened = 0
+        while merging.is_alive() or opened < 5:
+            assert LiveReader(tmp_path / "index").snapshot().alive.sum() == 100
+            follower.refresh()
+            assert follower.snapshot().search(unit(100)[4:5], 1)[1].tolist() == [[4]]
+            opened += 1
+        merging.join()
+        follower.refresh()
+        assert follower.snapshot().generation.facts.number == 15
 
 
 def test_a_reader_forgets_a_write_that_was_taken_back(tmp_path: Path) -> None:
