@@ -3,7 +3,6 @@
 Each section is a process, so what only some of them need is imported there: it takes seconds.
 """
 
-import importlib
 import itertools
 import tempfile
 import time
@@ -105,19 +104,18 @@ def engines(device: str) -> list[Figure]:
     """ViT-B/16 in half precision as a TensorRT engine: its time, and how far it is from torch in float32."""
     if device != "cuda":
         raise LookalikeError("an engine of this machine needs a GPU; TensorRT-RTX engines are built in the tests")
+    from src.export.engine_build import build_engine, load_engine
     from src.export.onnx_export import export_onnx
 
-    build = importlib.import_module("src.export.engine_build")
     encoder, spec = _encoder("cpu")
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        export: Any = export_onnx
-        export(encoder, spec, folder / "encoder.onnx", precision="fp16")
+        export_onnx(encoder, spec, folder / "encoder.onnx", precision="fp16")
         start = time.perf_counter()
-        built = build.build_engine(folder / "encoder.onnx", folder, "tensorrt", batch=8)
+        built = build_engine(folder / "encoder.onnx", folder, "tensorrt", batch=8)
         rows.append(Figure("TensorRT fp16: built in", time.perf_counter() - start, "s", built.file))
-        engine = build.load_engine(folder / built.file, "tensorrt")
+        engine = load_engine(folder / built.file, "tensorrt")
         for batch in (1, 8):
             some = _pixels(batch, spec, "cpu").numpy()
             seconds = timed(lambda some=some: engine.embed(some), "cpu")  # type: ignore[misc]
