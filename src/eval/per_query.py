@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -136,16 +136,18 @@ def _fingerprint(queries: Embedded, gallery: Embedded, protocol: Protocol) -> st
     digest = hashlib.sha256(json.dumps(protocol.to_dict(), sort_keys=True).encode())
     names = sorted({*protocol.grades, *([protocol.exclude] if protocol.exclude else [])} - {"item_id"})
     for part, order in ((queries, np.arange(len(queries))), (gallery, np.argsort(gallery.image_ids.astype(str)))):
-        _update(digest, (str(part.image_ids[row]) for row in order))
-        _update(digest, (str(part.item_ids[row]) for row in order))
-        for column in filter(None, map(part.attribute, names)):
-            _update(digest, map(str, column.take(pa.array(order)).to_pylist()))
+        columns = [pa.array(part.image_ids.astype(str)), pa.array(part.item_ids.astype(str))]
+        for column in [*columns, *filter(None, map(part.attribute, names))]:
+            _update(digest, column.take(pa.array(order)).cast(pa.large_string()))
     return digest.hexdigest()
 
 
-def _update(digest: "hashlib._Hash", texts: Iterable[str]) -> None:
-    """Each text with its length, so that no two lists give the same bytes."""
-    for text in texts:
-        data = text.encode()
-        digest.update(len(data).to_bytes(8, "little") + data)
-    digest.update(b"end of list")
+def _update(digest: "hashlib._Hash", texts: pa.Array | pa.ChunkedArray) -> None:
+    """How many texts, which are null, where each ends, and all of them: no two columns give the same bytes."""
+    digest.update(len(texts).to_bytes(8, "little") + pc.is_null(texts).to_numpy(zero_copy_only=False).tobytes())
+    filled = pc.fill_null(texts, "")
+    digest.update(np.cumsum(pc.binary_length(filled).to_numpy(zero_copy_only=False)).tobytes())
+    for chunk in filled.chunks if isinstance(filled, pa.ChunkedArray) else [filled]:
+        _, ends, data = chunk.buffers()
+        first, last = (np.frombuffer(ends, np.int64)[at] for at in (chunk.offset, chunk.offset + len(chunk)))
+        digest.update(memoryview(data)[first:last] if data else b"")

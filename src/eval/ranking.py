@@ -28,7 +28,7 @@ __all__ = ["MEMORY_MB", "NEVER", "Ranking", "iterate_rankings", "join_rankings",
 MEMORY_MB = 256
 """Working memory beyond the vectors, unless told otherwise."""
 
-_FEWEST = 32
+_FEWEST = 20
 """Rows asked of FAISS at least: more cost little, and spare queries a second pass."""
 _MORE = 8
 _MOST_QUERIES = 8192
