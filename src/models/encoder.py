@@ -46,12 +46,16 @@ class Encoder(nn.Module):
         Returns:
             float32 embeddings of norm 1.
         """
+        # In half precision a smaller eps would be 0.
+        return F.normalize(self.features(pixels).float(), dim=1, eps=1e-6)
+
+    def features(self, pixels: Num[Tensor, "batch height width 3"]) -> Num[Tensor, "batch dim"]:
+        """The embeddings of a batch before they are given norm 1; pixels as `forward` takes them."""
         # Channels last is how the pixels lie already; and what convolutions are quickest on.
         images = pixels.float().permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
         images = ((images - self.mean) / self.std).to(self.dtype)
-        features = self.head(self.backbone(images))
-        # In half precision a smaller eps would be 0.
-        return F.normalize(features.float(), dim=1, eps=1e-6)
+        features: Tensor = self.head(self.backbone(images))
+        return features
 
 
 def build_encoder(
