@@ -1,5 +1,8 @@
 """Exact nearest neighbours, by FAISS: on its GPUs where it was built with some, else on the CPU."""
 
+from functools import cache
+from typing import Any
+
 import faiss
 import numpy as np
 
@@ -22,8 +25,13 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, k: int) -> tuple[np.ndarra
         Inner products, float32 of shape (queries, k), descending, and their rows, int64.
     """
     if faiss.get_num_gpus() and k <= _MOST_ON_GPU:
-        resources = faiss.StandardGpuResources()
-        scores, rows = faiss.knn_gpu(resources, queries, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
+        scores, rows = faiss.knn_gpu(_resources(), queries, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
     else:
         scores, rows = faiss.knn(queries, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
     return scores, rows.astype(np.int64, copy=False)
+
+
+@cache
+def _resources() -> Any:
+    """A GPU's scratch memory, taken once."""
+    return faiss.StandardGpuResources()
