@@ -11,6 +11,7 @@ from src.catalog.catalogue import Catalogue
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixels import iterate_pixels
+from src.eval.image_quality import QUALITIES, image_quality
 
 __all__ = ["Embedded", "embed_rows"]
 
@@ -87,6 +88,8 @@ def embed_rows(
 ) -> Embedded:
     """Embed some rows of a catalogue, with a progress bar.
 
+    Where images are read, their quality (`image_quality`) stands beside the catalogue's columns.
+
     Args:
         catalogue: where the images are.
         rows: int64 array of shape (images,).
@@ -101,10 +104,20 @@ def embed_rows(
     else:
         batches = iterate_pixels(catalogue, rows, spec, batch=batch)
     steps = track(batches, f"embedding {what}", total=-(-len(rows) // batch), transient=True)
-    vectors = [embed(pixels) for pixels in steps]
+    vectors, qualities = [], []
+    for pixels in steps:
+        vectors.append(embed(pixels))
+        if spec is not None:
+            qualities.append(image_quality(pixels))
+    attributes = catalogue.items.take(pa.array(rows))
+    if qualities:
+        for name, values in zip(QUALITIES, np.concatenate(qualities).T, strict=True):
+            # A catalogue's own measure of that name is left as it is.
+            if name not in attributes.column_names:
+                attributes = attributes.append_column(name, pa.array(values, pa.float32()))
     return Embedded(
         np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32),
         catalogue.column("image_id", rows),
         catalogue.column("item_id", rows),
-        catalogue.items.take(pa.array(rows)),
+        attributes,
     )

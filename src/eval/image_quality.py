@@ -1,0 +1,29 @@
+"""How good a picture is, in three numbers, so that blurred, dark and flat queries can be looked at by themselves."""
+
+import cv2
+import numpy as np
+
+__all__ = ["QUALITIES", "image_quality"]
+
+QUALITIES = ("brightness", "contrast", "sharpness")
+
+_REC_601 = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def image_quality(pixels: np.ndarray) -> np.ndarray:
+    """Measure a batch as the encoder sees it: decoded and resized.
+
+    Brightness is the mean and contrast the standard deviation of the luma (Rec. 601), sharpness the logarithm of one
+    plus the variance of its Laplacian (Pech-Pacheco et al.: Diatom autofocusing in brightfield microscopy, 2000). They
+    compare images of one preprocessing; a photo that was larger than the encoder's input is sharp at that size.
+
+    Args:
+        pixels: uint8 of shape (images, size, size, 3).
+
+    Returns:
+        float32 of shape (images, 3), in the order of `QUALITIES`; brightness and contrast from 0 to 255.
+    """
+    luma = pixels.astype(np.float32) @ _REC_601
+    edges = [cv2.Laplacian(image, cv2.CV_32F).var() for image in luma]
+    measured = (luma.mean(axis=(1, 2)), luma.std(axis=(1, 2)), np.log1p(np.array(edges, np.float32)))
+    return np.stack(measured, axis=1).astype(np.float32)
