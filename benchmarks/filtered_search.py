@@ -149,7 +149,7 @@ def _built(vectors: np.ndarray, path: Path | None) -> tuple[FaissIndex, faiss.In
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         print(f"building the index, once: {file}", flush=True)
-        FaissIndex.build(vectors, layout="hnsw").save(file)
+        FaissIndex.build(vectors, layout="hnsw_fp16").save(file)
     index = FaissIndex.load(file, ef_search=_EF)
     if len(index) != len(vectors) or not np.allclose(index.vectors(np.arange(3)), vectors[:3], atol=2e-3):
         raise SystemExit(f"{file} is of other vectors; delete it")

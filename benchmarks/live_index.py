@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=20_000, help="images in the main index")
     parser.add_argument("--dim", type=int, default=128, help="numbers in a vector")
-    parser.add_argument("--layout", default="hnsw", help="of the main index: exact or hnsw")
+    parser.add_argument("--layout", default="hnsw_fp16", help="of the main index: exact or an HNSW layout")
     parser.add_argument("--deltas", type=int, nargs="+", default=[1_000, 10_000], help="delta sizes to search at")
     parser.add_argument("--queries", type=int, default=300, help="searches a figure")
     parser.add_argument("--folder", type=Path, help="where the index is written; the disk decides the upserts")

@@ -60,7 +60,7 @@ class Engine:
             bundle = open_bundle(path)
         except OSError as error:  # A file of it that may not be read, or is no file.
             raise BundleError(f"bundle {path}: cannot read {error.filename} ({error.strerror})") from None
-        index = FaissIndex.load(bundle.path(INDEX), ef_search=bundle.content["index"]["ef_search"])
+        index = FaissIndex.load(bundle.path(INDEX), **bundle.content["index"]["search"])
         encoder = open_encoder(bundle, runtime=runtime, precision=precision, threads=encoder_threads)
         engine = cls(bundle=bundle, encoder=encoder, index=index, catalogue=Catalogue.open(bundle))
         size = bundle.preprocessing.size

@@ -44,7 +44,7 @@ THUMBNAILS = "thumbnails.arrow"
 DRIFT_REFERENCE = "drift_reference.npz"
 TRENDING = "trending.json"
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)

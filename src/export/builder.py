@@ -6,6 +6,7 @@ import logging
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,9 @@ from src.export.gate_images import read_gate_images
 from src.export.runtime import EncoderRuntime
 from src.export.thumbnails import write_thumbnails
 from src.export.trending import write_trending
-from src.index.faiss_index import FaissIndex, choose_layout
-from src.index.recall import IndexQuality, check_recall, measure_index
+from src.index.automatic import Choice, choose_index
+from src.index.faiss_index import FaissIndex
+from src.index.recall import check_recall
 from src.models.encoder import Encoder
 
 __all__ = ["build_bundle"]
@@ -117,9 +119,10 @@ def build_bundle(
             gates=gates,
         )
         gallery = embed_rows(catalogue, rows, spec, exported.gallery.embed, batch=batch, what="the gallery")
-        built, quality = _index(catalogue, gallery, spec, exported.queries, index, batch)
+        choice = _index(catalogue, gallery, spec, exported.queries, index, batch)
+        built, quality = choice.index, choice.quality
         check_recall(quality, index.min_recall)
-        log.info("%s index of %d vectors: recall@10 %.4f", built.layout, len(built), quality.recall_at_10)
+        log.info("index of %d vectors, recall@10 %.4f; %s", len(built), quality.recall_at_10, choice.reason)
         built.save(draft.root / INDEX)
 
         items = catalogue.items.take(rows)
@@ -138,7 +141,8 @@ def build_bundle(
                 "layout": built.layout,
                 "m": index.m,
                 "ef_construction": index.ef_construction,
-                "ef_search": index.ef_search,
+                "nlist": index.nlist,
+                "search": built.effort,
                 "vectors": len(built),
             },
             "catalogue": {"name": str(card["name"]), "images": len(rows), "items": len(set(gallery.item_ids))},
@@ -147,7 +151,11 @@ def build_bundle(
         }
         draft.measured |= {
             **exported.measured,
-            "index": {**quality.to_dict(), "bytes_per_vector": (draft.root / INDEX).stat().st_size / len(built)},
+            "index": {
+                **quality.to_dict(),
+                "bytes_per_vector": (draft.root / INDEX).stat().st_size / len(built),
+                "choice": choice.to_dict(),
+            },
             "evaluation": dict(evaluation),
             "versions": _versions(),
         }
@@ -161,13 +169,9 @@ def _index(
     runtime: EncoderRuntime,
     settings: IndexSettings,
     batch: int,
-) -> tuple[FaissIndex, IndexQuality]:
+) -> Choice:
     vectors = gallery.normalised("gallery")
-    layout = choose_layout(len(vectors)) if settings.layout == "auto" else settings.layout
-    built = FaissIndex.build(
-        vectors, layout=layout, m=settings.m, ef_construction=settings.ef_construction, ef_search=settings.ef_search
-    )
-    return built, measure_index(built, vectors, _held_out(catalogue, vectors, spec, runtime, batch))
+    return choose_index(vectors, _held_out(catalogue, vectors, spec, runtime, batch), **asdict(settings))
 
 
 def _held_out(

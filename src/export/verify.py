@@ -89,7 +89,7 @@ def _tables(bundle: Bundle) -> str:
 
 
 def _index(bundle: Bundle) -> str:
-    index = FaissIndex.load(bundle.path(INDEX), ef_search=bundle.content["index"]["ef_search"])
+    index = FaissIndex.load(bundle.path(INDEX), **bundle.content["index"]["search"])
     rows = pq.read_metadata(bundle.path(ITEMS_TABLE)).num_rows
     if len(index) != rows or index.dim != bundle.content["dim"]:
         raise BundleError(

@@ -1,129 +1,175 @@
-"""Exact and HNSW search on FAISS."""
+"""All layouts behind one protocol, on FAISS."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
 
 from src.contracts.errors import BundleError, LookalikeError
+from src.index.construction import construct
 from src.index.filtered_search import filtered_search
+from src.index.layouts import LAYOUTS, Layout, layout_named
 from src.index.subset_scan import scan_allowed
 
-__all__ = ["EXACT_BELOW", "FaissIndex", "choose_layout"]
+__all__ = ["FaissIndex"]
 
-EXACT_BELOW = 50_000
-"""Vectors up to which an exact scan is quick enough (100 k x 512 on one thread: 7.7 ms)."""
+_PARAMETERS_KEPT = 64
 
-
-def choose_layout(vectors: int) -> str:
-    """`exact` or `hnsw`, by the number of vectors."""
-    return "exact" if vectors < EXACT_BELOW else "hnsw"
+_STORED_AS = {faiss.ScalarQuantizer.QT_fp16: "fp16", faiss.ScalarQuantizer.QT_8bit: "sq8"}
 
 
 class FaissIndex:
-    """A FAISS index by inner product over normalised vectors.
+    """A FAISS index by inner product over normalised vectors, of any layout of `src.index.layouts`.
 
-    Memory: `exact` keeps 4 bytes a number; `hnsw` 2 bytes a number (float16) and about 8 x m bytes of links a vector.
-    Searching is safe from many threads at once.
+    Searching is safe from many threads at once. A process that has searched must not be forked (OpenMP's threads are
+    not there in the child, which waits for them for ever): start others by `spawn`.
     """
 
-    def __init__(self, index: faiss.Index, *, ef_search: int) -> None:
+    def __init__(self, index: faiss.Index, *, ef_search: int = 64, nprobe: int = 32, k_factor: float = 8.0) -> None:
         self._index = index
-        self._ef_search = ef_search
+        # Kept, since asking FAISS costs: no search changes them.
+        self._rows, self._dim = int(index.ntotal), int(index.d)
+        self._layout = _layout_of(index)
+        self._stored = self._stored_vectors()
+        self._effort: dict[str, Any] = {"ef_search": ef_search, "nprobe": nprobe, "k_factor": k_factor}
+        self._kept: dict[int, faiss.SearchParameters] = {}
 
     @classmethod
     def build(
-        cls, vectors: np.ndarray, *, layout: str, m: int = 32, ef_construction: int = 200, ef_search: int = 64
+        cls,
+        vectors: np.ndarray,
+        *,
+        layout: str,
+        m: int = 32,
+        ef_construction: int = 200,
+        nlist: int | None = None,
+        ef_search: int = 64,
+        nprobe: int = 32,
+        k_factor: float = 8.0,
     ) -> "FaissIndex":
-        """Index vectors; row i of `vectors` is row i of the index.
-
-        An HNSW graph is built on one thread: FAISS does not promise that parallel insertion gives the same graph twice.
+        """Index vectors; row i of `vectors` is row i of the index. Equal vectors give equal bytes.
 
         Args:
             vectors: float32 array of shape (rows, dim), L2-normalised.
-            layout: `exact` or `hnsw` (float16 storage).
+            layout: one of `LAYOUTS`.
             m: HNSW links per vector and level.
             ef_construction: HNSW candidates while building.
+            nlist: IVF clusters; by the number of vectors where None.
             ef_search: HNSW candidates while searching.
+            nprobe: IVF clusters that are searched.
+            k_factor: candidates for each row wanted, where codes are refined.
+
+        Raises:
+            LookalikeError: an unknown layout, or too few vectors for it.
         """
-        if layout not in ("exact", "hnsw"):
-            raise LookalikeError(f"`layout={layout}`: must be exact or hnsw")
-        dim = vectors.shape[1]
-        if layout == "exact":
-            index = faiss.IndexFlatIP(dim)
-            index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-            return cls(index, ef_search=ef_search)
-        index = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_fp16, m, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = ef_construction
-        threads = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(1)
-        try:
-            index.train(np.ascontiguousarray(vectors, dtype=np.float32))
-            index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        finally:
-            faiss.omp_set_num_threads(threads)
-        return cls(index, ef_search=ef_search)
+        built = construct(vectors, layout_named(layout), m=m, ef_construction=ef_construction, nlist=nlist)
+        return cls(built, ef_search=ef_search, nprobe=nprobe, k_factor=k_factor)
 
     @classmethod
-    def load(cls, path: Path, *, ef_search: int = 64) -> "FaissIndex":
-        """Open what `save` wrote."""
+    def load(
+        cls, path: Path, *, mapped: bool = False, ef_search: int = 64, nprobe: int = 32, k_factor: float = 8.0
+    ) -> "FaissIndex":
+        """Open what `save` wrote.
+
+        Args:
+            path: the file.
+            mapped: leave the vectors on disk and map them: opens in milliseconds and shares its memory with other
+                processes. The file may be renamed, replaced by a rename or deleted meanwhile, never written to.
+            ef_search: as in `build`, like the others.
+            nprobe: likewise.
+            k_factor: likewise.
+
+        Raises:
+            BundleError: no FAISS index, or one of a layout that is not ours.
+        """
         try:
-            return cls(faiss.read_index(str(path)), ef_search=ef_search)
+            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
         except RuntimeError as error:
             raise BundleError(f"{path}: not a readable FAISS index ({str(error).splitlines()[-1]})") from None
+        try:
+            return cls(index, ef_search=ef_search, nprobe=nprobe, k_factor=k_factor)
+        except LookalikeError as error:
+            raise BundleError(f"{path}: {error}") from None
 
     def save(self, path: Path) -> None:
         """Write the index to one file."""
         faiss.write_index(self._index, str(path))
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return self._rows
 
     @property
     def dim(self) -> int:
         """Numbers in a vector."""
-        return int(self._index.d)
+        return self._dim
 
     @property
     def layout(self) -> str:
-        """`exact` or `hnsw`."""
-        return "hnsw" if isinstance(self._index, faiss.IndexHNSW) else "exact"
+        """One of `LAYOUTS`."""
+        return self._layout.name
+
+    @property
+    def effort(self) -> dict[str, Any]:
+        """What a search takes of `ef_search`, `nprobe` and `k_factor`, as keyword arguments of `load`."""
+        names = {"exact": (), "hnsw": ("ef_search",), "ivf": ("nprobe",)}.get(self._layout.structure)
+        return {name: self._effort[name] for name in (("nprobe", "k_factor") if names is None else names)}
+
+    def with_effort(self, **effort: Any) -> "FaissIndex":
+        """The same index, searched with another effort; nothing is copied."""
+        return FaissIndex(self._index, **{**self._effort, **effort})
 
     def search(self, vectors: np.ndarray, k: int, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """See `VectorIndex.search`.
+        """See `VectorIndex.search`; min(k, rows that pass) rows are always found.
 
-        With a filter, the rows that pass are scanned, or the graph is searched further and what does not pass is
+        With a filter, the rows that pass are scanned, or the index is searched further and what does not pass is
         dropped, whichever costs less (`filter_plan`).
         """
-        k_found = min(k, len(self))
-        if vectors.shape[1] != self.dim:
-            raise LookalikeError(f"query vectors have {vectors.shape[1]} numbers, the index has {self.dim}")
-        if allowed is not None and allowed.shape != (len(self),):
-            raise LookalikeError(f"`allowed` has shape {allowed.shape}, the index has {len(self)} rows")
-        if k_found == 0 or (allowed is not None and not allowed.any()):
+        if vectors.shape[1] != self._dim:
+            raise LookalikeError(f"query vectors have {vectors.shape[1]} numbers, the index has {self._dim}")
+        if allowed is not None and allowed.shape != (self._rows,):
+            raise LookalikeError(f"`allowed` has shape {allowed.shape}, the index has {self._rows} rows")
+        k_found = min(k, self._rows)
+        if not k_found or not len(vectors) or (allowed is not None and not allowed.any()):
             return _padded(np.empty((len(vectors), 0), np.float32), np.empty((len(vectors), 0), np.int64), k)
         queries = np.ascontiguousarray(vectors, dtype=np.float32)
         if allowed is None:
-            scores, rows = self._nearest(queries, k_found)
-        elif self.layout == "exact":
-            scores, rows = scan_allowed(self._index, queries, k_found, allowed)
-        else:
-            storage = faiss.downcast_index(self._index.storage)
-            scores, rows = filtered_search(
-                queries,
-                k_found,
-                allowed,
-                graph=self._nearest,
-                scan=lambda some, count: scan_allowed(storage, some, count, allowed),
-                ef_search=self._ef_search,
-            )
-        return _padded(np.where(rows >= 0, scores, -np.inf).astype(np.float32), rows, k)
+            return _padded(*self._nearest(queries, k_found), k)
+        if self._layout.structure == "exact":
+            return _padded(*scan_allowed(self._index, queries, k_found, allowed), k)
+        found = filtered_search(
+            queries,
+            k_found,
+            allowed,
+            graph=self._nearest,
+            scan=lambda some, count: self._scan(some, count, allowed),
+            ef_search=self._effort["ef_search"],
+        )
+        return _padded(*found, k)
 
     def _nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        if self.layout == "exact":
-            return self._index.search(queries, k)
-        # Fresh parameters have efSearch 16; and efSearch below k would find fewer than k rows.
-        return self._index.search(queries, k, params=faiss.SearchParametersHNSW(efSearch=max(self._ef_search, k)))
+        scores, rows = self._index.search(queries, k, params=self._parameters(k))
+        # The last of all first: for a single query, the usual case, that is all, and a reduction costs microseconds.
+        if rows.item(-1) < 0 or (len(rows) > 1 and (rows[:, -1] < 0).any()):
+            short = rows[:, -1] < 0
+            scores[short], rows[short] = self._scan(queries[short], k, None)
+        return scores, rows
+
+    def _scan(self, queries: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Exact search of the stored vectors, of all or of those that are allowed."""
+        if self._layout.structure != "ivf":
+            if allowed is None:
+                return self._stored.search(queries, k)
+            return scan_allowed(self._stored, queries, k, allowed)
+        nlist = self._index.nlist
+        if allowed is None:
+            return self._index.search(queries, k, params=faiss.SearchParametersIVF(nprobe=nlist))
+        # The bitmap is read during the search: it must live as long as the selector.
+        bitmap = np.packbits(allowed, bitorder="little")
+        selector = faiss.IDSelectorBitmap(len(bitmap), faiss.swig_ptr(bitmap))
+        k = min(k, int(np.count_nonzero(allowed)))
+        return self._index.search(queries, k, params=faiss.SearchParametersIVF(sel=selector, nprobe=nlist))
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """The stored vectors of some rows.
@@ -132,12 +178,70 @@ class FaissIndex:
             rows: int64 array of shape (n,).
 
         Returns:
-            float32 array of shape (n, dim), L2-normalised (to float16 precision with `hnsw`).
+            float32 array of shape (n, dim), L2-normalised, to the precision of the layout's storage.
         """
-        index = faiss.downcast_index(self._index.storage) if self.layout == "hnsw" else self._index
-        stored: np.ndarray = index.reconstruct_batch(np.ascontiguousarray(rows, dtype=np.int64))
+        stored: np.ndarray = self._stored.reconstruct_batch(np.ascontiguousarray(rows, dtype=np.int64))
         stored /= np.linalg.norm(stored, axis=1, keepdims=True)
         return stored
+
+    def _stored_vectors(self) -> faiss.Index:
+        if self._layout.structure == "hnsw":
+            return faiss.downcast_index(self._index.storage)
+        return faiss.downcast_index(self._index.refine_index) if self._layout.refined else self._index
+
+    def _parameters(self, k: int) -> faiss.SearchParameters:
+        """Search parameters for k rows, kept: making them costs a tenth of a quick search."""
+        kept = self._kept.get(k)
+        if kept is None:
+            kept = self._new_parameters(k)
+            if len(self._kept) >= _PARAMETERS_KEPT:
+                self._kept.clear()
+            # Two threads may make the same; either will do.
+            self._kept[k] = kept
+        return kept
+
+    def _new_parameters(self, k: int) -> faiss.SearchParameters:
+        """All are set, since fresh ones have efSearch 16 and nprobe 1."""
+        if self._layout.structure == "exact":
+            return faiss.SearchParameters()
+        if self._layout.structure == "hnsw":
+            # efSearch below k would find fewer than k rows.
+            return faiss.SearchParametersHNSW(efSearch=max(self._effort["ef_search"], k))
+        factor = self._effort["k_factor"] if self._layout.refined else 1.0
+        nlist = _lists(self._index).nlist
+        # At least enough clusters to hold twice the candidates.
+        enough = math.ceil(2 * k * factor * nlist / self._rows)
+        probed = faiss.SearchParametersIVF(nprobe=min(nlist, max(self._effort["nprobe"], enough)))
+        if not self._layout.refined:
+            return probed
+        if self._layout.structure == "ivf_rabitq":
+            probed = faiss.SearchParametersPreTransform(index_params=probed)
+        return faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=probed)
+
+
+def _layout_of(index: faiss.Index) -> Layout:
+    """The layout of a FAISS index; raises `LookalikeError` where it is none of ours."""
+    name = type(index).__name__
+    structures = {faiss.IndexFlatIP: "exact", faiss.IndexIVFScalarQuantizer: "ivf", faiss.IndexRefine: "ivf_pq"}
+    structure = next((of for kind, of in structures.items() if isinstance(index, kind)), None)
+    if isinstance(index, faiss.IndexHNSW):
+        structure, stored = "hnsw", faiss.downcast_index(index.storage)
+    elif structure == "ivf_pq":
+        rotated = isinstance(faiss.downcast_index(index.base_index), faiss.IndexPreTransform)
+        structure, stored = "ivf_rabitq" if rotated else "ivf_pq", faiss.downcast_index(index.refine_index)
+    else:
+        stored = index
+    storage = _STORED_AS[stored.sq.qtype] if hasattr(stored, "sq") else "fp32"
+    found = LAYOUTS.get("exact" if structure == "exact" else f"{structure}_{storage}")
+    if found is None or index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        raise LookalikeError(f"{name} is no layout of ours; build it again")
+    return found
+
+
+def _lists(index: faiss.Index) -> faiss.IndexIVF:
+    if isinstance(index, faiss.IndexRefine):
+        index = faiss.downcast_index(index.base_index)
+    return faiss.downcast_index(index.index) if isinstance(index, faiss.IndexPreTransform) else index
 
 
 def _padded(scores: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -88,7 +88,9 @@ def test_a_bundle_is_what_serving_needs(bundle: Bundle, spec) -> None:
     assert content["metric"] == "cosine"
     assert content["config"] == CARD
     assert content["catalogue"] == {"name": "test", "images": 36, "items": 12}
-    assert content["index"] == {"layout": "exact", "m": 32, "ef_construction": 200, "ef_search": 64, "vectors": 36}
+    assert content["index"] == {
+        "layout": "exact", "m": 32, "ef_construction": 200, "nlist": None, "search": {}, "vectors": 36
+    }  # fmt: skip
     measured = bundle.measured
     assert measured["evaluation"] == {"recall@1": 0.5}
     assert measured["parity"]["fp32"]["images"] == 8
@@ -186,10 +188,10 @@ def test_other_weights_and_other_settings_are_another_bundle(
     with torch.no_grad():
         changed.head[2].bias += 0.01
     other = build(tmp_path / "weights", catalogue, changed, spec)
-    hnsw = build(tmp_path / "hnsw", catalogue, encoder, spec, index=IndexSettings(layout="hnsw", min_recall=0.5))
+    hnsw = build(tmp_path / "hnsw", catalogue, encoder, spec, index=IndexSettings(layout="hnsw_fp16", min_recall=0.5))
     assert len({bundle.bundle_id, other.bundle_id, hnsw.bundle_id}) == 3
     assert other.content["encoder_id"] != bundle.content["encoder_id"] == hnsw.content["encoder_id"]
-    assert FaissIndex.load(hnsw.path(INDEX)).layout == hnsw.content["index"]["layout"] == "hnsw"
+    assert FaissIndex.load(hnsw.path(INDEX)).layout == hnsw.content["index"]["layout"] == "hnsw_fp16"
 
 
 def test_an_export_that_differs_from_torch_is_not_written(
@@ -214,7 +216,7 @@ def test_an_index_that_finds_too_little_leaves_the_older_bundle(
     root = folder_catalogue(tmp_path / "shop", items=60, images=4, side=8)
     catalogue = open_catalogue(data_settings(root=str(root)))
     older = build(tmp_path / "bundle", catalogue, encoder, spec)
-    crippled = IndexSettings(layout="hnsw", m=2, ef_construction=1, ef_search=1, min_recall=0.999)
+    crippled = IndexSettings(layout="hnsw_fp16", m=2, ef_construction=1, ef_search=1, min_recall=0.999)
     with pytest.raises(GateError, match=r"recall@10 is 0\.\d+ on 240 held-out queries, `index\.min_recall=0\.999`"):
         build(tmp_path / "bundle", catalogue, encoder, spec, index=crippled)
     assert open_bundle(tmp_path / "bundle").bundle_id == older.bundle_id

@@ -39,13 +39,13 @@ def test_weights_settings_and_figures_are_named(root: Path, tmp_path: Path) -> N
             (draft.root / file).write_bytes(bundle.path(file).read_bytes())
         draft.content |= {k: v for k, v in bundle.content.items() if k != "files"}
         draft.content |= {"encoder_id": "other", "precision": "fp16"}
-        draft.content["index"] = {**bundle.content["index"], "ef_search": 128}
+        draft.content["index"] = {**bundle.content["index"], "layout": "hnsw_sq8"}
         draft.content["preprocessing"] = {**bundle.content["preprocessing"], "interpolation": "bilinear"}
         draft.measured |= {**bundle.measured, "evaluation": {"recall@1": 0.75}}
     assert list(diff(bundle, open_bundle(tmp_path / "new"))) == [
         "weights: colour-grid -> other",
         "preprocessing.interpolation: bicubic -> bilinear",
-        "index.ef_search: 64 -> 128 (+64)",
+        "index.layout: exact -> hnsw_sq8",
         "precision: absent -> fp16",
         "measured evaluation.recall@1: 0.5 -> 0.75 (+0.25)",
     ]

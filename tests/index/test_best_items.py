@@ -21,7 +21,7 @@ def reference(vectors: np.ndarray, query: np.ndarray, item_of_row: np.ndarray, k
     return sorted(best.values(), reverse=True)[:k]
 
 
-@pytest.mark.parametrize("layout", ["exact", "hnsw"])
+@pytest.mark.parametrize("layout", ["exact", "hnsw_fp16"])
 @pytest.mark.parametrize("seed", range(8))
 def test_each_item_stands_once_with_its_best_image(layout: str, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -18,7 +18,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict:
     vectors, cluster = clustered_vectors(12_000, 64, clusters=120)
     queries, _ = clustered_vectors(40, 64, clusters=120, start=1)
     path: Path = tmp_path_factory.mktemp("index") / "hnsw.faiss"
-    FaissIndex.build(vectors, layout="hnsw", ef_construction=80).save(path)
+    FaissIndex.build(vectors, layout="hnsw_fp16", ef_construction=80).save(path)
     # A narrow search, so that the planner takes the graph where half of the rows pass.
     index, graph = FaissIndex.load(path, ef_search=32), faiss.read_index(str(path))
     return run(vectors, cluster, queries, index, graph)

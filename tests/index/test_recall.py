@@ -19,13 +19,14 @@ def test_exact_search_finds_all() -> None:
     assert quality.recall_at_10 == 1
     assert quality.queries == 30
     assert quality.p50_ms > 0
-    assert quality.to_dict() == {"recall_at_10": 1.0, "p50_ms": quality.p50_ms, "queries": 30}
+    assert quality.to_dict() == {"recall_at_10": 1.0, "p50_ms": quality.p50_ms, "p99_ms": quality.p99_ms, "queries": 30}
+    assert quality.p99_ms >= quality.p50_ms
     check_recall(quality, 1.0)
 
 
 def test_a_crippled_graph_fails_the_gate_by_what_it_misses() -> None:
     vectors, queries = unit(4000, 0), unit(50, 1)
-    index = FaissIndex.build(vectors, layout="hnsw", m=2, ef_construction=2, ef_search=1)
+    index = FaissIndex.build(vectors, layout="hnsw_fp16", m=2, ef_construction=2, ef_search=1)
     quality = measure_index(index, vectors, queries)
     _, found = index.search(queries, 10)
     true = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
@@ -46,15 +47,15 @@ def test_an_index_over_other_vectors_fails() -> None:
 
 def test_equal_vectors_are_interchangeable() -> None:
     vectors = np.repeat(unit(3, 0), 40, axis=0)
-    shuffled = FaissIndex.build(vectors, layout="hnsw", ef_search=200)
+    shuffled = FaissIndex.build(vectors, layout="hnsw_fp16", ef_search=200)
     assert measure_index(shuffled, vectors, unit(10, 1)).recall_at_10 == 1
 
 
 def test_fewer_than_ten_vectors_can_be_measured() -> None:
     vectors = unit(1, 0)
-    assert measure_index(FaissIndex.build(vectors, layout="hnsw"), vectors, unit(4, 1)).recall_at_10 == 1
+    assert measure_index(FaissIndex.build(vectors, layout="hnsw_fp16"), vectors, unit(4, 1)).recall_at_10 == 1
 
 
 def test_a_recall_that_is_no_number_fails() -> None:
     with pytest.raises(GateError):
-        check_recall(IndexQuality(float("nan"), 0.1, 0), 0.5)
+        check_recall(IndexQuality(float("nan"), 0.1, 0.1, 0), 0.5)

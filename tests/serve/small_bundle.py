@@ -121,7 +121,8 @@ def write_bundle(root: Path, rows: list[dict], *, layout: str = "exact") -> Shop
         write_golden(draft.root / GOLDEN, SPEC, encoder.embed)
         pixels = np.array([preprocess(data, SPEC) for data in pictures], np.uint8).reshape(-1, 32, 32, 3)
         vectors = encoder.embed(pixels) if rows else np.empty((0, DIM), np.float32)
-        FaissIndex.build(vectors, layout=layout).save(draft.root / INDEX)
+        index = FaissIndex.build(vectors, layout=layout)
+        index.save(draft.root / INDEX)
         pq.write_table(table, draft.root / ITEMS_TABLE)
         thumbnails = pa.table({"image_id": table["image_id"], "jpeg": pa.array(pictures, pa.binary())})
         with ipc.new_file(draft.root / THUMBNAILS, thumbnails.schema) as writer:
@@ -131,7 +132,7 @@ def write_bundle(root: Path, rows: list[dict], *, layout: str = "exact") -> Shop
             "encoder_id": "colour-grid",
             "dim": DIM,
             "metric": "cosine",
-            "index": {"layout": layout, "m": 32, "ef_construction": 200, "ef_search": 64, "vectors": len(rows)},
+            "index": {"layout": layout, "search": index.effort, "vectors": len(rows)},
             "catalogue": {"name": "generated", "rows": len(rows)},
             "config": {"data": {"root": "/somewhere/secret"}},
         }

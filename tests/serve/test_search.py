@@ -116,7 +116,7 @@ def test_empty_catalogue_has_no_results(tmp_path: Path):
 
 
 def test_graph_index_answers_as_the_exact_one(tmp_path: Path, client):
-    shop = write_bundle(tmp_path / "bundle", catalogue(60), layout="hnsw")
+    shop = write_bundle(tmp_path / "bundle", catalogue(60), layout="hnsw_fp16")
     with TestClient(create_app(shop.root)) as graph:
         for seed in range(5):
             for fields in ({}, {"category": "shoes"}, {"in_stock": "true"}):

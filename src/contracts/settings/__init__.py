@@ -5,11 +5,12 @@ Values that only YAML gives (conf/) are `MISSING` here, so that a config that fo
 
 from src.contracts.settings.data import MISSING, DataSettings, ShopSettings, complete_data
 from src.contracts.settings.evaluate import GRADES, METRICS, EvaluateSettings
-from src.contracts.settings.export import ExportSettings, GateSettings, IndexSettings
+from src.contracts.settings.export import INDEX_LAYOUTS, ExportSettings, GateSettings, IndexSettings
 from src.contracts.settings.train import EncoderSettings, OptimSettings, TrainerSettings, TrainSettings
 
 __all__ = [
     "GRADES",
+    "INDEX_LAYOUTS",
     "METRICS",
     "MISSING",
     "DataSettings",

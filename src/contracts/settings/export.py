@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from src.contracts.settings._problems import below, raise_all
 from src.contracts.settings.data import MISSING, DataSettings
 
-__all__ = ["PRECISIONS", "ExportSettings", "GateSettings", "IndexSettings"]
+__all__ = ["INDEX_LAYOUTS", "PRECISIONS", "ExportSettings", "GateSettings", "IndexSettings"]
 
 PRECISIONS = ("fp32", "fp16", "int8")
 """What the graph of an encoder may compute in."""
@@ -22,24 +22,57 @@ _LEAST = {
     "engine_batch": 1,
 }
 
+_REFINED = tuple(f"{codes}_{storage}" for codes in ("ivf_pq", "ivf_rabitq") for storage in ("fp32", "fp16", "sq8"))
+
+INDEX_LAYOUTS = ("exact", "hnsw_fp32", "hnsw_fp16", "hnsw_sq8", "ivf_sq8", *_REFINED)
+"""Layouts of an index; docs/index.md compares them."""
+
 
 @dataclass
 class IndexSettings:
     """The vector index of a bundle.
 
     Attributes:
-        layout: `exact`, `hnsw`, or `auto` (exact below 50,000 vectors).
+        layout: one of `INDEX_LAYOUTS`, or `auto`: the simplest that keeps the budgets below, tuned by measuring;
+            without a budget, exact below 50,000 vectors and `hnsw_fp16` above.
+        memory_gb: with `auto`, 10^9 bytes that the index may take.
+        max_latency_ms: with `auto`, what 99 % of single queries on one thread may take, in milliseconds.
+        min_recall: smallest recall@10 against exact search that may be exported.
         m: HNSW links per vector and level.
         ef_construction: HNSW candidates while building.
-        ef_search: HNSW candidates while searching.
-        min_recall: smallest recall@10 against exact search that may be exported.
+        nlist: IVF clusters; by the number of vectors where null.
+        ef_search: HNSW candidates while searching; with a budget, found by measuring, like the next two.
+        nprobe: IVF clusters that are searched.
+        k_factor: candidates for each row wanted, where codes are refined (`ivf_pq_*`, `ivf_rabitq_*`).
     """
 
     layout: str = "auto"
+    memory_gb: float | None = None
+    max_latency_ms: float | None = None
+    min_recall: float = 0.95
     m: int = 32
     ef_construction: int = 200
+    nlist: int | None = None
     ef_search: int = 64
-    min_recall: float = 0.95
+    nprobe: int = 32
+    k_factor: float = 8.0
+
+    def problems(self) -> list[str]:
+        """What cannot work, a line each."""
+        problems = below(self, "index", {"m": 2, "ef_construction": 1, "ef_search": 1, "nprobe": 1, "k_factor": 1})
+        if self.layout not in ("auto", *INDEX_LAYOUTS):
+            problems.append(f"`index.layout={self.layout}`: must be auto or one of {', '.join(INDEX_LAYOUTS)}")
+        if self.nlist is not None and self.nlist < 1:
+            problems.append(f"`index.nlist={self.nlist}`: must be at least 1")
+        for name in ("memory_gb", "max_latency_ms"):
+            budget = getattr(self, name)
+            if budget is not None and not budget > 0:
+                problems.append(f"`index.{name}={budget}`: must be above 0")
+            if budget is not None and self.layout != "auto":
+                problems.append(
+                    f"`index.{name}={budget}`: only `index.layout=auto` keeps budgets; set one or the other"
+                )
+        return problems
 
 
 @dataclass
@@ -119,6 +152,4 @@ class ExportSettings:
             problems.append(
                 "`engines` with `precision=int8`: engines are built of fp32 and fp16 graphs; set `precision=fp16`"
             )
-        if self.index.layout not in ("auto", "exact", "hnsw"):
-            problems.append(f"`index.layout={self.index.layout}`: must be auto, exact or hnsw")
-        raise_all(problems + below(self.index, "index", {"m": 2, "ef_construction": 1, "ef_search": 1}))
+        raise_all(problems + self.index.problems())

@@ -29,7 +29,7 @@ class Measurement:
     """What to measure, and where to keep it. See `--help` for the keys."""
 
     figures: Path = Path("outputs/capacity.json")
-    layouts: tuple[str, ...] = ("exact", "hnsw")
+    layouts: tuple[str, ...] = ("exact", "hnsw_fp16")
     sizes: tuple[int, ...] = (10_000, 30_000, 100_000)
     dim: int = 512
     queries: int = 500

@@ -26,7 +26,7 @@ class Demand:
     qps: float
     dim: int = 512
     images_per_item: float = 1.0
-    layout: str = "hnsw"
+    layout: str = "hnsw_fp16"
     p99_ms: float = 50.0
     ram_gib: float = 64.0
     ram_share: float = 0.4

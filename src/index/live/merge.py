@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from src.contracts.errors import GateError
-from src.index.faiss_index import FaissIndex, choose_layout
+from src.index.faiss_index import FaissIndex
+from src.index.layouts import choose_layout
 from src.index.live.generation import (
     Generation,
     GenerationFacts,

@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 
 from src.contracts.errors import ConfigError
+from src.contracts.settings import INDEX_LAYOUTS
 
 __all__ = ["LiveSettings"]
+
+
+_LAYOUTS = ("auto", *(name for name in INDEX_LAYOUTS if name.startswith(("exact", "hnsw"))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +16,8 @@ class LiveSettings:
     """Fixed when the index is created.
 
     Attributes:
-        layout: of the main index: `auto` (by its size, see `choose_layout`), `exact` or `hnsw`.
+        layout: of the main index: `auto` (by its size, see `choose_layout`), `exact` or an HNSW layout (the
+            others need vectors to learn from, which a new index has not).
         m: HNSW links per vector and level.
         ef_construction: HNSW candidates while building.
         ef_search: HNSW candidates while searching.
@@ -33,8 +38,8 @@ class LiveSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         problems = []
-        if self.layout not in ("auto", "exact", "hnsw"):
-            problems.append(f"`layout={self.layout}`: must be auto, exact or hnsw")
+        if self.layout not in _LAYOUTS:
+            problems.append(f"`layout={self.layout}`: must be one of {', '.join(_LAYOUTS)}")
         if self.merge_rows < 0:
             problems.append(f"`merge_rows={self.merge_rows}`: must be 0 (never by itself) or more")
         if not 0 <= self.min_recall <= 1:

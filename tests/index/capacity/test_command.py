@@ -25,7 +25,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_measuring_goes_on_where_it_stopped(figures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = Figures.read(figures).measured
     assert [(one.layout, one.rows) for one in before] == [
-        ("exact", 1000), ("hnsw", 1000), ("exact", 3000), ("hnsw", 3000)
+        ("exact", 1000), ("hnsw_fp16", 1000), ("exact", 3000), ("hnsw_fp16", 3000)
     ]  # fmt: skip
     for one in before:
         assert one.recall_at_10 > 0.9

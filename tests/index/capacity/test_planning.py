@@ -26,7 +26,7 @@ def measured(layout: str, rows: int) -> Measured:
 
 FIGURES = Figures(
     {"processor": "P", "cores": 2},
-    tuple(measured(kind, n) for kind in ("exact", "hnsw") for n in (10**4, 10**5, 10**6)),
+    tuple(measured(kind, n) for kind in ("exact", "hnsw_fp16") for n in (10**4, 10**5, 10**6)),
 )
 
 
@@ -68,7 +68,7 @@ def test_an_exact_scan_is_split_until_it_is_quick_enough() -> None:
 
 def test_asking_twice_shortens_the_tail() -> None:
     spread = np.where(QUANTILES > 0.97, 20e-3, 1e-3)
-    slow = Measured(**{**measured("hnsw", 10**6).__dict__, "query_seconds": tuple(spread)})
+    slow = Measured(**{**measured("hnsw_fp16", 10**6).__dict__, "query_seconds": tuple(spread)})
     figures = Figures({}, (slow,))
     plain, hedged = (plan(Demand(items=100e6, qps=100.0, hedge=hedge), figures)[-1] for hedge in (False, True))
     assert hedged.p99_ms < plain.p99_ms
@@ -77,7 +77,10 @@ def test_asking_twice_shortens_the_tail() -> None:
 @pytest.mark.parametrize(
     ("demand", "message"),
     [
-        ({"layout": "ivf"}, "`layout=ivf`, `dim=512`: not measured; the file has layout=exact dim=512, layout=hnsw"),
+        (
+            {"layout": "ivf"},
+            "`layout=ivf`, `dim=512`: not measured; the file has layout=exact dim=512, layout=hnsw",
+        ),
         ({"dim": 128}, "`dim=128`: not measured"),
         ({"p99_ms": 0.01}, "a query alone takes"),
         ({"items": 1e13}, "GiB of index are more than 4096 machines"),

@@ -137,7 +137,7 @@ def _imported_once(repository: Path) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("layout", ["exact", "hnsw"])
+@pytest.mark.parametrize("layout", ["exact", "hnsw_fp16"])
 @pytest.mark.parametrize("how", ["time", "step", "power cut"])
 def test_nothing_acknowledged_is_lost_and_nothing_deleted_comes_back(tmp_path: Path, how: str, layout: str) -> None:
     account = kill_many(tmp_path / "index", how, layout, 40, SEED)

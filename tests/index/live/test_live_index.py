@@ -96,7 +96,7 @@ def test_filters_reach_main_and_delta(tmp_path: Path) -> None:
             index.snapshot().search(unit(1), 1, np.ones(3, bool))
 
 
-@pytest.mark.parametrize("layout", ["exact", "hnsw"])
+@pytest.mark.parametrize("layout", ["exact", "hnsw_fp16"])
 def test_the_dead_around_a_query_do_not_hide_the_living(tmp_path: Path, layout: str) -> None:
     query = unit(1)[0]
     near = query + 0.01 * unit(300, seed=1)
@@ -199,9 +199,12 @@ def test_a_merge_starts_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_delta_that_cannot_be_merged_is_full_at_last(tmp_path: Path) -> None:
-    settings = LiveSettings(layout="hnsw", m=2, ef_construction=1, ef_search=1, merge_rows=10, min_recall=0.0)
+    poor = {"layout": "hnsw_fp16", "m": 2, "ef_construction": 1, "ef_search": 1, "merge_rows": 10}
+    settings = LiveSettings(**poor, min_recall=0.0)
     with create(tmp_path / "index", settings=settings) as index:
-        impossible = LiveSettings(layout="hnsw", merge_rows=10, min_recall=1.0, m=2, ef_construction=1, ef_search=1)
+        impossible = LiveSettings(
+            layout="hnsw_fp16", merge_rows=10, min_recall=1.0, m=2, ef_construction=1, ef_search=1
+        )
         object.__setattr__(index.snapshot().generation.facts, "settings", impossible)
         index._merges._due_at = 10
         for number in range(40):

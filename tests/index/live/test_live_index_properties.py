@@ -29,7 +29,7 @@ rows = st.lists(
 
 
 class LiveIndexAgainstADictionary(RuleBasedStateMachine):
-    @initialize(rows=rows, layout=st.sampled_from(["exact", "hnsw"]))
+    @initialize(rows=rows, layout=st.sampled_from(["exact", "hnsw_fp16"]))
     def create(self, rows: list, layout: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="live-"))
         self.model: dict[str, tuple] = {}
