@@ -7,6 +7,7 @@ from src.commandline import command
 from src.contracts.settings import ExportSettings, complete_data
 from src.eval.evaluation import read_metrics
 from src.export.builder import build_bundle
+from src.export.triton import write_triton
 from src.models.checkpoint import load_encoder
 
 
@@ -35,6 +36,9 @@ def main(settings: ExportSettings) -> None:
         batch=settings.batch,
     )
     print(f"bundle: {bundle.root} ({bundle.bundle_id[:16]})")
+    if settings.triton:
+        models = write_triton(bundle, Path(settings.triton), batch=settings.engine_batch)
+        print(f"triton: {settings.triton} ({', '.join(models)})")
     print(f"serve it: make serve BUNDLE={bundle.root}")
 
 

@@ -123,6 +123,17 @@ def test_the_shop_is_checked_only_where_it_is_read(data_settings) -> None:
         (EvaluateSettings(output="x", checkpoint="a", resamples=50), "`resamples=50`: must be 0 or at least 100"),
         (EvaluateSettings(output="x", checkpoint="a", confidence=95), "`confidence=95`: must be from 0.5 to below 1"),
         (ExportSettings(checkpoint="a", output="x", index=IndexSettings(layout="pq")), "`index.layout=pq`"),
+        (
+            ExportSettings(checkpoint="a", output="x", precision="bf16"),
+            "`precision=bf16`: must be one of fp32, fp16, int8",
+        ),
+        (ExportSettings(checkpoint="a", output="x", index_precision="f16"), "`index_precision=f16`: must be empty or"),
+        (ExportSettings(checkpoint="a", output="x", engines=["rtx-sm90"]), "`engines`: 'rtx-sm90' must be one of"),
+        (ExportSettings(checkpoint="a", output="x", engines=["tensorrt"], precision="int8"), "set `precision=fp16`"),
+        (
+            ExportSettings(checkpoint="a", output="x", calibration_images=0),
+            "`calibration_images=0`: must be at least 8",
+        ),
         (ExportSettings(checkpoint="a", output="x", index=IndexSettings(ef_search=0)), "`index.ef_search=0`"),
         (ExportSettings(checkpoint="a", output="x", parity_images=1), "`parity_images=1`"),
     ],

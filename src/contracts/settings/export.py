@@ -113,6 +113,7 @@ class ExportSettings:
         engines: TensorRT engines to build: `tensorrt` for this machine's GPU, `rtx-sm75`, `rtx-sm86`, `rtx-sm89` or
             `rtx-sm120` for TensorRT-RTX on such GPUs, which need not be here.
         engine_batch: largest batch of an engine.
+        triton: folder for a model repository of NVIDIA's Triton Inference Server; empty for none.
         gates: limits; an encoder that misses one is not exported.
         parity_images: gallery images that the parity is measured on.
         overlap_images: gallery images that the overlap of neighbours is measured on, where a precision is not fp32.
@@ -129,6 +130,7 @@ class ExportSettings:
     index_precision: str = ""
     engines: list[str] = field(default_factory=list)
     engine_batch: int = 32
+    triton: str = ""
     gates: GateSettings = field(default_factory=GateSettings)
     parity_images: int = 64
     overlap_images: int = 1000

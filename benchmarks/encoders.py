@@ -1,0 +1,143 @@
+"""Latency and faithfulness of the CPU's runtimes: python -m benchmarks.encoders --grocery CKPT --data DIR.
+
+Networks without a checkpoint have new weights: as quick as trained ones, and without figures of what they find.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from src.catalog.catalogue import open_catalogue
+from src.contracts.errors import LookalikeError
+from src.contracts.exit_codes import exit_with_message
+from src.contracts.preprocessing import PreprocessingSpec
+from src.contracts.settings import DataSettings, ShopSettings
+from src.export.gate_images import read_gate_images
+from src.export.onnx_export import export_onnx
+from src.export.overlap import recall_overlap
+from src.export.parity import centred_cosine
+from src.export.quantise import quantise
+from src.export.runtime import OnnxEncoder, OpenvinoEncoder
+from src.models.checkpoint import load_encoder
+from src.models.encoder import Encoder, build_encoder
+from src.models.inference import embedder
+
+Embed = Callable[[np.ndarray], np.ndarray]
+
+_BATCHES = (1, 8)
+_NEW = {"ViT-S/16": "vit_small_patch16_224", "ViT-B/16": "vit_base_patch16_224"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network, and the images of its catalogue where it is trained."""
+
+    name: str
+    encoder: Encoder
+    spec: PreprocessingSpec
+    images: np.ndarray | None
+    calibration: np.ndarray
+
+
+def main() -> None:
+    """Print one Markdown table, last."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.encoders", description=__doc__)
+    parser.add_argument("--demo", type=Path, help="the demo's checkpoint")
+    parser.add_argument("--shop", type=Path, default=Path("data/shop"), help="the demo's catalogue")
+    parser.add_argument("--grocery", type=Path, help="checkpoint trained on the grocery catalogue")
+    parser.add_argument("--data", type=Path, help="the grocery catalogue")
+    parser.add_argument("--seconds", type=float, default=8, help="at most, for one runtime at one batch size")
+    parser.add_argument("--images", type=int, default=1000, help="catalogue images for the overlap of neighbours")
+    parser.add_argument("--new", nargs="*", choices=_NEW, default=list(_NEW), help="networks with new weights")
+    arguments = parser.parse_args()
+    with exit_with_message(), tempfile.TemporaryDirectory() as scratch:
+        rows = [row for subject in _subjects(arguments) for row in _measure(subject, Path(scratch), arguments.seconds)]
+        print("\n| encoder | runtime | 1: p50 ms | p99 | 8: p50 ms | p99 | images/s at 8 | centred cosine | overlap |")
+        print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+        print("\n".join(rows))
+
+
+def _subjects(arguments: argparse.Namespace) -> Iterator[Subject]:
+    if arguments.demo:
+        yield _trained("demo", arguments.demo, arguments.shop, arguments.images)
+    if arguments.grocery:
+        yield _trained("grocery, MobileNetV2", arguments.grocery, arguments.data, arguments.images)
+    for name in arguments.new:
+        torch.manual_seed(0)
+        spec = PreprocessingSpec(size=224)
+        encoder = build_encoder(spec=spec, backbone=_NEW[name]).eval()
+        noise = np.random.default_rng(0).integers(0, 256, (8, 224, 224, 3), dtype=np.uint8)
+        yield Subject(f"{name}, 224 px", encoder, spec, None, noise)
+
+
+def _trained(name: str, checkpoint: Path, root: Path | None, count: int) -> Subject:
+    encoder, spec, card = load_encoder(checkpoint)
+    data = DataSettings(**{**card["data"], "shop": ShopSettings(**card["data"]["shop"])})
+    data.root = str(root or data.root)
+    images = read_gate_images(open_catalogue(data), spec, parity=1, overlap=count, calibration=256)
+    return Subject(f"{name}, {spec.size} px", encoder, spec, images.overlap, images.calibration)
+
+
+def _measure(subject: Subject, scratch: Path, seconds: float) -> Iterator[str]:
+    graph, quantised = scratch / "fp32.onnx", scratch / "int8.onnx"
+    export_onnx(subject.encoder, subject.spec, graph)
+    quantise(graph, quantised, subject.calibration)
+    torch_embed = embedder(subject.encoder)
+    ways: dict[str, Embed] = {"torch f32": torch_embed, "ONNX Runtime f32": OnnxEncoder(graph).embed}
+    for name, path, precision in (("f32", graph, "f32"), ("bf16", graph, "bf16"), ("int8", quantised, "f32")):
+        try:
+            ways[f"OpenVINO {name}"] = OpenvinoEncoder(path, precision=precision).embed
+        except LookalikeError as error:
+            print(f"OpenVINO {name}: left out, {error}")
+    ways["ONNX Runtime int8"] = OnnxEncoder(quantised).embed
+    times = {batch: _times(ways, subject.spec.size, batch, seconds) for batch in _BATCHES}
+    for name, embed in ways.items():
+        one, eight = (1e3 * np.quantile(times[batch][name], (0.5, 0.99)) for batch in _BATCHES)
+        found = _faithful(subject, embed, torch_embed)
+        speed = 8e3 / eight[0]
+        yield (
+            f"| {subject.name} | {name} | {one[0]:.1f} | {one[1]:.1f} | {eight[0]:.1f} | {eight[1]:.1f} | {speed:.0f} "
+            f"| {found} |"
+        )
+
+
+def _times(ways: dict[str, Embed], size: int, batch: int, seconds: float) -> dict[str, list[float]]:
+    """Seconds of each call; the ways take turns, in an order that turns around, so that drift hits all alike."""
+    pixels = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    order = list(ways)
+    for _ in range(2):
+        for name in order:
+            ways[name](pixels)
+    end = time.perf_counter() + seconds * len(ways)
+    while len(found[order[0]]) < 4 or (time.perf_counter() < end and len(found[order[0]]) < 500):
+        for name in order:
+            start = time.perf_counter()
+            ways[name](pixels)
+            found[name].append(time.perf_counter() - start)
+        order.reverse()
+    return found
+
+
+def _faithful(subject: Subject, embed: Embed, reference: Embed) -> str:
+    """Centred cosine and overlap of neighbours with torch's, each fifth image asking among the others."""
+    if subject.images is None:
+        return "- | -"
+    true, ours = (_in_batches(one, subject.images) for one in (reference, embed))
+    asks = np.arange(len(true)) % 5 == 0
+    overlap = recall_overlap(ours[asks], ours[~asks], true[asks], true[~asks])
+    return f"{centred_cosine(ours, true):.5f} | {overlap:.4f}"
+
+
+def _in_batches(embed: Embed, pixels: np.ndarray) -> np.ndarray:
+    return np.concatenate([embed(pixels[start : start + 32]) for start in range(0, len(pixels), 32)])
+
+
+if __name__ == "__main__":
+    main()

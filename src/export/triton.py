@@ -1,0 +1,80 @@
+"""A model repository for NVIDIA's Triton Inference Server, of a bundle's encoder."""
+
+import shutil
+from pathlib import Path
+
+from src.contracts.bundle import ENCODER, Bundle
+from src.contracts.errors import ConfigError
+
+__all__ = ["write_triton"]
+
+_CONFIG = """\
+name: "{name}"
+backend: "{backend}"
+max_batch_size: {batch}
+default_model_filename: "{file}"
+input [
+  {{
+    name: "pixels"
+    data_type: TYPE_UINT8
+    dims: [ {size}, {size}, 3 ]
+  }}
+]
+output [
+  {{
+    name: "embedding"
+    data_type: TYPE_FP32
+    dims: [ {dim} ]
+  }}
+]
+dynamic_batching {{
+  max_queue_delay_microseconds: {delay}
+}}
+instance_group [
+  {{
+    count: 1
+    kind: {kind}
+  }}
+]
+"""
+
+
+def write_triton(bundle: Bundle, folder: Path, *, batch: int, delay_us: int = 2000) -> list[str]:
+    """Write `folder`/NAME/config.pbtxt and `folder`/NAME/1/FILE for the graph, and for each TensorRT engine.
+
+    The graph becomes the model `encoder`, for the onnxruntime backend; an engine becomes `encoder_sm90`, for the
+    tensorrt backend. Engines of TensorRT-RTX are left out: Triton has no backend for them.
+
+    Args:
+        bundle: whose encoder to serve.
+        folder: a new or empty folder.
+        batch: largest batch that Triton may put together; of an engine, the largest that it was built for.
+        delay_us: how long a request may wait for others, in microseconds.
+
+    Returns:
+        The models' names.
+
+    Raises:
+        ConfigError: the folder holds something.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"`triton={folder}`: exists and is not empty; name a new folder")
+    files = {"encoder": (ENCODER, "onnxruntime", "KIND_AUTO")}
+    for file in bundle.content["files"]:
+        if file.endswith(".plan") and ".trt" in file:
+            files[f"encoder_{file.split('.')[1]}"] = (file, "tensorrt", "KIND_GPU")
+    for name, (file, backend, kind) in files.items():
+        (folder / name / "1").mkdir(parents=True)
+        shutil.copyfile(bundle.path(file), folder / name / "1" / file)
+        config = _CONFIG.format(
+            name=name,
+            backend=backend,
+            batch=batch,
+            file=file,
+            size=bundle.preprocessing.size,
+            dim=bundle.content["dim"],
+            delay=delay_us,
+            kind=kind,
+        )
+        (folder / name / "config.pbtxt").write_text(config)
+    return list(files)
