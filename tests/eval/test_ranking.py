@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from src.contracts.errors import LookalikeError
@@ -297,3 +298,27 @@ def test_what_cannot_be_searched_is_refused() -> None:
             rank_positives(queries, gallery)
     with pytest.raises(LookalikeError, match="queries have 3 numbers and gallery images 2"):
         rank_positives(one, embedded(np.ones((1, 2)), ["b"], ["x"]))
+
+
+def test_an_item_of_many_images_hides_no_other() -> None:
+    # 2,000 images of one item are nearest; the hit is the fifth of 500 further items.
+    angles = np.concatenate([np.linspace(0.01, 0.5, 2000), np.linspace(0.6, 1.2, 500)])
+    items = ["crowd"] * 2000 + [f"other-{n}" for n in range(500)]
+    items[2004] = "x"
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    gallery = embedded(vectors, [f"g{n}" for n in range(2500)], items)
+    ranking = rank_positives(embedded([[1, 0]], ["q"], ["x"]), gallery)
+    assert ranking.ranks.tolist() == [[6]]
+    assert ranking.top_rows[0].tolist() == [0, *range(2000, 2009)]
+
+
+def test_of_many_ties_the_lowest_grades_are_shown() -> None:
+    count = 1500
+    attributes = pa.table({"category": ["same"] * 1000 + ["other"] * 500})
+    ids = np.array([f"g{n}" for n in range(count)], object), np.array([f"item-{n}" for n in range(count)], object)
+    gallery = Embedded(np.ones((count, 4), np.float32), *ids, attributes)
+    query = Embedded(gallery.vectors[:1], np.array(["q"], object), ids[1][:1], attributes[:1])
+    ranking = rank_positives(query, gallery)
+    assert ranking.ranks.tolist() == [[1500]]
+    assert set(ranking.top_grades[0].tolist()) == {0}
+    assert ranking.level_counts.tolist() == [[999, 1]]
