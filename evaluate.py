@@ -10,6 +10,7 @@ from src.contracts.settings import EvaluateSettings, complete_data
 from src.eval.baselines import open_baseline
 from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import Evaluation, evaluate_embedded, evaluate_split, print_metrics, write_metrics
+from src.eval.explanations.worst import Explained, explain_worst
 from src.eval.hard_cases import write_hard_cases
 from src.eval.per_query import about_queries, write_queries
 from src.eval.pictures import draw_results
@@ -17,7 +18,7 @@ from src.eval.protocol import protocol_of
 from src.eval.report.build import write_report
 from src.eval.rerank_report import measure_reranking, print_reranking, write_reranking
 from src.eval.slices import Slice, print_slices, slice_queries, write_slices
-from src.eval.subject import open_subject
+from src.eval.subject import Subject, open_subject
 from src.eval.vectors_file import read_vectors
 
 
@@ -25,7 +26,7 @@ from src.eval.vectors_file import read_vectors
 def main(settings: EvaluateSettings) -> None:
     """Write metrics.json, queries.parquet, slices.parquet, hard_cases.json, report.html and a picture of results."""
     output = Path(settings.output)
-    evaluation, about, catalogue = _of_vectors(settings) if settings.embeddings else _of_images(settings)
+    evaluation, about, catalogue, subject = _of_vectors(settings) if settings.embeddings else _of_images(settings)
     title = f"{about['name']}: {about['split']} split" if about["split"] else about["name"]
     write_queries(evaluation.per_query, output / "queries.parquet", **about)
     cases = write_hard_cases(evaluation.per_query, output / "hard_cases.json")
@@ -58,18 +59,20 @@ def main(settings: EvaluateSettings) -> None:
             confidence=settings.confidence,
             config=about,
             catalogue=catalogue,
+            explained=_explained(settings, catalogue, evaluation, subject),
+            map_images=settings.map_images,
         )
         print(f"report: {output / 'report.html'}")
 
 
-def _of_vectors(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], None]:
+def _of_vectors(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], None, None]:
     """Evaluate a file of vectors."""
     path = Path(str(settings.embeddings))
     evaluation = evaluate_embedded(*read_vectors(path), protocol_of(settings), memory_mb=settings.memory_mb)
-    return evaluation, {"name": path.stem, "split": None, "method": None, "seed": None}, None
+    return evaluation, {"name": path.stem, "split": None, "method": None, "seed": None}, None, None
 
 
-def _of_images(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], Catalogue]:
+def _of_images(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], Catalogue, Subject]:
     """Embed a split's images with a checkpoint or a baseline, and evaluate them."""
     trained = open_subject(settings.checkpoint) if settings.checkpoint else None
     catalogue = open_catalogue(complete_data(settings.data, trained.trained_on if trained else None))
@@ -93,7 +96,16 @@ def _of_images(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], 
         memory_mb=settings.memory_mb,
     )
     about = {"name": subject.name, "split": split, "method": subject.method, "seed": subject.seed}
-    return evaluation, about, catalogue
+    return evaluation, about, catalogue, subject
+
+
+def _explained(
+    settings: EvaluateSettings, catalogue: Catalogue | None, evaluation: Evaluation, subject: Subject | None
+) -> list[Explained]:
+    """The worst false positives, where a network made them."""
+    if catalogue is None or subject is None or subject.encoder is None or subject.spec is None:
+        return []
+    return explain_worst(catalogue, evaluation, subject.encoder, subject.spec, settings.explanations)
 
 
 if __name__ == "__main__":

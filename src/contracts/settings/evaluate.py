@@ -56,6 +56,8 @@ class EvaluateSettings:
         batch: images embedded at once.
         pictures: queries in the picture of results; 0 makes none.
         report: whether to write report.html, one file with all of it.
+        explanations: false positives in the report that are explained; 0 explains none.
+        map_images: images on the report's map of the embedding; 0 draws none.
         resamples: draws of products behind each interval; 0 leaves out intervals, slices and over-indexing.
         confidence: of the intervals.
         slices: columns to slice by; null takes what the catalogue has, an empty list none.
@@ -82,6 +84,8 @@ class EvaluateSettings:
     batch: int = 128
     pictures: int = 12
     report: bool = True
+    explanations: int = 6
+    map_images: int = 1500
     resamples: int = 10_000
     confidence: float = 0.95
     slices: list[str] | None = None
@@ -105,7 +109,9 @@ class EvaluateSettings:
             problems.append(f"`resamples={self.resamples}`: must be 0 or at least 100")
         if not 0.5 <= self.confidence < 1:
             problems.append(f"`confidence={self.confidence}`: must be from 0.5 to below 1")
-        raise_all(problems + below(self, "", {"batch": 1, "pictures": 0, "memory_mb": 16}))
+        raise_all(
+            problems + below(self, "", {"batch": 1, "pictures": 0, "explanations": 0, "map_images": 0, "memory_mb": 16})
+        )
 
 
 def _protocol_problems(settings: EvaluateSettings) -> list[str]:

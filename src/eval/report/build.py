@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 from src.catalog.catalogue import Catalogue
 from src.eval.bootstrap import Interval, cluster_intervals
 from src.eval.evaluation import Evaluation
+from src.eval.explanations.worst import Explained
 from src.eval.per_query import about_queries
 from src.eval.report.dataset import audit_dataset
 from src.eval.report.document import write_page
 from src.eval.report.gallery import hits, misses
+from src.eval.report.map_view import draw_map
 from src.eval.report.plot import Curve, draw_curve
 from src.eval.report.thumbnails import Thumbnails
 from src.eval.slices import TINY, Slice
@@ -38,6 +41,8 @@ def write_report(
     confidence: float,
     config: Mapping[str, Any],
     catalogue: Catalogue | None = None,
+    explained: Sequence[Explained] = (),
+    map_images: int = 1500,
     strips: int = 12,
 ) -> None:
     """Write one self-contained HTML file.
@@ -52,6 +57,8 @@ def write_report(
         confidence: of the intervals.
         config: shown as it is.
         catalogue: where the images are; None, for vectors that came without, leaves out whatever shows images.
+        explained: pairs of images with what makes them alike.
+        map_images: points of the map at most; 0 draws none.
         strips: queries in each gallery.
     """
     about = about_queries(evaluation.per_query)
@@ -70,19 +77,26 @@ def write_report(
         "config": json.dumps({"protocol": about["protocol"], **config}, indent=2, default=str),
     }
     if catalogue is not None:
-        parts |= _pictures(catalogue, evaluation, hard_cases, strips)
+        parts |= _pictures(catalogue, evaluation, hard_cases, strips, map_images) | {"explained": explained}
     write_page(path, parts)
 
 
 def _pictures(
-    catalogue: Catalogue, evaluation: Evaluation, hard: Mapping[str, Sequence[Mapping[str, Any]]], strips: int
+    catalogue: Catalogue,
+    evaluation: Evaluation,
+    hard: Mapping[str, Sequence[Mapping[str, Any]]],
+    strips: int,
+    map_images: int,
 ) -> dict[str, Any]:
     thumbnails = Thumbnails(catalogue, side=_SIDE)
+    drawn = draw_map(evaluation, thumbnails, images=map_images)
     return {
         "hits": hits(evaluation, thumbnails, strips=strips, results=8),
         "misses": misses(evaluation, thumbnails, strips=strips, results=8),
         "confusions": [_confusion(case, thumbnails) for case in hard["confused_pairs"][:_MOST_CASES]],
         "suspects": [_suspect(case, thumbnails) for case in hard["suspected_labels"][:_MOST_CASES]],
+        "map": drawn,
+        "map_points": [asdict(point) for point in drawn.points] if drawn else [],
         "audit": audit_dataset(catalogue, evaluation),
     }
 

@@ -8,6 +8,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from src.eval.report.thumbnails import data_uri
+
 __all__ = ["write_page"]
 
 _HERE = Path(__file__).parent
@@ -23,6 +25,7 @@ def write_page(path: Path, parts: Mapping[str, Any]) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["data_uri"] = data_uri
     # Ours, and not from a caller: the two files that the page brings along.
     style, script = (Markup((_HERE / name).read_text()) for name in ("page.css", "page.js"))  # noqa: S704
     page = environment.get_template("page.html.j2").render(style=style, script=script, **parts)
