@@ -21,9 +21,9 @@ from src.contracts.settings import DataSettings, ShopSettings
 from src.export.gate_images import read_gate_images
 from src.export.onnx_export import export_onnx
 from src.export.overlap import recall_overlap
-from src.export.parity import centred_cosine
 from src.export.quantise import quantise
 from src.export.runtime import OnnxEncoder, OpenvinoEncoder
+from src.export.runtime.cosines import centred_cosine
 from src.models.checkpoint import load_encoder
 from src.models.encoder import Encoder, build_encoder
 from src.models.inference import embedder

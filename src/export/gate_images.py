@@ -12,6 +12,8 @@ from src.datamodules.pixels import iterate_pixels
 __all__ = ["GateImages", "read_gate_images"]
 
 _BATCH = 128
+_LEAST_OVERLAP = 20
+"""Images below which nearly all are among the ten nearest, so that the gate could not fail."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,15 @@ def read_gate_images(
     """Read at most so many images for each purpose; the samples are the same each time.
 
     Raises:
-        LookalikeError: images to calibrate with are wanted, and each gallery image is an evaluation query.
+        LookalikeError: an overlap is wanted of too few images; or images to calibrate with are wanted, and each gallery
+            image is an evaluation query.
     """
     rows = catalogue.gallery_rows(None)
+    if overlap and len(rows) < _LEAST_OVERLAP:
+        raise LookalikeError(
+            f"a lower precision is judged by the ten nearest that it finds, and the gallery has {len(rows)} images; "
+            f"{_LEAST_OVERLAP} are the least, set `precision=fp32`"
+        )
     asked = np.union1d(catalogue.query_rows("val"), catalogue.query_rows("test"))
     free = np.setdiff1d(rows, asked)
     if calibration and not len(free):

@@ -7,8 +7,9 @@ import numpy as np
 from src.contracts.errors import GateError
 from src.contracts.settings import GateSettings
 from src.export.runtime import EncoderRuntime
+from src.export.runtime.cosines import centred_cosine, cosines
 
-__all__ = ["Parity", "centred_cosine", "check_parity", "measure_parity"]
+__all__ = ["Parity", "check_parity", "measure_parity"]
 
 _NORM_TOLERANCE = 1e-3
 
@@ -27,8 +28,7 @@ class Parity:
         images: images that were compared.
         max_abs: largest difference of a number.
         cosine_distance: largest 1 - cosine of two embeddings.
-        centred_cosine: smallest cosine of two embeddings after torch's mean embedding is taken off both. The plain
-            cosine hides damage where embeddings cluster.
+        centred_cosine: smallest cosine of two embeddings after torch's mean embedding is taken off both.
         batch_max_abs: largest difference between an image embedded alone and in a batch.
         batch_distance: largest 1 - cosine between an image embedded alone and in a batch.
         norm_error: largest distance of a norm from 1.
@@ -60,21 +60,22 @@ def measure_parity(pixels: np.ndarray, expected: np.ndarray, runtime: EncoderRun
     return Parity(
         images=len(pixels),
         max_abs=float(np.abs(together - expected).max()),
-        cosine_distance=float(1 - _cosine(together, expected).min()),
+        cosine_distance=float(1 - cosines(together, expected).min()),
         centred_cosine=centred_cosine(together, expected),
         batch_max_abs=float(np.abs(together - alone).max()),
-        batch_distance=float(1 - _cosine(together, alone).min()),
+        batch_distance=float(1 - cosines(together, alone).min()),
         norm_error=float(np.abs(np.linalg.norm(together, axis=1) - 1).max()),
     )
 
 
-def check_parity(parity: Parity, *, precision: str, gates: GateSettings) -> None:
+def check_parity(parity: Parity, *, precision: str, gates: GateSettings, engine: str = "") -> None:
     """Hold figures against the limits of a precision.
 
     Args:
         parity: what was measured.
-        precision: of the graph: `fp32`, `fp16` or `int8`.
+        precision: whose limits hold: `fp32`, `fp16` or `int8`.
         gates: the limits.
+        engine: the name of the engine that was measured; empty for the graph.
 
     Raises:
         GateError: each figure that misses its limit, by how much, and what helps.
@@ -95,19 +96,6 @@ def check_parity(parity: Parity, *, precision: str, gates: GateSettings) -> None
             f"{name} is {figures[name]:.3g}, the limit is {limit:.6g} (off by {abs(figures[name] - limit):.3g})"
             for name, limit in missed
         )
-        raise GateError(
-            f"the exported {precision} encoder differs from torch on {parity.images} images: {what}; {_FIX[precision]}"
-        )
-
-
-def centred_cosine(vectors: np.ndarray, expected: np.ndarray) -> float:
-    """Smallest cosine of two rows after the mean of `expected` is taken off both; float arrays of (images, dim)."""
-    mean = expected.mean(axis=0)
-    return float(_cosine(vectors - mean, expected - mean).min())
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    # Two embeddings that both are the mean are equal: a single image, or a collapsed encoder.
-    return np.where(norms > 0, (a * b).sum(axis=1) / np.where(norms > 0, norms, 1), 1.0)
+        who = f"the engine {engine}" if engine else f"the exported {precision} encoder"
+        fix = "leave it out of `engines`" if engine else _FIX[precision]
+        raise GateError(f"{who} differs from torch on {parity.images} images: {what}; {fix}")

@@ -30,7 +30,7 @@ from src.contracts.settings import GateSettings, IndexSettings
 from src.contracts.tables import ITEMS
 from src.export import encoder_files
 from src.export.builder import build_bundle
-from src.export.runtime import OnnxEncoder
+from src.export.runtime import OnnxEncoder, RuntimeAbsentError
 from src.export.verify import verify
 from src.index.faiss_index import FaissIndex
 
@@ -255,6 +255,27 @@ def test_one_image_makes_a_bundle(data_settings, folder_catalogue, encoder, spec
     root = folder_catalogue(tmp_path / "shop", items=1, images=1)
     bundle = build(tmp_path / "bundle", open_catalogue(data_settings(root=str(root))), encoder, spec)
     assert bundle.content["catalogue"] == {"name": "test", "images": 1, "items": 1}
+
+
+def test_a_gate_that_could_not_fail_is_not_taken_for_passed(
+    data_settings, folder_catalogue, spec, tmp_path: Path
+) -> None:
+    catalogue = open_catalogue(data_settings(root=str(folder_catalogue(tmp_path / "shop", items=1, images=1))))
+    with pytest.raises(LookalikeError, match=r"gallery has 1 images; 20 are the least, set `precision=fp32`"):
+        # No encoder is needed to find this out.
+        build(tmp_path / "bundle", catalogue, None, spec, precision="fp16")
+
+
+def test_an_engine_for_the_gpu_that_is_here_has_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(path: Path, target: str) -> None:
+        raise RuntimeAbsentError(f"{path.name} does not deserialise")
+
+    monkeypatch.setattr(encoder_files, "load_engine", absent)
+    arguments = (None, None, GateSettings())
+    elsewhere = encoder_files._engine_parity(Path("a.plan"), "rtx-sm89", *arguments)
+    assert elsewhere == {"parity": None, "not_measured": "a.plan does not deserialise"}
+    with pytest.raises(RuntimeAbsentError, match="does not deserialise"):
+        encoder_files._engine_parity(Path("a.plan"), "tensorrt", *arguments)
 
 
 def test_a_foreign_folder_is_refused_before_any_work(catalogue: Catalogue, spec, tmp_path: Path) -> None:

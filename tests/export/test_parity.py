@@ -77,6 +77,30 @@ def test_damage_that_the_plain_cosine_hides_is_seen() -> None:
     assert measure_parity(np.zeros((8, 1, 1, 3), np.uint8), true, Fixed(swapped)).centred_cosine < 0.9
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("where", ["true", "ours"])
+def test_one_image_without_numbers_fails_every_gate(precision: str, where: str) -> None:
+    true = np.eye(4, dtype=np.float32)
+    pair = {"true": true, "ours": true.copy()}
+    pixels = np.zeros((4, 1, 1, 3), np.uint8)
+    check_parity(measure_parity(pixels, true, Fixed(pair["ours"])), precision=precision, gates=GateSettings())
+    pair[where][2] = np.nan
+    with pytest.raises(GateError, match="centred_cosine is nan"):
+        check_parity(
+            measure_parity(pixels, pair["true"], Fixed(pair["ours"])), precision=precision, gates=GateSettings()
+        )
+
+
+def test_an_engine_is_named() -> None:
+    with pytest.raises(GateError, match=r"the engine encoder\.sm90\.plan differs .*leave it out of `engines`"):
+        check_parity(
+            Parity(**{**GOOD, "centred_cosine": 0.5}),
+            precision="fp16",
+            gates=GateSettings(),
+            engine="encoder.sm90.plan",
+        )
+
+
 GOOD = {
     "images": 4,
     "max_abs": 0.0,

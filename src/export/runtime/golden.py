@@ -16,6 +16,7 @@ from PIL import Image
 
 from src.contracts.errors import BundleError
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
+from src.export.runtime.cosines import centred_cosine, cosines
 
 __all__ = ["Golden", "golden_images", "read_golden", "write_golden"]
 
@@ -54,10 +55,8 @@ class Golden:
 
     def centred_cosine(self, embeddings: np.ndarray) -> float:
         """How near embeddings of the pixels are to the stored ones: smallest centred cosine, NaN for NaN."""
-        a, b = (x.astype(np.float64) for x in (embeddings, self.embeddings))
-        if not (1 - _cosine(a, b)).max() > _SAME:
-            return float(_cosine(a, b).min())
-        return float(_cosine(a - b.mean(axis=0), b - b.mean(axis=0)).min())
+        plain = cosines(embeddings, self.embeddings).min()
+        return centred_cosine(embeddings, self.embeddings) if 1 - plain > _SAME else float(plain)
 
 
 def write_golden(path: Path, spec: PreprocessingSpec, embed: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -110,8 +109,3 @@ def _encode(pixels: np.ndarray, form: str, **options: object) -> bytes:
 
 def _hash(pixels: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()[:16]
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.where(norms == 0, 1.0, (a * b).sum(axis=1) / np.where(norms == 0, 1, norms))
