@@ -1,5 +1,6 @@
 """ONNX to an engine of TensorRT or TensorRT-RTX."""
 
+import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,15 +38,16 @@ class Engine:
 def build_engine(graph: Path, folder: Path, target: str, *, batch: int, cache: Path | None = None) -> Engine:
     """Build an engine for batches of 1 to `batch` and write it.
 
-    The network is strongly typed: what it computes in is what the graph says.
+    The network is strongly typed: what it computes in is what the graph says, but for products in float32, which
+    TensorRT does in TF32 where the GPU has it.
 
     Args:
         graph: an ONNX file that `export_onnx` wrote.
         folder: where to write the engine.
         target: `tensorrt`, for this machine's GPU; or `rtx-smNN`, TensorRT-RTX for a GPU that need not be here.
         batch: largest batch.
-        cache: TensorRT's timing cache; read where it is there, and written. With it, building again is quick and
-            chooses the same.
+        cache: TensorRT's timing cache; read where it is there and of this GPU and version, and written. With it,
+            building again is quick and chooses the same.
 
     Raises:
         RuntimeAbsentError: the package or the GPU is not there.
@@ -55,7 +57,7 @@ def build_engine(graph: Path, folder: Path, target: str, *, batch: int, cache: P
     trt = flavour.trt
     capability = gpu_capability() if target == "tensorrt" else int(target.removeprefix("rtx-sm"))
     logger = flavour.logger()
-    builder = trt.Builder(logger)
+    builder = flavour.start("Builder", logger)
     network = builder.create_network(flavour.network_flags)
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(graph.read_bytes()):
@@ -67,12 +69,17 @@ def build_engine(graph: Path, folder: Path, target: str, *, batch: int, cache: P
     config.add_optimization_profile(_profile(builder, network, batch))
     if cache is not None:
         stored = cache.read_bytes() if cache.is_file() else b""
-        config.set_timing_cache(config.create_timing_cache(stored), ignore_mismatch=False)
+        for data in (stored, b""):  # one of another GPU or another version is not taken
+            timings = config.create_timing_cache(data)
+            if timings is not None and config.set_timing_cache(timings, ignore_mismatch=False):
+                break
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise LookalikeError(f"{graph.name}: {flavour.name} builds no engine for {target}: {'; '.join(logger.errors)}")
     if cache is not None:
-        cache.write_bytes(bytes(config.get_timing_cache().serialize()))
+        part = cache.with_name(f".{cache.name}.part")
+        part.write_bytes(bytes(config.get_timing_cache().serialize()))
+        os.replace(part, cache)
     name = flavour.engine_name(capability)
     (folder / name).write_bytes(bytes(plan))
     return Engine(name, plan.nbytes, _layers(network))

@@ -117,6 +117,19 @@ class Version:
         self.__version__ = version
 
 
+def test_a_library_that_cuda_does_not_start_for_is_absent() -> None:
+    class Dead(Version):
+        def Builder(self, logger: object) -> None:
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    logger = load_flavour("tensorrt_rtx").logger()
+    with pytest.raises(RuntimeAbsentError, match=r"tensorrt 11\.4 does not start: pybind11"):
+        Flavour("tensorrt", Dead("11.4.0.1")).start("Builder", logger)
+    logger.errors.append("driver version is insufficient")
+    with pytest.raises(RuntimeAbsentError, match="does not start: driver version is insufficient"):
+        Flavour("tensorrt", Dead("11.4.0.1")).start("Builder", logger)
+
+
 @pytest.mark.parametrize(("version", "flags"), [("10.13.3.9", 2), ("11.4.0.1", 0)])
 def test_strong_typing_is_asked_for_where_it_must_be(version: str, flags: int) -> None:
     flavour = Flavour("tensorrt", Version(version))

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from src.contracts.bundle import ENCODER, GOLDEN, Bundle
-from src.contracts.errors import LookalikeError
+from src.contracts.errors import BundleError, LookalikeError
 from src.export.runtime.cuda import gpu_capability
 from src.export.runtime.golden import read_golden
 from src.export.runtime.onnx_runtime import OnnxEncoder
@@ -42,8 +42,8 @@ def open_encoder(bundle: Bundle, *, runtime: str = "auto", precision: str = "f32
         threads: of one call on the CPU; 0 takes all cores.
 
     Raises:
-        RuntimeAbsentError: nothing of what was asked for can run here.
-        BundleError: the encoder does not load, or the golden images' pixels differ.
+        RuntimeAbsentError: nothing of what was asked for can run here; the message says why of each.
+        BundleError: the golden images' pixels differ.
     """
     if runtime != "auto" and runtime not in RUNTIMES:
         raise LookalikeError(f"`runtime={runtime}`: must be auto or one of {', '.join(RUNTIMES)}")
@@ -68,7 +68,7 @@ def check_start(bundle: Bundle, encoder: EncoderRuntime, *, bf16: bool = False) 
         The smallest centred cosine to the embeddings of the exporting machine; None for a bundle without golden images.
 
     Raises:
-        RuntimeAbsentError: the embeddings differ by more than the encoder's precision explains.
+        RuntimeAbsentError: it fails, or its embeddings differ by more than the encoder's precision explains.
         BundleError: the pixels differ.
     """
     if GOLDEN not in bundle.content["files"]:
@@ -78,7 +78,11 @@ def check_start(bundle: Bundle, encoder: EncoderRuntime, *, bf16: bool = False) 
     if pixels.shape[1] != encoder.size:
         return None  # what reads the bundle says so, with more to go by
     least = _LEAST_BF16 if bf16 else _LEAST[bundle.content.get("precision", "fp32")]
-    cosine = golden.centred_cosine(encoder.embed(pixels))
+    try:
+        embeddings = encoder.embed(pixels)
+    except Exception as error:  # each library raises its own, of its device most of all
+        raise RuntimeAbsentError(f"{encoder.description} fails on the golden images ({error})") from error
+    cosine = golden.centred_cosine(embeddings)
     if not cosine >= least:
         raise RuntimeAbsentError(
             f"{encoder.description} embeds the golden images with a centred cosine of {cosine:.5f} to the exporting "
@@ -105,6 +109,10 @@ def _first(files: _Files, runtime: str, check: Callable[[EncoderRuntime], object
     for name, load in (_ORDER if runtime == "auto" else {runtime: RUNTIMES[runtime]}).items():
         try:
             encoder = load(files)
+        except (RuntimeAbsentError, BundleError) as error:  # what one cannot read, the next may
+            reasons.append(f"{name}: {error}")
+            continue
+        try:
             check(encoder)
         except RuntimeAbsentError as error:
             reasons.append(f"{name}: {error}")

@@ -10,6 +10,8 @@ from src.export.runtime.protocol import RuntimeAbsentError, check_pixels
 __all__ = ["OnnxEncoder"]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+# Its default is TF32, which keeps 10 bits of a float32 product's factors: too few for the fp32 gate.
+_OPTIONS = {"cpu": {}, "cuda": {"use_tf32": "0"}}
 _PLACES = {"cpu": "the CPU", "cuda": "CUDA"}
 
 
@@ -34,6 +36,9 @@ class OnnxEncoder:
             raise RuntimeAbsentError(
                 f"ONNX Runtime cannot be imported ({error}); install `.[cpu]` or `.[gpu]`"
             ) from None
+        if device == "cuda":
+            # CUDA and cuDNN that pip installed are found by nobody else in a process without torch.
+            onnxruntime.preload_dlls()
         provider = _PROVIDERS[device]
         if provider not in onnxruntime.get_available_providers():
             raise RuntimeAbsentError(f"this ONNX Runtime has no {provider}; install `.[gpu]`")
@@ -44,7 +49,7 @@ class OnnxEncoder:
         # Spinning threads would take the cores from decoding and searching.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=[(provider, _OPTIONS[device])])
             self._input = self._session.get_inputs()[0]
             self.size = int(self._input.shape[1])
         except Exception as error:  # ONNX Runtime's errors share no public base class

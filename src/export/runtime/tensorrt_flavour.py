@@ -51,6 +51,14 @@ class Flavour:
 
         return Errors()
 
+    def start(self, kind: str, logger: Any) -> Any:
+        """A `Builder` or `Runtime` that speaks to `logger`; raises `RuntimeAbsentError` where CUDA does not start."""
+        try:
+            return getattr(self.trt, kind)(logger)
+        except TypeError as error:  # pybind11's word for a factory that gave nothing, as with too old a driver
+            said = "; ".join(logger.errors) or error
+            raise RuntimeAbsentError(f"{self.name} {self.version} does not start: {said}") from None
+
     @property
     def network_flags(self) -> int:
         """For `create_network`: networks are strongly typed, which before TensorRT 11 had to be said."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class TensorrtEncoder:
         capability = gpu_capability()
         # The engine lives only as long as the runtime that made it.
         self._log = flavour.logger()
-        self._runtime = flavour.trt.Runtime(self._log)
+        self._runtime = flavour.start("Runtime", self._log)
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
             raise RuntimeAbsentError(
@@ -71,6 +72,8 @@ class TensorrtEncoder:
         self._batch, self.size = int(most[0]), int(most[1])
         self._dim = int(self._engine.get_tensor_shape(_OUTPUT)[1])
         self._free: SimpleQueue[_Lane] = SimpleQueue()
+        # Contexts run side by side, but TensorRT does not promise that they can be made so.
+        self._making = Lock()
         self._free.put(self._lane())
         self.description = f"{flavour.name} {flavour.version} on CUDA sm{capability}, {path.name}"
 
@@ -89,4 +92,5 @@ class TensorrtEncoder:
         return np.concatenate(parts) if parts else np.empty((0, self._dim), np.float32)
 
     def _lane(self) -> _Lane:
-        return _Lane(self._engine, batch=self._batch, size=self.size, dim=self._dim)
+        with self._making:
+            return _Lane(self._engine, batch=self._batch, size=self.size, dim=self._dim)

@@ -53,6 +53,21 @@ def test_what_cannot_run_here_is_not_replaced_by_what_can(bundle: Bundle) -> Non
         open_encoder(bundle, runtime="onnxruntime-cuda")
 
 
+def test_what_one_cannot_read_the_next_may(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a library does that is older than the graph's format; the bundle's hashes say that the file is whole."""
+    (tmp_path / "newer.onnx").write_bytes(b"unknown")
+    older = {"older": lambda files: OnnxEncoder(tmp_path / "newer.onnx")}
+    monkeypatch.setattr(choice, "_ORDER", {**older, "next": RUNTIMES["onnxruntime"]})
+    with caplog.at_level(logging.INFO):
+        assert isinstance(open_encoder(bundle, threads=1), OnnxEncoder)
+    assert "passed over: older: " in caplog.text
+    monkeypatch.setattr(choice, "_ORDER", older)
+    with pytest.raises(RuntimeAbsentError, match=r"cannot run here: older: .*not a loadable ONNX encoder"):
+        open_encoder(bundle)
+
+
 def test_unknown_and_impossible_options_are_refused(bundle: Bundle) -> None:
     with pytest.raises(LookalikeError, match=f"`runtime=tflite`: must be auto or one of {', '.join(RUNTIMES)}"):
         open_encoder(bundle, runtime="tflite")

@@ -66,7 +66,27 @@ class Broken(OnnxEncoder):
         return np.full_like(super().embed(pixels), np.nan)
 
 
-@pytest.mark.parametrize("kind", [Wrong, Broken])
+class Dead(OnnxEncoder):
+    def embed(self, pixels: np.ndarray) -> np.ndarray:
+        return np.zeros_like(super().embed(pixels))
+
+
+class Failing(OnnxEncoder):
+    def embed(self, pixels: np.ndarray) -> np.ndarray:
+        raise RuntimeError("CUDA: out of memory")
+
+
+def test_a_runtime_that_fails_is_passed_over(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    order = {"first": lambda files: Failing(files.graph, threads=1), "second": choice.RUNTIMES["onnxruntime"]}
+    monkeypatch.setattr(choice, "_ORDER", order)
+    with caplog.at_level("INFO"):
+        assert type(open_encoder(bundle)) is OnnxEncoder
+    assert "fails on the golden images (CUDA: out of memory)" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [Wrong, Broken, Dead])
 def test_a_runtime_that_computes_something_else_is_passed_over(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: type[OnnxEncoder]
 ) -> None:
