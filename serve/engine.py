@@ -63,6 +63,7 @@ class Engine:
         index = FaissIndex.load(bundle.path(INDEX), **bundle.content["index"]["search"])
         encoder = open_encoder(bundle, runtime=runtime, precision=precision, threads=encoder_threads)
         engine = cls(bundle=bundle, encoder=encoder, index=index, catalogue=Catalogue.open(bundle))
+        bundle.check_in_place()
         size = bundle.preprocessing.size
         if encoder.size != size:
             raise BundleError(f"bundle {path}: the encoder takes {encoder.size} pixels, its preprocessing makes {size}")

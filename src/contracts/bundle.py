@@ -74,6 +74,18 @@ class Bundle:
             raise BundleError(f"bundle {self.root}: it has no {name}; it has {', '.join(self.content['files'])}")
         return self.root / name
 
+    def check_in_place(self) -> None:
+        """Raise `BundleError` where another bundle has taken this one's place: ask once its files are loaded.
+
+        Until then, some could be of the old one and some of the new.
+        """
+        try:
+            found = _seal(self.content, self.measured).encode() in (self.root / MANIFEST).read_bytes()
+        except OSError:
+            found = False
+        if not found:
+            raise BundleError(f"bundle {self.root}: another took its place while it was being opened; open it again")
+
 
 @dataclass
 class _Draft:
@@ -102,6 +114,7 @@ def staged_bundle(output: Path) -> Iterator[_Draft]:
         _write_manifest(draft)
         _sync(staging)
         staging.chmod(0o755)
+        _refuse_foreign(output)  # an export takes minutes, in which somebody may have put something there
         _swap(staging, output)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

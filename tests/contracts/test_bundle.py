@@ -239,6 +239,29 @@ def test_where_folders_cannot_be_exchanged_two_renames_do(tmp_path: Path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+def test_a_bundle_knows_whether_another_took_its_place(tmp_path: Path) -> None:
+    write(tmp_path / "b")
+    bundle = open_bundle(tmp_path / "b")
+    bundle.check_in_place()
+    write(tmp_path / "b", dim=16)
+    with pytest.raises(BundleError, match="another took its place while it was being opened"):
+        bundle.check_in_place()
+    (tmp_path / "b" / MANIFEST).unlink()
+    with pytest.raises(BundleError, match="another took its place"):
+        bundle.check_in_place()
+
+
+def test_what_somebody_puts_there_meanwhile_is_never_touched(tmp_path: Path) -> None:
+    def write_late() -> None:
+        with staged_bundle(tmp_path / "b"):
+            (tmp_path / "b").mkdir()
+            (tmp_path / "b" / "photo.jpg").write_bytes(b"mine")
+
+    with pytest.raises(BundleError, match="is no bundle"):
+        write_late()
+    assert snapshot(tmp_path) == {"b/photo.jpg": b"mine"}
+
+
 def test_a_damaged_bundle_can_be_exported_again(tmp_path: Path) -> None:
     write(tmp_path / "b")
     path = tmp_path / "b" / MANIFEST
