@@ -7,7 +7,7 @@ from src.commandline import command
 from src.contracts.settings import ExportSettings, complete_data
 from src.eval.evaluation import read_metrics
 from src.export.builder import build_bundle
-from src.export.triton import write_triton
+from src.export.triton import check_triton, write_triton
 from src.models.checkpoint import load_encoder
 
 
@@ -15,6 +15,8 @@ from src.models.checkpoint import load_encoder
 def main(settings: ExportSettings) -> None:
     """Write the bundle and say where it is."""
     checkpoint = Path(settings.checkpoint)
+    if settings.triton:
+        check_triton(Path(settings.triton))
     encoder, spec, card = load_encoder(checkpoint)
     bundle = build_bundle(
         Path(settings.output),

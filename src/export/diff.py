@@ -17,16 +17,16 @@ _SHOWN = 5
 
 
 def diff(old: Bundle, new: Bundle) -> Iterator[str]:
-    """A line for each difference: weights, preprocessing, index, other settings, items, figures."""
+    """A line for each difference: encoder, preprocessing, index, other settings, items, figures."""
     if old.content["encoder_id"] != new.content["encoder_id"]:
-        yield f"weights: {old.content['encoder_id']} -> {new.content['encoder_id']}"
+        yield f"encoder: {old.content['encoder_id']} -> {new.content['encoder_id']}"
     for part in ("preprocessing", "index"):
         yield from _changed(part, old.content[part], new.content[part])
     settings = {"preprocessing", "index", "encoder_id", "files", "catalogue"}
     yield from _changed("", *({k: v for k, v in b.content.items() if k not in settings} for b in (old, new)))
     yield from _files(old.content["files"], new.content["files"])
     yield from _items(old.path(ITEMS_TABLE), new.path(ITEMS_TABLE))
-    for part in ("evaluation", "parity", "index", "versions"):
+    for part in ("evaluation", "parity", "engines", "index", "versions"):
         yield from _changed(f"measured {part}", old.measured.get(part, {}), new.measured.get(part, {}))
 
 
@@ -70,7 +70,8 @@ def _items(old: Path, new: Path) -> Iterator[str]:
             yield f"items: column {name} {'added' if name in after.column_names else 'removed'}"
             continue
         values = zip(before[name].take(rows_before).to_pylist(), after[name].take(rows_after).to_pylist(), strict=True)
-        changed = [image for image, (a, b) in zip(both, values, strict=True) if a != b]
+        # NaN is like nothing, not even like itself.
+        changed = [image for image, (a, b) in zip(both, values, strict=True) if a != b and (a == a or b == b)]
         if changed:
             yield f"items: {name} changed in {len(changed)} images: {_few(changed)}"
 

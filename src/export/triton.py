@@ -6,7 +6,7 @@ from pathlib import Path
 from src.contracts.bundle import ENCODER, Bundle
 from src.contracts.errors import ConfigError
 
-__all__ = ["write_triton"]
+__all__ = ["check_triton", "write_triton"]
 
 _CONFIG = """\
 name: "{name}"
@@ -39,6 +39,12 @@ instance_group [
 """
 
 
+def check_triton(folder: Path) -> None:
+    """Raise `ConfigError` unless a repository can be written there: before an export, which takes minutes."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"`triton={folder}`: exists and is not empty; name a new folder")
+
+
 def write_triton(bundle: Bundle, folder: Path, *, batch: int, delay_us: int = 2000) -> list[str]:
     """Write `folder`/NAME/config.pbtxt and `folder`/NAME/1/FILE for the graph, and for each TensorRT engine.
 
@@ -57,8 +63,7 @@ def write_triton(bundle: Bundle, folder: Path, *, batch: int, delay_us: int = 20
     Raises:
         ConfigError: the folder holds something.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"`triton={folder}`: exists and is not empty; name a new folder")
+    check_triton(folder)
     files = {"encoder": (ENCODER, "onnxruntime", "KIND_AUTO")}
     for file in bundle.content["files"]:
         if file.endswith(".plan") and ".trt" in file:

@@ -136,6 +136,7 @@ def test_the_shop_is_checked_only_where_it_is_read(data_settings) -> None:
         ),
         (ExportSettings(checkpoint="a", output="x", index=IndexSettings(ef_search=0)), "`index.ef_search=0`"),
         (ExportSettings(checkpoint="a", output="x", parity_images=1), "`parity_images=1`"),
+        (ExportSettings(checkpoint="a", output="x", triton="x/triton"), "`triton=x/triton`: lies in the bundle"),
     ],
 )
 def test_evaluation_and_export_are_checked(settings: EvaluateSettings | ExportSettings, message: str) -> None:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from src.contracts.bundle import open_bundle, staged_bundle
+from src.contracts.bundle import ITEMS_TABLE, open_bundle, staged_bundle
 from src.export.diff import diff, main
 from tests.serve.small_bundle import catalogue, write_bundle
 
@@ -29,7 +32,19 @@ def test_items_added_removed_and_changed_are_named(root: Path, tmp_path: Path) -
     assert f"items: 1 images removed: {gone['image_id']}" in lines
     assert f"items: price changed in 1 images: {changed['image_id']}" in lines
     assert any(line.startswith("file items.parquet:") for line in lines)
-    assert not any(line.startswith(("weights", "preprocessing", "measured")) for line in lines)
+    assert not any(line.startswith(("encoder", "preprocessing", "measured")) for line in lines)
+
+
+def test_a_number_that_is_none_is_the_same_as_before(root: Path, tmp_path: Path) -> None:
+    items = pq.read_table(root / ITEMS_TABLE)
+    sharpness = np.full(len(items), np.nan)
+    for name in ("old", "new"):
+        with staged_bundle(tmp_path / name) as draft:
+            pq.write_table(items.append_column("sharpness", pa.array(sharpness)), draft.root / ITEMS_TABLE)
+            draft.content |= {k: v for k, v in open_bundle(root).content.items() if k != "files"}
+        sharpness[1] = 0.5
+    lines = list(diff(open_bundle(tmp_path / "old"), open_bundle(tmp_path / "new")))
+    assert f"items: sharpness changed in 1 images: {items['image_id'][1]}" in lines
 
 
 def test_weights_settings_and_figures_are_named(root: Path, tmp_path: Path) -> None:
@@ -43,7 +58,7 @@ def test_weights_settings_and_figures_are_named(root: Path, tmp_path: Path) -> N
         draft.content["preprocessing"] = {**bundle.content["preprocessing"], "interpolation": "bilinear"}
         draft.measured |= {**bundle.measured, "evaluation": {"recall@1": 0.75}}
     assert list(diff(bundle, open_bundle(tmp_path / "new"))) == [
-        "weights: colour-grid -> other",
+        "encoder: colour-grid -> other",
         "preprocessing.interpolation: bicubic -> bilinear",
         "index.layout: exact -> hnsw_sq8",
         "precision: absent -> fp16",

@@ -1,6 +1,7 @@
 """Settings of `python export.py`."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from src.contracts.settings._problems import below, raise_all
 from src.contracts.settings.data import MISSING, DataSettings
@@ -153,5 +154,10 @@ class ExportSettings:
         if self.engines and self.precision == "int8":
             problems.append(
                 "`engines` with `precision=int8`: engines are built of fp32 and fp16 graphs; set `precision=fp16`"
+            )
+        if self.triton and Path(self.triton).resolve().is_relative_to(Path(self.output).resolve()):
+            problems.append(
+                f"`triton={self.triton}`: lies in the bundle `output={self.output}`, which holds its own files only; "
+                "name a folder beside it"
             )
         raise_all(problems + self.index.problems())
