@@ -1,0 +1,86 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Explain false positives
+#
+# Which parts of a query and of a wrong result made them alike to the encoder, beside the right result that stood behind
+# it. The network here is trained for two short epochs on a small simulated shop, so that the notebook runs in seconds:
+# give `checkpoint` a path to look at your own.
+
+# %%
+import os
+import tempfile
+from pathlib import Path
+
+os.chdir(next(folder for folder in [Path.cwd(), *Path.cwd().parents] if (folder / "train.py").is_file()))
+work = Path(tempfile.mkdtemp(prefix="lookalike-"))
+
+# %%
+from src.commandline import composed
+from src.contracts.settings import TrainSettings
+from train import train
+
+small = [f"data.root={work / 'shop'}", f"data.cache={work / 'pixels'}", "data.shop.parents=40", "data.shop.sessions=5"]
+small += ["data.p=8", "trainer.epochs=2", f"hydra.runtime.output_dir={work}"]
+settings = composed(TrainSettings, "train", "experiment=demo", *small)
+checkpoint = train(settings, work)
+
+# %% [markdown]
+# ## The worst false positives
+#
+# A false positive is the worse, the farther its cosine is above the best right result's. Each panel has two rows: the
+# query with the false positive, then the query with the positive that was missed. Warm colours mark what makes the two
+# pictures of a row alike (Grad-CAM on their cosine, not on a class).
+
+# %%
+from IPython.display import display
+
+from src.catalog.catalogue import open_catalogue
+from src.eval.evaluation import evaluate_split
+from src.eval.explanations.worst import explain_worst, panel
+from src.models.checkpoint import load_encoder
+from src.models.inference import embedder
+
+encoder, spec, _ = load_encoder(checkpoint)
+catalogue = open_catalogue(settings.data)
+evaluation = evaluate_split(catalogue, "test", spec, embedder(encoder))
+for explained in explain_worst(catalogue, evaluation, encoder, spec, 3):
+    display(panel(explained))
+
+# %% [markdown]
+# ## Can the maps be believed?
+#
+# The shop knows where its objects are. A map is worth looking at if its peak lies on the object more often than the
+# middle of the picture does, and if it falls apart when the network is destroyed. `python -m
+# src.eval.explanations.check --checkpoint PATH` asks both of all test images and refuses a method that fails; here are
+# 40 pairs of each domain.
+
+# %%
+from dataclasses import asdict
+
+import pandas as pd
+
+from src.eval.explanations.masked_pairs import read_pairs
+from src.eval.explanations.measures import check_method
+
+pairs = read_pairs(catalogue, "test", encoder, spec, limit=40)
+checks = [asdict(check) for check in check_method(encoder, pairs, "grad_cam", randomised=8)]
+figures = {
+    check["domain"]: {
+        "peak on the object": check["pointing"]["value"],
+        "random pixel on the object": check["random"],
+        "middle on the object": check["centre"]["value"],
+        "share of the map on the object": check["energy"]["value"],
+        "correlation with a destroyed network's map": check["correlations"]["1"],
+    }
+    for check in checks
+}
+pd.DataFrame(figures).round(2)
