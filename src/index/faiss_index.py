@@ -11,6 +11,7 @@ from src.contracts.errors import BundleError, LookalikeError
 from src.index.construction import construct
 from src.index.filtered_search import filtered_search
 from src.index.layouts import LAYOUTS, Layout, layout_named
+from src.index.search_with import search_with
 from src.index.subset_scan import scan_allowed
 
 __all__ = ["FaissIndex"]
@@ -149,7 +150,7 @@ class FaissIndex:
         return _padded(*found, k)
 
     def _nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        scores, rows = self._index.search(queries, k, params=self._parameters(k))
+        scores, rows = search_with(self._index, queries, k, self._parameters(k))
         # The last of all first: for a single query, the usual case, that is all, and a reduction costs microseconds.
         if rows.item(-1) < 0 or (len(rows) > 1 and (rows[:, -1] < 0).any()):
             short = rows[:, -1] < 0
@@ -164,12 +165,12 @@ class FaissIndex:
             return scan_allowed(self._stored, queries, k, allowed)
         nlist = self._index.nlist
         if allowed is None:
-            return self._index.search(queries, k, params=faiss.SearchParametersIVF(nprobe=nlist))
+            return search_with(self._index, queries, k, faiss.SearchParametersIVF(nprobe=nlist))
         # The bitmap is read during the search: it must live as long as the selector.
         bitmap = np.packbits(allowed, bitorder="little")
         selector = faiss.IDSelectorBitmap(len(bitmap), faiss.swig_ptr(bitmap))
         k = min(k, int(np.count_nonzero(allowed)))
-        return self._index.search(queries, k, params=faiss.SearchParametersIVF(sel=selector, nprobe=nlist))
+        return search_with(self._index, queries, k, faiss.SearchParametersIVF(sel=selector, nprobe=nlist))
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """The stored vectors of some rows.

@@ -3,6 +3,8 @@
 import faiss
 import numpy as np
 
+from src.index.search_with import search_with
+
 __all__ = ["scan_allowed"]
 
 _BLOCK = 1024
@@ -34,11 +36,11 @@ def scan_allowed(
         return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
     if isinstance(storage, faiss.IndexFlat):
         selector: faiss.IDSelector = faiss.IDSelectorArray(len(rows), faiss.swig_ptr(rows))
-        found = storage.search(queries, k, params=faiss.SearchParameters(sel=selector))
+        found = search_with(storage, queries, k, faiss.SearchParameters(sel=selector))
     elif len(rows) > _WALK_ABOVE * len(allowed):
         bitmap = np.packbits(allowed, bitorder="little")
         selector = faiss.IDSelectorBitmap(len(bitmap), faiss.swig_ptr(bitmap))
-        found = storage.search(queries, k, params=faiss.SearchParameters(sel=selector))
+        found = search_with(storage, queries, k, faiss.SearchParameters(sel=selector))
     else:
         found = _copied(storage, queries, k, rows)
     return found
