@@ -1,6 +1,9 @@
 """A model repository for NVIDIA's Triton Inference Server, of a bundle's encoder."""
 
+import os
 import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from src.contracts.bundle import ENCODER, Bundle
@@ -46,7 +49,7 @@ def check_triton(folder: Path) -> None:
 
 
 def write_triton(bundle: Bundle, folder: Path, *, batch: int, delay_us: int = 2000) -> list[str]:
-    """Write `folder`/NAME/config.pbtxt and `folder`/NAME/1/FILE for the graph, and for each TensorRT engine.
+    """Write `folder`/NAME/config.pbtxt and `folder`/NAME/1/FILE for the graph and each TensorRT engine, or nothing.
 
     The graph becomes the model `encoder`, for the onnxruntime backend; an engine becomes `encoder_sm90`, for the
     tensorrt backend. Engines of TensorRT-RTX are left out: Triton has no backend for them.
@@ -68,9 +71,23 @@ def write_triton(bundle: Bundle, folder: Path, *, batch: int, delay_us: int = 20
     for file in bundle.content["files"]:
         if file.endswith(".plan") and ".trt" in file:
             files[f"encoder_{file.split('.')[1]}"] = (file, "tensorrt", "KIND_GPU")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    try:
+        _write_models(staging, bundle, files, batch=batch, delay_us=delay_us)
+        staging.chmod(0o755)
+        os.rename(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return list(files)
+
+
+def _write_models(
+    root: Path, bundle: Bundle, files: Mapping[str, tuple[str, str, str]], *, batch: int, delay_us: int
+) -> None:
     for name, (file, backend, kind) in files.items():
-        (folder / name / "1").mkdir(parents=True)
-        shutil.copyfile(bundle.path(file), folder / name / "1" / file)
+        (root / name / "1").mkdir(parents=True)
+        shutil.copyfile(bundle.path(file), root / name / "1" / file)
         config = _CONFIG.format(
             name=name,
             backend=backend,
@@ -81,5 +98,4 @@ def write_triton(bundle: Bundle, folder: Path, *, batch: int, delay_us: int = 20
             delay=delay_us,
             kind=kind,
         )
-        (folder / name / "config.pbtxt").write_text(config)
-    return list(files)
+        (root / name / "config.pbtxt").write_text(config)

@@ -101,6 +101,16 @@ def test_the_config_is_what_the_graph_says(bundle: Bundle, tmp_path: Path) -> No
         assert ours[0]["dims"] == [dim.dim_value for dim in tensor.type.tensor_type.shape.dim[1:]]
 
 
+def test_a_file_that_is_gone_leaves_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    away = Bundle(tmp_path / "away", bundle.bundle_id, bundle.content, bundle.measured)
+    with pytest.raises(FileNotFoundError):
+        write_triton(away, tmp_path / "models", batch=8)
+    assert [path.name for path in tmp_path.rglob("*")] == ["models"]
+    write_triton(bundle, tmp_path / "models", batch=8)
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
+
+
 def test_a_filled_folder_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(ConfigError, match="exists and is not empty"):
