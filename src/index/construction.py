@@ -143,8 +143,10 @@ def _storage(vectors: np.ndarray, kind: str) -> faiss.Index:
 
 def _learn_ranges(storage: faiss.Index, vectors: np.ndarray) -> None:
     """Let 8 bits stand for the range of all vectors: what lies outside of it would be cut off."""
-    if isinstance(storage, faiss.IndexScalarQuantizer) and storage.sq.qtype == _KINDS["sq8"] and len(vectors):
-        storage.train(np.concatenate([np.stack([part.min(axis=0), part.max(axis=0)]) for part in _chunks(vectors)]))
+    if isinstance(storage, faiss.IndexScalarQuantizer) and storage.sq.qtype == _KINDS["sq8"]:
+        # An empty index needs some range too, or its file could not be read.
+        ends = [np.stack([part.min(axis=0), part.max(axis=0)]) for part in _chunks(vectors)]
+        storage.train(np.concatenate(ends or [np.zeros((1, storage.d), np.float32)]))
     storage.is_trained = True
 
 

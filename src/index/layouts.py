@@ -46,7 +46,7 @@ class Layout:
         return self.structure.startswith("ivf")
 
     def bytes_per_vector(self, rows: int, dim: int, *, m: int = 32, nlist: int | None = None) -> float:
-        """The size of its file, per vector, by what FAISS writes; tests hold it to 2 % of the file.
+        """The size of its file, per vector, by what FAISS writes; tests hold it to 1 % of the file.
 
         Args:
             rows: vectors in the index.
@@ -75,6 +75,8 @@ class Layout:
 
     def slowdown(self, few: int, many: int) -> float:
         """How many times longer a query takes over `many` vectors than over `few`, by its law of growth."""
+        if few == many:
+            return 1.0
         if self.structure == "exact":
             return many / few
         if self.structure == "hnsw":

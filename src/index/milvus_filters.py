@@ -71,5 +71,6 @@ def _between(name: str, condition: Between, kind: pa.DataType) -> str:
             continue
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
             raise FilterError(f"filter on `{name}`: bound {bound!r} is no finite number")
-        parts.append(f"{name} {sign} {bound!r}")
+        # NumPy's floats are floats, and write themselves as np.float64(...).
+        parts.append(f"{name} {sign} {(float(bound) if isinstance(bound, float) else int(bound))!r}")
     return " and ".join(parts) or f"{name} is not null"

@@ -27,6 +27,12 @@ def test_the_sizes_of_the_design() -> None:
         assert LAYOUTS[layout].bytes_per_vector(100_000, 512) == pytest.approx(measured, rel=0.03)
 
 
+def test_time_grows_with_the_vectors_and_only_with_them() -> None:
+    for layout in LAYOUTS.values():
+        assert layout.slowdown(1, 1) == layout.slowdown(0, 0) == 1
+        assert 1 < layout.slowdown(1000, 2000) <= 2
+
+
 def test_every_cluster_has_vectors_to_learn_from() -> None:
     assert default_nlist(100_000) == 1024
     assert default_nlist(1_000_000) == 4096

@@ -148,6 +148,11 @@ def test_ugly_values_are_values_and_not_expressions(file: str) -> None:
             index.search(VECTORS[:1], 1, [AnyOf("brand", frozenset({"a\0b"}))])
 
 
+def test_numpy_bounds_are_written_as_numbers() -> None:
+    bounds = Between("price", np.float64(1.5), np.float64(1e300))
+    assert expression([bounds], {"price": pa.float64()}) == "(price >= 1.5 and price <= 1e+300)"
+
+
 def test_conditions_that_do_not_fit_are_refused() -> None:
     columns = {"brand": pa.string(), "price": pa.float64(), "in_stock": pa.bool_()}
     for condition, message in (
