@@ -10,11 +10,19 @@ import pyarrow as pa
 
 from src.contracts.errors import BundleError, TableError
 
-__all__ = ["Change", "DeleteImages", "DeleteItems", "Upsert", "decode_changes", "encode_changes", "make_upsert"]
+__all__ = [
+    "Change",
+    "DeleteImages",
+    "DeleteItems",
+    "Upsert",
+    "checked_keys",
+    "decode_changes",
+    "encode_changes",
+    "make_upsert",
+]
 
 _RECORD = struct.Struct("<BI")
 _KEYS = pa.schema([pa.field("key", pa.string(), nullable=False)])
-_MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,6 @@ def make_upsert(
         raise TableError(
             f"vectors have shape {vectors.shape}; {len(image_ids)} image_ids need ({len(image_ids)}, {dim})"
         )
-    if vectors.nbytes > _MAX_BYTES:
-        raise TableError(f"{vectors.nbytes} bytes of vectors in one upsert; send at most {_MAX_BYTES}")
     norms = np.linalg.norm(vectors, axis=1)
     # Written so that NaN is refused as well.
     bad = np.flatnonzero(~(np.abs(norms - 1) <= 1e-3))
@@ -90,10 +96,23 @@ def make_upsert(
         raise TableError(f"columns {', '.join(unknown)} are not in this index; it has {', '.join(schema.names)}")
     arrays = [_column(field, columns.get(field.name), len(image_ids)) for field in schema]
     rows = pa.record_batch(arrays, schema=schema)
-    last = sorted({key: place for place, key in enumerate(image_ids)}.values())
+    # As Arrow has them: bytes and strings of one spelling are one key.
+    last = sorted({key: place for place, key in enumerate(rows.column("image_id").to_pylist())}.values())
     if len(last) < len(image_ids):
         return Upsert(rows.take(pa.array(last)), vectors[last])
     return Upsert(rows, vectors)
+
+
+def checked_keys(keys: Sequence[str]) -> list[str]:
+    """Keys to delete, as strings: what is none must not get into the log, where every later opening would meet it.
+
+    Raises:
+        TableError: a key that is no string, or one string instead of several.
+    """
+    if isinstance(keys, str | bytes):
+        raise TableError(f"keys are {keys!r}, a single string; give a list of them")
+    checked: list[str] = _column(_KEYS.field("key"), list(keys), len(keys)).to_pylist()
+    return checked
 
 
 def _column(field: pa.Field, values: Sequence[Any] | None, length: int) -> pa.Array:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from src.contracts.errors import LookalikeError
+from src.contracts.errors import LookalikeError, TableError
 from src.index.filters import Condition
-from src.index.live.changes import Change, DeleteImages, DeleteItems, encode_changes, make_upsert
+from src.index.live.changes import Change, DeleteImages, DeleteItems, checked_keys, encode_changes, make_upsert
 from src.index.live.creation import create_folder
 from src.index.live.durable import sync_folder
 from src.index.live.generation import (
@@ -23,7 +23,7 @@ from src.index.live.generation import (
     remove_leftovers,
 )
 from src.index.live.group_commit import GroupCommit
-from src.index.live.log import LogWriter, segment_path, segments
+from src.index.live.log import LogWriter, log_bytes, segment_path
 from src.index.live.merge import MergeReport, merge_snapshot
 from src.index.live.merges import Merges
 from src.index.live.metrics import LiveMetrics, RecentTimes
@@ -36,6 +36,8 @@ from src.index.live.writer_lock import WriterLock
 __all__ = ["LiveIndex"]
 
 _LOGGER = logging.getLogger(__name__)
+_MOST_BYTES = 1 << 30
+"""Of vectors in one upsert: a frame of the log counts its bytes in 32 bits, and holds what several threads send."""
 
 
 class LiveIndex:
@@ -163,17 +165,19 @@ class LiveIndex:
             LookalikeError: the disk is full, or the delta is; nothing was changed.
         """
         change = make_upsert(self._state.schema, self._state.dim, image_ids, item_ids, vectors, attributes)
+        if change.vectors.nbytes > _MOST_BYTES:
+            raise TableError(f"{change.vectors.nbytes} bytes of vectors in one upsert; send at most {_MOST_BYTES}")
         self._check_usable()
         self._merges.wait_for_room()
         return self._submit(change, len(image_ids))
 
     def delete(self, image_ids: Sequence[str]) -> int:
         """Make images unfindable; unknown ones are no error. Returns as `upsert` does."""
-        return self._submit(DeleteImages(list(image_ids)), len(image_ids))
+        return self._submit(DeleteImages(checked_keys(image_ids)), len(image_ids))
 
     def delete_items(self, item_ids: Sequence[str]) -> int:
         """Make all images of items unfindable; unknown ones are no error. Returns as `upsert` does."""
-        return self._submit(DeleteItems(list(item_ids)), len(item_ids))
+        return self._submit(DeleteItems(checked_keys(item_ids)), len(item_ids))
 
     def merge(self) -> MergeReport:
         """Merge now, and wait for it; at most one merge runs at a time.
@@ -194,7 +198,6 @@ class LiveIndex:
         snapshot = self.snapshot()
         reports = list(self._merges.reports)
         taken = sum(not report.abandoned for report in reports)
-        log_files = [segment_path(self.folder, number) for number in segments(self.folder)]
         return LiveMetrics(
             rows=int(np.count_nonzero(snapshot.alive)),
             main_rows=snapshot.main_rows,
@@ -202,7 +205,7 @@ class LiveIndex:
             tombstones=snapshot.main_dead,
             sequence=snapshot.sequence,
             generation=snapshot.generation.facts.number,
-            log_bytes=sum(path.stat().st_size for path in log_files if path.exists()),
+            log_bytes=log_bytes(self.folder),
             lag_p50_ms=self._lag.percentile_ms(50),
             lag_p99_ms=self._lag.percentile_ms(99),
             merges=taken,
@@ -239,7 +242,9 @@ class LiveIndex:
         if self._behind:
             raise LookalikeError(f"{self.folder}: interrupted between log and memory; close it and open it again")
         if os.getpid() != self._process:
-            raise LookalikeError(f"{self.folder}: opened before a fork; a child process reads with LiveReader")
+            raise LookalikeError(
+                f"{self.folder}: opened before a fork; start processes by `spawn`, and read there with LiveReader"
+            )
 
     def _submit(self, change: Change, rows: int) -> int:
         self._check_usable()
@@ -267,6 +272,11 @@ class LiveIndex:
             if self._released:
                 raise LookalikeError(f"{self.folder}: this index was closed; open it again")
             merged = self._state.snapshot
+            if current_generation(self.folder)[0] != merged.generation.facts.number:
+                # A merge was interrupted after its generation began to count: the next would remove that.
+                raise LookalikeError(
+                    f"{self.folder}: the last merge was interrupted; close the index and open it again"
+                )
             self._rotate()
             segment = self._segment
         # What an earlier merge could not finish must not stand in the way.
@@ -289,6 +299,8 @@ class LiveIndex:
         return generation
 
     def _rotate(self) -> None:
+        # What could not be taken back must stay the log's end: behind another segment it would count.
+        self._log.check_whole()
         log = LogWriter(segment_path(self.folder, self._segment + 1))
         sync_folder(self.folder)
         self._log.close()

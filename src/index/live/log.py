@@ -11,12 +11,13 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from src.contracts.errors import BundleError, LookalikeError
 
-__all__ = ["Frame", "LogWriter", "read_frames", "segment_path", "segments"]
+__all__ = ["Frame", "LogWriter", "log_bytes", "read_frames", "segment_path", "segments"]
 
 _MARKER = b"LkLg"
 _HEADER = struct.Struct("<4sIQQII")
@@ -49,6 +50,15 @@ def segment_path(folder: Path, number: int) -> Path:
 def segments(folder: Path) -> list[int]:
     """The numbers of the segments that a folder has, ascending."""
     return sorted(int(path.name[4:]) for path in folder.glob("log-*") if path.name[4:].isdigit())
+
+
+def log_bytes(folder: Path) -> int:
+    """Bytes of all segments; one that a merge removes meanwhile counts nothing."""
+    total = 0
+    for number in segments(folder):
+        with suppress(FileNotFoundError):
+            total += segment_path(folder, number).stat().st_size
+    return total
 
 
 def read_frames(path: Path, start: int = 0) -> Iterator[Frame]:
@@ -108,12 +118,10 @@ class LogWriter:
         """Write a frame and wait until it is on the disk.
 
         Raises:
-            LookalikeError: the disk is full or fails; the log is as before and takes appends once there is room.
+            LookalikeError: the disk is full or fails; the log is as before and takes appends once there is room, or,
+                where that can't be restored, takes no more.
         """
-        if self._broken:
-            raise LookalikeError(
-                f"{self.path}: an earlier write could not be undone; close the index and open it again"
-            )
+        self.check_whole()
         start = _HEADER.pack(_MARKER, len(payload), sequence, time.time_ns(), zlib.crc32(payload), 0)[:-4]
         frame = memoryview(start + struct.pack("<I", zlib.crc32(start)) + payload)
         try:
@@ -126,11 +134,18 @@ class LogWriter:
             self._undo()
             if not isinstance(error, OSError):
                 raise
-            raise LookalikeError(
-                f"{self.path}: not written: {error.strerror}; nothing was changed. "
-                "Make room on the disk and send the change again"
-            ) from None
+            outcome = "nothing was changed. Make room on the disk and send the change again"
+            if self._broken:
+                outcome = "nor taken back: when the index is opened again, the change may be there or not"
+            raise LookalikeError(f"{self.path}: not written: {error.strerror}; {outcome}") from None
         self.end += len(frame)
+
+    def check_whole(self) -> None:
+        """Raise `LookalikeError` where a write failed and could not be taken back: its bytes may stand at the end."""
+        if self._broken:
+            raise LookalikeError(
+                f"{self.path}: an earlier write could not be undone; close the index and open it again"
+            )
 
     def _undo(self) -> None:
         try:

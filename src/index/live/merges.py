@@ -54,20 +54,24 @@ class Merges:
             LookalikeError: it could not be written.
         """
         with self._running:
-            start = time.perf_counter()
-            try:
-                generation = self._build()
-            except (LookalikeError, OSError, RuntimeError) as error:
-                # FAISS reports what it cannot write as RuntimeError.
-                self.reports.append(MergeReport(0, time.perf_counter() - start, 0.0, str(error)))
-                self._due_at = self._unmerged() + self._merge_rows
-                if isinstance(error, LookalikeError):
-                    raise
-                raise LookalikeError(f"{self._folder}: the merge could not be written: {error}") from None
-            self._due_at = self._merge_rows
-            facts = generation.facts
-            self.reports.append(MergeReport(facts.rows, time.perf_counter() - start, facts.recall_at_10))
-            return self.reports[-1]
+            return self._merge()
+
+    def _merge(self) -> MergeReport:
+        start = time.perf_counter()
+        try:
+            generation = self._build()
+        except Exception as error:
+            # Of any kind, or changes would pile up unseen: FAISS reports a full disk as RuntimeError, and building the
+            # next index beside the old one is where memory runs out.
+            known = error if isinstance(error, LookalikeError) else None
+            failure = known or LookalikeError(f"{self._folder}: the merge failed: {type(error).__name__}: {error}")
+            self.reports.append(MergeReport(0, time.perf_counter() - start, 0.0, str(failure)))
+            self._due_at = self._unmerged() + self._merge_rows
+            raise failure from (None if known else error)
+        self._due_at = self._merge_rows
+        facts = generation.facts
+        self.reports.append(MergeReport(facts.rows, time.perf_counter() - start, facts.recall_at_10))
+        return self.reports[-1]
 
     def start_if_due(self) -> None:
         """Start a merge in the background when enough has come together and none runs."""
@@ -98,7 +102,7 @@ class Merges:
             elif self.reports and self.reports[-1].abandoned:
                 raise LookalikeError(
                     f"{self._folder}: {self._unmerged()} changes are not merged, and the last merge was abandoned: "
-                    f"{self.reports[-1].abandoned}"
+                    f"{self.reports[-1].abandoned}. Once that is put right, call merge()"
                 )
             else:
                 return
@@ -114,6 +118,9 @@ class Merges:
 
     def _in_background(self) -> None:
         try:
-            self.merge()
+            with self._running:
+                # One that `merge` was called for may have done it meanwhile.
+                if self._unmerged() >= self._due_at:
+                    self._merge()
         except LookalikeError as error:
-            _LOGGER.warning("%s: merge abandoned: %s", self._folder, error)
+            _LOGGER.warning("%s: merge abandoned: %s", self._folder, error, exc_info=error.__cause__)

@@ -20,8 +20,12 @@ class WriterLock:
         self._descriptor = os.open(folder / "LOCK", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(self._descriptor)
+            if not isinstance(error, BlockingIOError):
+                raise LookalikeError(
+                    f"{folder}: cannot be locked ({error.strerror}); keep it on a local disk"
+                ) from None
             raise LookalikeError(
                 f"{folder}: another writer has this index open; an index has one writer. "
                 "Close that one, or read with LiveReader"

@@ -226,7 +226,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
             with pytest.raises(LookalikeError, match="No space left"):
                 index.upsert(["a"], ["x"], unit(1, seed=1))
             patch.setattr(merge, "write_vectors", full)
-            with pytest.raises(LookalikeError, match=r"the merge could not be written: .*No space left"):
+            with pytest.raises(LookalikeError, match=r"the merge failed: OSError: .*No space left"):
                 index.merge()
         assert index.metrics().rows == 100
         assert index.metrics().sequence == 0
@@ -234,6 +234,103 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         index.merge()
     with LiveIndex.open(tmp_path / "index") as index:
         assert first(index, unit(1, seed=2)[0]) == ["b"]
+        assert index.metrics().rows == 101
+
+
+def test_a_merge_that_fails_in_any_way_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with create(tmp_path / "index", settings=LiveSettings(merge_rows=5, gate_queries=5)) as index:
+
+        def no_memory(*_: object, **__: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(live_index, "merge_snapshot", no_memory)
+        index.upsert([f"n-{number}" for number in range(5)], ["x"] * 5, unit(5, seed=1))
+        index.wait_for_merge()
+        assert "MemoryError" in index.metrics().merge_problem
+        index.upsert([f"m-{number}" for number in range(20)], ["x"] * 20, unit(20, seed=2))
+        index.wait_for_merge()
+        with pytest.raises(LookalikeError, match=r"abandoned: .*MemoryError.*call merge\(\)"):
+            index.upsert(["one too many"], ["x"], unit(1))
+        monkeypatch.undo()
+        index.merge()
+        index.upsert(["there is room"], ["x"], unit(1))
+
+
+def test_what_could_not_be_taken_back_never_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with create(tmp_path / "index") as index:
+        index.upsert(["a"], ["x"], unit(1, seed=1))
+        with monkeypatch.context() as patch:
+
+            def failing(*_: object) -> None:
+                raise OSError(errno.EIO, "Input/output error")
+
+            patch.setattr(os, "fsync", failing)
+            patch.setattr(os, "ftruncate", failing)
+            with pytest.raises(LookalikeError, match="Input/output error; nor taken back"):
+                index.upsert(["b"], ["x"], unit(1, seed=2))
+        # Behind a further segment the refused frame would be in the middle of the log.
+        with pytest.raises(LookalikeError, match="could not be undone"):
+            index.merge()
+    LiveIndex.open(tmp_path / "index").close()
+
+
+def test_a_merge_that_was_interrupted_when_it_counted_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with create(tmp_path / "index") as index:
+        index.upsert(["a"], ["x"], unit(1, seed=1))
+        publish = live_index.publish
+
+        def interrupted(folder: Path, number: int) -> None:
+            publish(folder, number)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(live_index, "publish", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                index.merge()
+        index.upsert(["b"], ["x"], unit(1, seed=2))
+        with pytest.raises(LookalikeError, match="was interrupted; close the index"):
+            index.merge()
+    with LiveIndex.open(tmp_path / "index") as index:
+        assert (index.metrics().generation, index.metrics().rows) == (1, 102)
+        index.merge()
+
+
+def test_keys_that_are_none_never_reach_the_log(tmp_path: Path) -> None:
+    with create(tmp_path / "index") as index:
+        for keys in ([None], [7], "image-1", [b"\xff"]):
+            with pytest.raises(TableError):
+                index.delete(keys)
+            with pytest.raises(TableError):
+                index.delete_items(keys)
+        index.upsert([b"a", "a"], ["x", "y"], unit(2, seed=1))
+        assert (index.metrics().sequence, index.metrics().rows) == (1, 101)
+    LiveIndex.open(tmp_path / "index").close()
+
+
+def test_dictionaries_are_kept_as_their_values(tmp_path: Path) -> None:
+    names = ["a", "b"]
+    brands = pa.array(["red", "blue"]).dictionary_encode()
+    with LiveIndex.create(
+        tmp_path / "index", image_ids=names, item_ids=names, vectors=unit(2), attributes={"brand": brands}
+    ) as index:
+        index.upsert(["c"], ["c"], unit(1, seed=1), {"brand": ["green"]})
+        index.upsert(["d"], ["d"], unit(1, seed=2), {"brand": ["blue"]})
+    with LiveIndex.open(tmp_path / "index") as index:
+        found = index.search(unit(1), 4, [AnyOf("brand", frozenset({"blue", "green"}))])[1][0]
+        assert {name for name in found if name} == {"b", "c", "d"}
+
+
+def test_creating_never_removes_an_index_that_lost_its_pointer(tmp_path: Path) -> None:
+    with create(tmp_path / "index") as index:
+        index.upsert(["a"], ["x"], unit(1, seed=1))
+    pointer = (tmp_path / "index" / "CURRENT").read_bytes()
+    (tmp_path / "index" / "CURRENT").unlink()
+    with pytest.raises(ConfigError, match="whose CURRENT is missing"):
+        create(tmp_path / "index")
+    (tmp_path / "index" / "CURRENT").write_bytes(pointer)
+    with LiveIndex.open(tmp_path / "index") as index:
         assert index.metrics().rows == 101
 
 
