@@ -107,9 +107,9 @@ class Generation:
                 raise BundleError(f"{path}: not the file that was written; restore the folder from a copy")
         self.facts = facts
         if index is None:
-            index = FaissIndex.load(folder / "index.faiss", ef_search=facts.settings.ef_search)
+            index = FaissIndex.load(folder / "index.faiss", mapped=True, ef_search=facts.settings.ef_search)
         self.index = index
-        self.vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        self.vectors = _mapped(folder / "vectors.npy", (facts.rows, facts.dim))
         table = pa.ipc.open_file(pa.memory_map(str(folder / "rows.arrow"))).read_all()
         self.rows = table.drop_columns(_SORTED.names)
         self.item_of_row = table["_item"].to_numpy()
@@ -186,7 +186,15 @@ def write_vectors(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, in
         np.lib.format.write_array_header_1_0(file, header)
         for block in blocks:
             file.write(np.ascontiguousarray(block, dtype=np.float32).data)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    return _mapped(path, shape)
+
+
+def _mapped(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Vectors behind the header that `write_vectors` wrote.
+
+    Not by `np.load`: its parser fails now and then where two threads open files (SystemError; CPython's issue 106905).
+    """
+    return np.memmap(path, np.float32, "r", path.stat().st_size - 4 * shape[0] * shape[1], shape)
 
 
 def publish(folder: Path, number: int) -> None:

@@ -20,11 +20,11 @@ from src.index.live.generation import (
 )
 from src.index.live.settings import LiveSettings
 from src.index.live.snapshot import Snapshot
+from src.index.recall import measure_index
 
 __all__ = ["MergeReport", "build_generation", "merge_snapshot"]
 
 _BLOCK = 65_536
-_K = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,29 +112,20 @@ def _build_index(vectors: np.ndarray, settings: LiveSettings) -> FaissIndex:
 
 
 def recall_at_10(index: FaissIndex, vectors: np.ndarray, queries: int) -> float:
-    """The mean share of the true ten nearest that an index finds.
+    """The mean share of the true ten nearest that an index finds, of queries that are made here.
 
-    Queries are random rows with noise as long as a third of them: near the catalogue, as user photos are, but none of
-    its rows. Exact search goes through the vectors in blocks, so that a mapped file does not have to fit into memory.
+    They are random rows with noise as long as a third of them: near the catalogue, as user photos are, but none of its
+    rows.
 
     Args:
         index: over `vectors`.
         vectors: float32 array of shape (rows, dim), L2-normalised.
         queries: how many to ask.
     """
-    k = min(_K, len(vectors))
-    if k == 0:
+    if not len(vectors):
         return 1.0
     rng = np.random.default_rng(0)
     asked = vectors[np.sort(rng.integers(0, len(vectors), queries))]
     asked = asked + rng.standard_normal(asked.shape, dtype=np.float32) / (3 * np.sqrt(vectors.shape[1]))
     asked = (asked / np.linalg.norm(asked, axis=1, keepdims=True)).astype(np.float32)
-    best = np.full((queries, 0), -np.inf, np.float32)
-    for start in range(0, len(vectors), _BLOCK):
-        best = np.hstack([best, asked @ vectors[start : start + _BLOCK].T])
-        best = -np.partition(-best, k - 1, axis=1)[:, :k]
-    _, rows = index.search(asked, k)
-    found = np.einsum("qkd,qd->qk", vectors[np.maximum(rows, 0)], asked)
-    # By score and not by row: of two equal images either is right.
-    right = (rows >= 0) & (found >= best.min(axis=1, keepdims=True) - 1e-5)
-    return float(right.mean())
+    return measure_index(index, vectors, asked).recall_at_10
