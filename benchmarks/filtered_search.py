@@ -17,7 +17,7 @@ from rich.progress import track
 
 from src.index.faiss_index import FaissIndex
 from src.index.filter_plan import graph_step, plan_filter
-from src.index.simulated import clustered_vectors
+from src.index.simulated import Clustered
 from src.index.subset_scan import scan_allowed
 
 PASS_RATES = (0.5, 0.1, 0.01, 0.001)
@@ -51,10 +51,8 @@ def main() -> None:
     parser.add_argument("--index", type=Path, help="file that the HNSW index is kept in and read from")
     arguments = parser.parse_args()
     faiss.omp_set_num_threads(1)
-    vectors, cluster = clustered_vectors(arguments.rows, arguments.dim)
-    queries, _ = clustered_vectors(
-        arguments.queries, arguments.dim, clusters=int(max(16, arguments.rows // 200)), start=1
-    )
+    simulated = Clustered(arguments.rows, arguments.dim)
+    vectors, cluster, queries = simulated.vectors(), simulated.clusters(), simulated.queries(arguments.queries)[0]
     index, graph = _built(vectors, arguments.index)
     table = run(vectors, cluster, queries, index, graph)
     step, counted = _measured_step(graph, queries), graph_step(arguments.dim)

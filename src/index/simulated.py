@@ -1,50 +1,109 @@
-"""Vectors as encoders make them, simulated: clusters of clusters, with noise that lives in few directions."""
+"""Simulated embeddings with the structure that makes layouts differ.
+
+Independent random vectors are the wrong test: their neighbours are all equally far, and no index finds them. The
+embeddings of a catalogue lie in categories, in them in clusters (kinds of products), and around each cluster in few
+directions. So:
+
+    vector = normalise(category + cluster + spread * (z @ basis) + noise)
+
+with 20 categories, a cluster for each 250 vectors (sizes falling as 1 / sqrt(rank)), z of 48 normal numbers of
+variance 1/48 (48 is the intrinsic dimension), one of 32 orthonormal bases a cluster, and white noise of length 0.02.
+Category and cluster are unit vectors. The spread grows from 0.4 in the first category to 1.6 in the last: there,
+neighbours are nearly as far as strangers, so that a layout which loses precision ruins that category before the first.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["clustered_vectors"]
+__all__ = ["CATEGORIES", "Clustered"]
 
-_INTRINSIC = 32
-_BLOCK = 65_536
+CATEGORIES = 20
+_ROWS_OF_CLUSTER = 250
+_INTRINSIC = 48
+_BASES = 32
+_SPREAD = (0.4, 1.6)
+_NOISE = 0.02
+_CHUNK = 32_768
 
 
-def clustered_vectors(
-    rows: int, dim: int, *, clusters: int | None = None, noise: float = 0.7, seed: int = 0, start: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw rows around centres of which each is drawn around one of a few coarse centres.
+@dataclass(frozen=True)
+class Clustered:
+    """A simulated set of embeddings; the same seed gives the same vectors, whatever is asked for first.
 
-    Noise and centres have their strength in 32 random directions and a tenth of it spread over all others: isotropic
-    noise in 512 dimensions would put all members of a cluster equally far apart, which no encoder does.
-
-    Args:
-        rows: vectors wanted.
+    Attributes:
+        rows: vectors of the gallery.
         dim: numbers in a vector.
-        clusters: fine centres; by default one for 200 rows, at least 16.
-        noise: length of a row's noise, its centre's being 1.
-        seed: of the centres.
-        start: of the rows; other starts give other rows of the same centres (queries, say).
-
-    Returns:
-        float32 array of shape (rows, dim), L2-normalised, and the cluster of each row, int64 of shape (rows,).
+        seed: another seed, another set.
     """
-    rng = np.random.default_rng(seed)
-    clusters = clusters or max(16, rows // 200)
-    basis = rng.standard_normal((min(_INTRINSIC, dim), dim), np.float32) / np.sqrt(dim)
-    coarse = _spread(rng, max(4, clusters // 32), basis)
-    centres = coarse[rng.integers(0, len(coarse), clusters)] + 0.8 * _spread(rng, clusters, basis)
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    rng = np.random.default_rng([seed, 1 + start])
-    cluster = rng.integers(0, clusters, rows)
-    vectors = np.empty((rows, dim), np.float32)
-    for first in range(0, rows, _BLOCK):
-        block = slice(first, min(first + _BLOCK, rows))
-        vectors[block] = centres[cluster[block]] + noise * _spread(rng, block.stop - first, basis)
-        vectors[block] /= np.linalg.norm(vectors[block], axis=1, keepdims=True)
-    return vectors, cluster
+
+    rows: int
+    dim: int
+    seed: int = 0
+
+    def gallery(self) -> Iterator[np.ndarray]:
+        """Float32 arrays of shape (at most 32,768, dim), L2-normalised, `rows` in all."""
+        shape = self._shape()
+        for number, count in enumerate(self._counts()):
+            yield self._draw(shape, count, (1, number))[0]
+
+    def vectors(self) -> np.ndarray:
+        """The gallery in one piece: float32 of shape (rows, dim)."""
+        vectors, start = np.empty((self.rows, self.dim), np.float32), 0
+        for part in self.gallery():
+            vectors[start : start + len(part)] = part
+            start += len(part)
+        return vectors
+
+    def clusters(self) -> np.ndarray:
+        """The cluster of each vector of the gallery: int64 of shape (rows,)."""
+        shares = self._shape()[2]
+        drawn = [self._draw_clusters(shares, count, (1, number))[0] for number, count in enumerate(self._counts())]
+        return np.concatenate(drawn)
+
+    def queries(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Further vectors: float32 of shape (count, dim), and the category of each, int64 of shape (count,)."""
+        return self._draw(self._shape(), count, (2,))
+
+    def _counts(self) -> list[int]:
+        return [min(_CHUNK, self.rows - start) for start in range(0, self.rows, _CHUNK)]
+
+    def _shape(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Centres, bases, shares and categories of the clusters."""
+        rng = np.random.default_rng((self.seed, 0))
+        clusters = max(CATEGORIES, self.rows // _ROWS_OF_CLUSTER)
+        category = np.arange(clusters) % CATEGORIES
+        centres = _directions(rng, CATEGORIES, self.dim)[category] + _directions(rng, clusters, self.dim)
+        wide = rng.standard_normal((_BASES, self.dim, min(_INTRINSIC, self.dim)))
+        bases = np.linalg.qr(wide)[0].transpose(0, 2, 1).astype(np.float32)
+        shares = 1 / np.sqrt(rng.permutation(clusters) + 1.0)
+        return centres.astype(np.float32), bases, shares / shares.sum(), category
+
+    def _draw(
+        self, shape: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], count: int, stream: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        centres, bases, shares, category = shape
+        cluster, rng = self._draw_clusters(shares, count, stream)
+        intrinsic = bases.shape[1]
+        within = rng.standard_normal((count, intrinsic), dtype=np.float32) / np.float32(np.sqrt(intrinsic))
+        spread = np.linspace(*_SPREAD, CATEGORIES, dtype=np.float32)
+        within *= spread[category[cluster], None]
+        vectors = rng.standard_normal((count, self.dim), dtype=np.float32) * np.float32(_NOISE / np.sqrt(self.dim))
+        vectors += centres[cluster]
+        for basis in range(_BASES):
+            of_basis = np.flatnonzero(cluster % _BASES == basis)
+            vectors[of_basis] += within[of_basis] @ bases[basis]
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors, category[cluster]
+
+    def _draw_clusters(
+        self, shares: np.ndarray, count: int, stream: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.random.Generator]:
+        rng = np.random.default_rng((self.seed, *stream))
+        return rng.choice(len(shares), count, p=shares), rng
 
 
-def _spread(rng: np.random.Generator, rows: int, basis: np.ndarray) -> np.ndarray:
-    """Rows of norm about 1."""
-    strong = rng.standard_normal((rows, len(basis)), np.float32) @ basis / np.sqrt(len(basis))
-    weak = 0.1 * rng.standard_normal((rows, basis.shape[1]), np.float32) / np.sqrt(basis.shape[1])
-    return np.sqrt(0.99) * strong + weak
+def _directions(rng: np.random.Generator, count: int, dim: int) -> np.ndarray:
+    drawn = rng.standard_normal((count, dim))
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)

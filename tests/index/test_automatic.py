@@ -12,7 +12,7 @@ from src.contracts.errors import GateError, LookalikeError
 from src.contracts.settings import IndexSettings
 from src.index.automatic import CANDIDATES, Choice, choose_index
 from src.index.layouts import LAYOUTS
-from src.index.study.clustered import Clustered
+from src.index.simulated import Clustered
 
 ROWS, DIM = 4000, 64
 FIXED = {
@@ -29,7 +29,7 @@ FIXED = {
 @pytest.fixture(scope="module")
 def content() -> tuple[np.ndarray, np.ndarray]:
     simulated = Clustered(ROWS, DIM)
-    return np.concatenate(list(simulated.gallery())), simulated.queries(80)[0]
+    return simulated.vectors(), simulated.queries(80)[0]
 
 
 def choose(

@@ -9,14 +9,14 @@ import pytest
 from benchmarks.filtered_search import FILTERS, PASS_RATES, run
 from src.index.faiss_index import FaissIndex
 from src.index.filtered_search import filtered_search
-from src.index.simulated import clustered_vectors
+from src.index.simulated import Clustered
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """The benchmark's own table, small: 12,000 x 64, forty queries."""
-    vectors, cluster = clustered_vectors(12_000, 64, clusters=120)
-    queries, _ = clustered_vectors(40, 64, clusters=120, start=1)
+    simulated = Clustered(12_000, 64)
+    vectors, cluster, queries = simulated.vectors(), simulated.clusters(), simulated.queries(40)[0]
     path: Path = tmp_path_factory.mktemp("index") / "hnsw.faiss"
     FaissIndex.build(vectors, layout="hnsw_fp16", ef_construction=80).save(path)
     # A narrow search, so that the planner takes the graph where half of the rows pass.

@@ -16,7 +16,7 @@ from src.contracts.errors import ConfigError
 from src.index.capacity.figures import QUANTILES, Figures, Measured
 from src.index.faiss_index import FaissIndex
 from src.index.recall import measure_index
-from src.index.simulated import clustered_vectors
+from src.index.simulated import Clustered
 
 __all__ = ["Measurement", "measure"]
 
@@ -79,9 +79,8 @@ def measure(wanted: Measurement, report: Callable[[str], None]) -> Figures:
 
 
 def _measured(layout: str, rows: int, dim: int, count: int) -> Measured:
-    vectors, _ = clustered_vectors(rows, dim)
-    # One for 200 rows, at least 16: the centres that the rows were drawn around.
-    queries, _ = clustered_vectors(count, dim, clusters=max(16, rows // 200), start=1)
+    simulated = Clustered(rows, dim)
+    vectors, (queries, _) = simulated.vectors(), simulated.queries(count)
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:

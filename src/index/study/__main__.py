@@ -7,8 +7,8 @@ from pathlib import Path
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 from src.index.layouts import LAYOUTS
+from src.index.simulated import Clustered
 from src.index.study.builds import Builds
-from src.index.study.clustered import Clustered
 from src.index.study.peers import PEERS, require_peers
 from src.index.study.plots import write_plots
 from src.index.study.points import Points, measure, overhead

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from src.contracts.errors import ConfigError, TableError
 from src.contracts.tables import unpack_vectors
-from src.index.study.clustered import Clustered
+from src.index.simulated import Clustered
 
 __all__ = ["K", "Source", "from_clustered", "from_embeddings", "write_whole"]
 

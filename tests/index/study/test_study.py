@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from src.contracts.tables import pack_vectors
-from src.index.study.clustered import CATEGORIES, Clustered
+from src.index.simulated import CATEGORIES, Clustered
 from src.index.study.peers import PEERS
 from src.index.study.points import Points
 from src.index.study.report import at_recall
@@ -137,7 +137,13 @@ def test_simulated_vectors_are_seeded_and_categories_differ() -> None:
     parts = list(simulated.gallery())
     assert [len(part) for part in parts] == [32_768, 7_232]
     np.testing.assert_array_equal(parts[1], list(Clustered(40_000, 64, seed=3).gallery())[1])
-    gallery = np.concatenate(parts)
+    gallery, cluster = simulated.vectors(), simulated.clusters()
+    np.testing.assert_array_equal(gallery, np.concatenate(parts))
+    largest = [np.flatnonzero(cluster == one) for one in np.argsort(-np.bincount(cluster))[:20]]
+    centres = np.stack([gallery[rows].mean(axis=0) for rows in largest])
+    # A vector is nearest to the mean of its own cluster, but for the wide ones.
+    own = [np.mean(np.argmax(gallery[rows] @ centres.T, axis=1) == number) for number, rows in enumerate(largest)]
+    assert np.mean(own) > 0.9
     np.testing.assert_allclose(np.linalg.norm(gallery, axis=1), 1, atol=1e-5)
     queries, category = simulated.queries(200)
     assert not np.isin(queries[:, 0], gallery[:, 0]).any()
