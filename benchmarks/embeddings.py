@@ -1,0 +1,44 @@
+"""Embed all images of a catalogue into one file: python -m benchmarks.embeddings CHECKPOINT OUTPUT.parquet.
+
+The file is what `evaluate.py embeddings=` and `python -m src.index.study` read.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from src.catalog.catalogue import open_catalogue
+from src.contracts.exit_codes import exit_with_message
+from src.contracts.settings import DataSettings, complete_data
+from src.eval.embedded import embed_rows
+from src.eval.subject import open_subject
+
+
+def main() -> None:
+    """Read the checkpoint, embed, write."""
+    parser = argparse.ArgumentParser(description="Embed all images of a checkpoint's catalogue into one file.")
+    parser.add_argument("checkpoint")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--data-root", help="the catalogue's folder, where it is not the one trained on")
+    arguments = parser.parse_args()
+    with exit_with_message():
+        subject = open_subject(arguments.checkpoint)
+        overrides = DataSettings(root=arguments.data_root) if arguments.data_root else DataSettings()
+        catalogue = open_catalogue(complete_data(overrides, subject.trained_on))
+        rows = np.arange(catalogue.items.num_rows)
+        embedded = embed_rows(catalogue, rows, subject.spec, subject.embed, batch=128, what="the catalogue")
+        vectors = embedded.normalised("catalogue")
+        table = catalogue.items.select(["image_id", "item_id", "category", "is_query", "is_gallery"])
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+        part = arguments.output.with_suffix(".part")
+        pq.write_table(table.append_column("vector", flat), part)
+        os.replace(part, arguments.output)
+        print(f"{len(vectors)} embeddings of {vectors.shape[1]} numbers: {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()
