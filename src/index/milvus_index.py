@@ -3,47 +3,30 @@
 Importing this takes seconds (pymilvus brings pandas and gRPC): nothing else imports it.
 """
 
-import logging
-import re
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
-from pymilvus import DataType, MilvusClient
-from pymilvus.exceptions import MilvusException
 
 from src.contracts.errors import ConfigError, LookalikeError
 from src.index.faiss_index import FaissIndex
 from src.index.filters import Condition
-from src.index.live.changes import make_upsert
+from src.index.live.changes import checked_keys, make_upsert
+from src.index.milvus_connection import connect, disconnect, milvus_calls
 from src.index.milvus_filters import expression, quoted
 from src.index.milvus_kinds import GROUPING_KINDS, build_params, check_kind, search_params
+from src.index.milvus_schema import KEYS, check_columns, collection_schema, described_schema
 from src.index.recall import IndexQuality
 
 __all__ = ["MilvusIndex"]
 
-_KEYS = {"image_id": pa.string(), "item_id": pa.string()}
-_TYPES = {
-    DataType.VARCHAR: pa.string(),
-    DataType.BOOL: pa.bool_(),
-    DataType.INT64: pa.int64(),
-    DataType.DOUBLE: pa.float64(),
-}
-_KEY_BYTES = 512
 _BATCH = 1000
 _MOST = 16_384
 """Results that a Milvus server gives at most."""
-
-_open_files: Counter[str] = Counter()
-_open_files_lock = threading.Lock()
 
 
 class MilvusIndex:
@@ -78,7 +61,7 @@ class MilvusIndex:
         Raises:
             LookalikeError: the server is away or refuses, or the collection is not there.
         """
-        self._client, self._place = _connect(uri, token, timeout)
+        self._client, self._place = connect(uri, token, timeout)
         self._uri, self._timeout, self._consistency = uri, timeout, consistency
         self._ef_search, self._nprobe = ef_search, nprobe
         self.collection = collection
@@ -86,15 +69,12 @@ class MilvusIndex:
         try:
             with self._calls("open"):
                 fields = self._client.describe_collection(collection, timeout=timeout)["fields"]
-                described = self._client.describe_index(collection, "vector", timeout=timeout)
-        except LookalikeError:
+                self.dim, self._schema = described_schema(collection, fields)
+                self.kind = str(self._client.describe_index(collection, "vector", timeout=timeout)["index_type"])
+        except BaseException:
             self.close()
             raise
-        self.kind = str(described["index_type"])
-        self.dim = next(int(field["params"]["dim"]) for field in fields if field["name"] == "vector")
-        self._columns = {field["name"]: _TYPES[field["type"]] for field in fields if field["name"] != "vector"}
-        required = {field["name"] for field in fields if not field.get("nullable")}
-        self._schema = pa.schema([pa.field(name, kind, name not in required) for name, kind in self._columns.items()])
+        self._columns = {field.name: field.type for field in self._schema}
 
     @classmethod
     def create(
@@ -134,35 +114,22 @@ class MilvusIndex:
             ConfigError: a name, a type or a kind that can't be, or a collection that is there already.
             LookalikeError: the server is away or refuses.
         """
-        columns = {**_KEYS, **(attributes or {})}
-        _check_columns(collection, columns, partition_by)
-        client, place = _connect(uri, token, timeout)
+        columns = {**KEYS, **(attributes or {})}
+        check_columns(collection, columns, partition_by)
+        client, place = connect(uri, token, timeout)
         try:
-            with _calls(place, "create"):
+            with milvus_calls(place, "create"):
                 check_kind(kind, str(client.get_server_version(timeout=timeout)))
                 if client.has_collection(collection, timeout=timeout):
                     raise ConfigError(f"Milvus at {place} has a collection `{collection}` already; name another")
-                schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-                kinds = {pa_kind: milvus_kind for milvus_kind, pa_kind in _TYPES.items()}
-                for name, column in columns.items():
-                    key = name in _KEYS or name == partition_by
-                    length = {"max_length": _KEY_BYTES} if column == pa.string() else {}
-                    schema.add_field(
-                        name,
-                        kinds[column],
-                        is_primary=name == "image_id",
-                        is_partition_key=name == partition_by,
-                        **length,
-                        **({} if key else {"nullable": True}),
-                    )
-                schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+                schema = collection_schema(client, columns, dim=dim, partition_by=partition_by)
                 params = client.prepare_index_params()
                 build = build_params(kind, m=m, ef_construction=ef_construction, nlist=nlist)
                 params.add_index("vector", index_type=kind, metric_type="COSINE", params=build)
                 client.create_collection(collection, schema=schema, index_params=params, timeout=timeout)
             return cls(uri, collection, token=token, timeout=timeout, **options)
         finally:
-            _disconnect(client, uri)
+            disconnect(client, uri)
 
     def load(
         self,
@@ -216,6 +183,7 @@ class MilvusIndex:
         self._delete("item_id", item_ids)
 
     def _delete(self, column: str, keys: Sequence[str]) -> None:
+        keys = checked_keys(keys)
         for start in range(0, len(keys), _BATCH):
             names = ", ".join(quoted(key) for key in keys[start : start + _BATCH])
             with self._calls("delete"):
@@ -333,7 +301,7 @@ class MilvusIndex:
         """Close the connection; milvus-lite's server stops with the last index that has its file open."""
         if not self._closed:
             self._closed = True
-            _disconnect(self._client, self._uri)
+            disconnect(self._client, self._uri)
 
     def __enter__(self) -> "MilvusIndex":
         return self
@@ -347,7 +315,7 @@ class MilvusIndex:
     def _calls(self, what: str) -> Iterator[None]:
         if self._closed:
             raise LookalikeError(f"Milvus at {self._place}: this index was closed; open it again")
-        with _calls(self._place, f"{what} `{self.collection}`"):
+        with milvus_calls(self._place, f"{what} `{self.collection}`"):
             yield
 
 
@@ -361,68 +329,3 @@ def _best_of_items(hits: list[dict[str, Any]]) -> dict[str, float]:
 def _sorted_items(best: dict[str, float], k: int) -> tuple[np.ndarray, list[str]]:
     items = sorted(best, key=lambda item: -best[item])[:k]
     return np.array([best[item] for item in items], np.float32), items
-
-
-def _check_columns(collection: str, columns: Mapping[str, pa.DataType], partition_by: str) -> None:
-    for name in (collection, *columns):
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,254}", name) or name == "vector":
-            raise ConfigError(f"`{name}`: Milvus' names are letters, digits and underscores, and not `vector`")
-    for name, kind in columns.items():
-        if kind not in _TYPES.values():
-            kinds = ", ".join(str(known) for known in _TYPES.values())
-            raise ConfigError(f"attribute {name} is {kind}; give {kinds}")
-    if partition_by and columns.get(partition_by) != pa.string():
-        raise ConfigError(f"`partition_by={partition_by}`: name an attribute of strings")
-
-
-def _connect(uri: str, token: str, timeout: float) -> tuple[MilvusClient, str]:
-    # It logs each error with a traceback, beside raising it.
-    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-    place = _without_credentials(uri)
-    if "://" not in uri:
-        if not uri.endswith(".db"):
-            raise ConfigError(f"`uri={place}`: give a file that ends in .db, or a server's address")
-        if not Path(uri).resolve().parent.is_dir():
-            raise ConfigError(f"`uri={place}`: its folder does not exist")
-        with _open_files_lock:
-            _open_files[str(Path(uri).resolve())] += 1
-    try:
-        with _calls(place, "connect"):
-            return MilvusClient(uri, token=token, timeout=timeout), place
-    except BaseException:
-        _release_file(uri)
-        raise
-
-
-def _disconnect(client: MilvusClient, uri: str) -> None:
-    client.close()
-    _release_file(uri)
-
-
-def _release_file(uri: str) -> None:
-    if "://" in uri:
-        return
-    path = str(Path(uri).resolve())
-    with _open_files_lock:
-        _open_files[path] -= 1
-        if _open_files[path]:
-            return
-        del _open_files[path]
-    from milvus_lite.server_manager import server_manager_instance
-
-    server_manager_instance.release_server(path)
-
-
-@contextmanager
-def _calls(place: str, what: str) -> Iterator[None]:
-    try:
-        yield
-    except MilvusException as error:
-        raise LookalikeError(f"Milvus at {place}: {what}: {error.message}") from None
-
-
-def _without_credentials(uri: str) -> str:
-    if "://" not in uri:
-        return uri
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from milvus_lite.server_manager import server_manager_instance
+from pymilvus import MilvusClient
 
 from src.contracts.errors import ConfigError, FilterError, LookalikeError, TableError
 from src.index.filters import AnyOf, Between
@@ -192,6 +193,13 @@ def test_a_server_that_is_away_is_named_without_its_password() -> None:
 def test_what_does_not_fit_is_refused(file: str, index: MilvusIndex, tmp_path: Path) -> None:
     with pytest.raises(LookalikeError, match="open `absent`"):
         MilvusIndex(file, "absent")
+    client = MilvusClient(file)
+    client.create_collection("foreign", dimension=DIM)
+    with pytest.raises(LookalikeError, match=r"`foreign` was not made by MilvusIndex\.create"):
+        MilvusIndex(file, "foreign")
+    client.close()
+    with pytest.raises(TableError, match="a single string"):
+        index.delete("image-1")
     with pytest.raises(ConfigError, match="has a collection `images` already"):
         MilvusIndex.create(file, "images", dim=DIM)
     with pytest.raises(ConfigError, match="Milvus' names are"):
