@@ -7,9 +7,7 @@ import ir_measures
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 from ir_measures import AP, RR, P, Rprec, Success, nDCG
-from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from src.eval.embedded import Embedded
@@ -27,6 +25,7 @@ from src.eval.metrics import (
 from src.eval.protocol import Protocol
 from src.eval.ranking import NEVER, rank_positives
 from tests.eval.oml_values import case
+from tests.eval.pml_values import by_pytorch_metric_learning
 
 IMAGES = Protocol(level="image", metrics=dict.fromkeys(("recall", "precision", "map", "ndcg"), (1, 5, 10)))
 
@@ -126,11 +125,8 @@ def clustered(seed: int, images: int, items: int, *, lonely: int = 0) -> Embedde
     return Embedded(vectors.astype(np.float32), *ids, pa.table({"label": labels}))
 
 
-def by_pytorch_metric_learning(everything: Embedded, k: int | str | None) -> dict[str, float]:
-    names = ("precision_at_1", "r_precision", "mean_average_precision", "mean_average_precision_at_r")
-    calculator = AccuracyCalculator(include=(*names, "mean_reciprocal_rank"), k=k, device=torch.device("cpu"))
-    labels = torch.from_numpy(everything.attributes["label"].to_numpy().copy())
-    return calculator.get_accuracy(torch.from_numpy(everything.vectors), labels)
+def theirs_of(everything: Embedded, k: int | str | None) -> dict[str, float]:
+    return by_pytorch_metric_learning(everything.vectors, everything.attributes["label"].to_numpy(), k)
 
 
 def averages(everything: Embedded) -> dict[str, float]:
@@ -141,7 +137,7 @@ def averages(everything: Embedded) -> dict[str, float]:
 @pytest.mark.parametrize(("images", "items", "lonely"), [(300, 12, 0), (200, 60, 15), (40, 3, 1)])
 def test_leave_one_out_agrees_with_pytorch_metric_learning(images: int, items: int, lonely: int) -> None:
     everything = clustered(images, images, items, lonely=lonely)
-    ours, theirs = averages(everything), by_pytorch_metric_learning(everything, None)
+    ours, theirs = averages(everything), theirs_of(everything, None)
     # Both leave queries without positives out.
     assert theirs["precision_at_1"] == pytest.approx(ours["recall@1"], abs=1e-7)
     assert theirs["r_precision"] == pytest.approx(ours["r_precision"], abs=1e-7)
@@ -152,7 +148,7 @@ def test_leave_one_out_agrees_with_pytorch_metric_learning(images: int, items: i
 
 def test_pytorch_metric_learning_ends_its_ranking_at_k() -> None:
     everything = clustered(7, 300, 40)
-    ours, theirs = averages(everything), by_pytorch_metric_learning(everything, 10)
+    ours, theirs = averages(everything), theirs_of(everything, 10)
     # A first positive beyond k counts as 0 there; we count its rank.
     values = measure(rank_positives(everything, everything, IMAGES), IMAGES)
     cut = np.where(values["recall@10"] == 1, values["mrr"], 0)[values["mrr"] > 0]
@@ -170,7 +166,7 @@ def test_constant_embeddings_score_by_luck_there_and_nothing_here() -> None:
     constant = Embedded(np.full((40, 4), 0.5, np.float32), *ids, pa.table({"label": labels}))
     assert averages(constant)["recall@1"] == 0
     # Each gets the lowest row, which is right for the rows that share its item.
-    assert by_pytorch_metric_learning(constant, "max_bin_count")["precision_at_1"] > 0
+    assert theirs_of(constant, "max_bin_count")["precision_at_1"] > 0
 
 
 OML_VALUES = {
