@@ -60,6 +60,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         runtime=arguments.runtime,
         precision=arguments.precision,
         drain_seconds=arguments.drain_seconds,
+        public_key=arguments.public_key,
     )
     settings.check()
     # Imported here: --help and a bad argument need not wait for them.
@@ -83,6 +84,8 @@ def _parser() -> _Parser:
     )
     add = parser.add_argument
     add("--bundle", type=Path, required=True, metavar="DIR", help="folder that export.py wrote")
+    add("--public-key", type=Path, metavar="FILE",
+        help="Ed25519 key (PEM) that the bundle must be signed with; see docs/export.md")  # fmt: skip
     add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: %(default)s)")
     add("--port", type=_port, default=8000, metavar="N", help="0 takes a free one (default: %(default)s)")
     add("--max-upload-mib", type=_positive, default=default.max_upload / _MIB, metavar="N",

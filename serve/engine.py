@@ -43,7 +43,15 @@ class Engine:
         self._spec: PreprocessingSpec = bundle.preprocessing
 
     @classmethod
-    def open(cls, path: Path, *, encoder_threads: int, runtime: str = "auto", precision: str = "f32") -> "Engine":
+    def open(
+        cls,
+        path: Path,
+        *,
+        encoder_threads: int,
+        runtime: str = "auto",
+        precision: str = "f32",
+        public_key: Path | None = None,
+    ) -> "Engine":
         """Verify a bundle, load it and warm it up.
 
         Args:
@@ -51,13 +59,14 @@ class Engine:
             encoder_threads: threads of one embedding; 0 takes all cores.
             runtime: `auto`, or what must run the encoder; see `open_encoder`.
             precision: its arithmetic on the CPU, `f32` or `bf16`.
+            public_key: PEM file of the key that the bundle must be signed with; see `open_bundle`.
 
         Raises:
-            BundleError: the bundle is damaged, or its parts do not belong together.
+            BundleError: the bundle is damaged, not signed with that key, or its parts do not belong together.
             LookalikeError: what must run the encoder cannot run here.
         """
         try:
-            bundle = open_bundle(path)
+            bundle = open_bundle(path, public_key=public_key)
         except OSError as error:  # A file of it that may not be read, or is no file.
             raise BundleError(f"bundle {path}: cannot read {error.filename} ({error.strerror})") from None
         index = FaissIndex.load(bundle.path(INDEX), **bundle.content["index"]["search"])

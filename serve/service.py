@@ -57,6 +57,7 @@ class Service:
                 encoder_threads=settings.encoder_threads,
                 runtime=settings.runtime,
                 precision=settings.precision,
+                public_key=settings.public_key,
             )
         )
         workers = Workers(threads=settings.workers, metrics=self.metrics)

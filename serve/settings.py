@@ -1,6 +1,7 @@
 """What an operator can set."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from src.contracts.errors import ConfigError
 
@@ -25,6 +26,7 @@ class ServeSettings:
         runtime: what runs the encoder; `auto` takes the best that is there.
         precision: the encoder's arithmetic on the CPU, `f32` or `bf16`.
         drain_seconds: after SIGTERM, the time that running requests have to finish.
+        public_key: PEM file of the key that the bundle must be signed with; without one it need not be signed.
     """
 
     max_upload: int = 20 * 1024 * 1024
@@ -35,6 +37,7 @@ class ServeSettings:
     runtime: str = "auto"
     precision: str = "f32"
     drain_seconds: int = 20
+    public_key: Path | None = None
 
     def check(self) -> None:
         """Raise `ConfigError` with everything that cannot work."""

@@ -3,7 +3,8 @@
 `manifest.json` has three parts. `content` is what the bundle is: the hash of every file, the preprocessing spec, the
 encoder, the index. The bundle's id is its hash, and equal inputs give equal ids. `measured` is what was found out about
 it (recall, parity, latency, versions): true, but not the same on each machine. `seal` hashes the two, so that a changed
-figure is noticed like a changed file.
+figure is noticed like a changed file. `src/contracts/signature.py` has the signature of the seal
+that a bundle may carry.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from typing import Any
 from src.contracts.errors import BundleError
 from src.contracts.exchange import exchange
 from src.contracts.preprocessing import PreprocessingSpec
+from src.contracts.signature import SIGNATURE, check_signature
 
 __all__ = [
     "DRIFT_REFERENCE",
@@ -68,6 +70,11 @@ class Bundle:
         """How the encoder's pixels are made."""
         return PreprocessingSpec.from_dict(self.content["preprocessing"])
 
+    @property
+    def seal(self) -> str:
+        """SHA-256 of `content` and `measured`, 64 hex digits: what a signature is made over."""
+        return _seal(self.content, self.measured)
+
     def path(self, name: str) -> Path:
         """The path of one of the bundle's files; only names that the manifest lists have one."""
         if name not in self.content["files"]:
@@ -80,7 +87,7 @@ class Bundle:
         Until then, some could be of the old one and some of the new.
         """
         try:
-            found = _seal(self.content, self.measured).encode() in (self.root / MANIFEST).read_bytes()
+            found = self.seal.encode() in (self.root / MANIFEST).read_bytes()
         except OSError:
             found = False
         if not found:
@@ -120,11 +127,17 @@ def staged_bundle(output: Path) -> Iterator[_Draft]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def open_bundle(root: Path) -> Bundle:
+def open_bundle(root: Path, *, public_key: Path | None = None) -> Bundle:
     """Verify every hash of a bundle and open it.
 
+    Args:
+        root: its folder.
+        public_key: PEM file of the Ed25519 key that it must be signed with; without one a signature is not looked at.
+
     Raises:
-        BundleError: no bundle, another format, or a file that is missing, additional or not what the manifest says.
+        BundleError: no bundle, another format, a file that is missing, additional or not what the manifest says, or
+            not signed with that key.
+        ConfigError: no such key in the file.
     """
     try:
         raw = (root / MANIFEST).read_bytes()
@@ -141,6 +154,8 @@ def open_bundle(root: Path) -> Bundle:
     if not _is_sealed(raw, manifest):
         raise BundleError(f"bundle {root}: {MANIFEST} was altered; export it again")
     content = manifest["content"]
+    if public_key is not None:
+        check_signature(root, manifest["seal"], public_key)
     _verify_files(root, content["files"])
     return Bundle(root, _hash(_canonical(content)), content, manifest["measured"])
 
@@ -148,13 +163,15 @@ def open_bundle(root: Path) -> Bundle:
 def _is_sealed(raw: bytes, manifest: Mapping[str, Any]) -> bool:
     """Whether a manifest is as it was written; compared as bytes, so that not even a changed space passes."""
     try:
-        return raw == _canonical(manifest) and manifest["seal"] == _seal(manifest["content"], manifest["measured"])
+        return raw == _manifest(manifest["content"], manifest["measured"])
     except (KeyError, ValueError):  # a part is gone, or a number became too large for JSON
         return False
 
 
 def _verify_files(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     present = {path.name for path in root.iterdir()} - {MANIFEST}
+    if (root / SIGNATURE).is_file():  # of the seal, which is of these files
+        present.remove(SIGNATURE)
     problems = [f"{name} is missing" for name in sorted(files.keys() - present)]
     problems += [f"{name} does not belong to it" for name in sorted(present - files.keys())]
     for name in sorted(files.keys() & present):
@@ -173,13 +190,7 @@ def _write_manifest(draft: _Draft) -> None:
         path.name: {"sha256": _hash_file(path), "bytes": path.stat().st_size} for path in sorted(draft.root.iterdir())
     }
     content = {**draft.content, "files": files}
-    manifest = {
-        "format": _FORMAT,
-        "content": content,
-        "measured": draft.measured,
-        "seal": _seal(content, draft.measured),
-    }
-    (draft.root / MANIFEST).write_bytes(_canonical(manifest))
+    (draft.root / MANIFEST).write_bytes(_manifest(content, draft.measured))
 
 
 def _refuse_foreign(output: Path) -> None:
@@ -219,6 +230,11 @@ def _sync(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _manifest(content: Mapping[str, Any], measured: Mapping[str, Any]) -> bytes:
+    parts = {"format": _FORMAT, "content": content, "measured": measured, "seal": _seal(content, measured)}
+    return _canonical(parts)
 
 
 def _seal(content: Mapping[str, Any], measured: Mapping[str, Any]) -> str:

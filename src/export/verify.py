@@ -24,18 +24,25 @@ _SELF = 0.99
 """Cosine that a stored vector has to itself at least, in the coarsest storage."""
 
 
-def verify(root: Path) -> Iterator[str]:
+def verify(root: Path, *, public_key: Path | None = None) -> Iterator[str]:
     """Check a bundle from its hashes to a search.
+
+    Args:
+        root: its folder.
+        public_key: PEM file of the key that it must be signed with; without one a signature is not looked at.
 
     Yields:
         A line for each thing that was found in order.
 
     Raises:
         BundleError: after all checks that can still be made, each thing that was not.
+        ConfigError: no Ed25519 public key in the file.
     """
-    bundle = open_bundle(root)
+    bundle = open_bundle(root, public_key=public_key)
     sizes = sum(file["bytes"] for file in bundle.content["files"].values())
     yield f"manifest: format, seal and id {bundle.bundle_id[:16]}"
+    if public_key is not None:
+        yield f"signature: of the manifest, made with the key of {public_key}"
     yield f"files: {len(bundle.content['files'])} of {sizes:,} bytes, each with the hash that the manifest names"
     yield f"preprocessing: {bundle.preprocessing.hash}, {bundle.preprocessing.size} pixels"
     problems: list[str] = []
@@ -108,10 +115,17 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m src.export.verify", description=__doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that export.py wrote")
+    parser.add_argument(
+        "--public-key",
+        type=Path,
+        metavar="FILE",
+        help="Ed25519 key (PEM) that it must be signed with; without one a signature is not looked at",
+    )
+    parsed = parser.parse_args(arguments)
     # Read when FAISS is imported or first used.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with exit_with_message():
-        for line in verify(parser.parse_args(arguments).bundle):
+        for line in verify(parsed.bundle, public_key=parsed.public_key):
             print(f"ok  {line}", flush=True)
 
 

@@ -10,8 +10,10 @@ from src.contracts.bundle import GOLDEN, INDEX, ITEMS_TABLE, MANIFEST, open_bund
 from src.contracts.errors import BundleError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.export.runtime.golden import read_golden
+from src.export.sign import sign
 from src.export.verify import main, verify
 from tests.serve.small_bundle import SPEC, catalogue, write_bundle
+from tests.signing_keys import PRIVATE, PUBLIC, write_keys
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,19 @@ def test_damage_exits_with_2_and_one_message(root: Path, tmp_path: Path, capsys:
         main([str(copied)])
     assert caught.value.code == 2
     assert "manifest.json was altered" in capsys.readouterr().err
+
+
+def test_a_signature_is_checked_where_a_key_is_given(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied, keys = altered(root, tmp_path / "b", ""), write_keys(tmp_path / "keys")
+    with pytest.raises(SystemExit) as caught:
+        main([str(copied), "--public-key", str(keys / PUBLIC)])
+    assert caught.value.code == 2
+    assert "is not signed" in capsys.readouterr().err
+    sign(copied, keys / PRIVATE)
+    main([str(copied), "--public-key", str(keys / PUBLIC)])
+    assert f"ok  signature: of the manifest, made with the key of {keys / PUBLIC}\n" in capsys.readouterr().out
 
 
 def test_an_index_of_another_catalogue_is_found(root: Path, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ import pytest
 
 from serve.__main__ import main
 from src.contracts.bundle import staged_bundle
+from src.export.sign import sign
 from tests.serve.running import PATIENCE, ROOT, run, running
 from tests.serve.small_bundle import damage, picture
+from tests.signing_keys import PRIVATE, PUBLIC, write_keys
 
 
 def told(code: int, output: str, errors: str, *words: str) -> None:
@@ -130,6 +132,23 @@ def test_altered_manifest_does_not_serve(refuses, copied):
     path = copied / "manifest.json"
     path.write_text(path.read_text().replace('"recall@10": 1.0', '"recall@10": 2.0'))
     refuses(["--bundle", str(copied), "--port", "0"], "was altered")
+
+
+def test_what_is_not_signed_with_the_key_does_not_serve(refuses, copied, tmp_path):
+    ours, theirs = (write_keys(tmp_path / name) for name in ("ours", "theirs"))
+    arguments = ["--bundle", str(copied), "--port", "0", "--public-key"]
+    refuses([*arguments, str(ours / PUBLIC)], "is not signed", "src.export.sign")
+    sign(copied, theirs / PRIVATE)
+    refuses([*arguments, str(ours / PUBLIC)], "signed with key")
+    refuses([*arguments, str(ours / PRIVATE)], "is no Ed25519 public key")
+
+
+def test_a_signed_bundle_serves(copied, tmp_path):
+    keys = write_keys(tmp_path / "keys")
+    sign(copied, keys / PRIVATE)
+    with running(["--bundle", str(copied), "--public-key", str(keys / PUBLIC)]) as started:
+        assert httpx.get(f"{started.url}/readyz").status_code == 200
+        assert started.stop()[0] == 0
 
 
 def test_unreadable_file_does_not_serve(refuses, copied):
