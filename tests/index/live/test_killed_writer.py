@@ -146,7 +146,8 @@ def test_nothing_acknowledged_is_lost_and_nothing_deleted_comes_back(tmp_path: P
     # The kills met what they were meant to meet.
     assert account.acknowledged > 40
     assert len(account.generations) > 2
-    assert account.in_flight_kept + account.in_flight_lost > 10
+    # Kills at random times meet a change in flight as often as the machine pleases; the others are aimed at one.
+    assert account.in_flight_kept + account.in_flight_lost > (0 if how == "time" else 10)
 
 
 @pytest.mark.parametrize(
