@@ -33,6 +33,7 @@ demo: $(READY)
 	$(BIN)/python evaluate.py checkpoint=$(DEMO)/train/checkpoints/best.ckpt output=$(DEMO)/evaluation
 	@echo
 	@echo "metrics:  $(DEMO)/evaluation/metrics.json"
+	@echo "report:   $(DEMO)/evaluation/report.html (open it in a browser; it needs no network)"
 	@echo "picture:  $(DEMO)/evaluation/results.png (queries beside their top 5, hits and misses marked)"
 	@echo "bundle:   $(DEMO)/bundle"
 	@echo "search:   make serve BUNDLE=$(DEMO)/bundle"
