@@ -239,12 +239,15 @@ class LiveIndex:
     def _check_usable(self) -> None:
         if self._closed:
             raise LookalikeError(f"{self.folder}: this index was closed; open it again")
-        if self._behind:
-            raise LookalikeError(f"{self.folder}: interrupted between log and memory; close it and open it again")
         if os.getpid() != self._process:
             raise LookalikeError(
                 f"{self.folder}: opened before a fork; start processes by `spawn`, and read there with LiveReader"
             )
+
+    def _check_in_step(self) -> None:
+        """To be asked by whoever has the lock: while another thread writes, memory is behind the log for a moment."""
+        if self._behind:
+            raise LookalikeError(f"{self.folder}: interrupted between log and memory; close it and open it again")
 
     def _submit(self, change: Change, rows: int) -> int:
         self._check_usable()
@@ -256,6 +259,7 @@ class LiveIndex:
 
     def _commit(self, changes: Sequence[Change]) -> int:
         self._check_usable()
+        self._check_in_step()
         sequence = self._state.sequence + 1
         self._log.append(sequence, encode_changes(changes))
         self._behind = True
@@ -271,6 +275,7 @@ class LiveIndex:
         with self._writing:
             if self._released:
                 raise LookalikeError(f"{self.folder}: this index was closed; open it again")
+            self._check_in_step()
             merged = self._state.snapshot
             if current_generation(self.folder)[0] != merged.generation.facts.number:
                 # A merge was interrupted after its generation began to count: the next would remove that.

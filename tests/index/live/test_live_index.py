@@ -17,6 +17,7 @@ from src.index.faiss_index import FaissIndex
 from src.index.filters import AnyOf, Between
 from src.index.live import LiveIndex, LiveReader, LiveSettings, live_index, merge
 from src.index.live.log import segment_path
+from src.index.live.state import LiveState
 
 DIM = 16
 MANUAL = LiveSettings(merge_rows=0, gate_queries=20)
@@ -483,3 +484,53 @@ def test_a_closed_index_takes_nothing_and_its_snapshots_still_search(tmp_path: P
     with pytest.raises(LookalikeError, match="was closed"):
         index.merge()
     assert first(index, unit(100)[3]) == ["image-3"]
+
+
+def test_a_change_that_arrives_while_another_goes_into_memory_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems: list[BaseException] = []
+    with create(tmp_path / "index") as index:
+
+        def second() -> None:
+            try:
+                index.upsert(["second"], ["item"], unit(1, seed=3))
+                index.delete(["image-5"])
+            except LookalikeError as error:
+                problems.append(error)
+
+        other = threading.Thread(target=second)
+        plain = LiveState.apply
+
+        def slow(state: LiveState, *arguments: object) -> None:
+            if not other.ident:
+                other.start()
+                # Until it is in the queue, or was refused.
+                while not index._group._queue and other.is_alive():
+                    other.join(0.001)
+            plain(state, *arguments)
+
+        monkeypatch.setattr(LiveState, "apply", slow)
+        index.upsert(["first"], ["item"], unit(1, seed=2))
+        other.join()
+        assert problems == []
+        assert first(index, unit(1, seed=3)[0]) == ["second"]
+        assert "image-5" not in first(index, unit(100)[5], 200)
+
+
+def test_a_writer_that_was_interrupted_between_log_and_memory_writes_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(state: LiveState, *arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with create(tmp_path / "index") as index:
+        with monkeypatch.context() as patch:
+            patch.setattr(LiveState, "apply", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                index.upsert(["first"], ["item"], unit(1, seed=2))
+        for refused in (lambda: index.delete(["image-5"]), index.merge):
+            with pytest.raises(LookalikeError, match="between log and memory; close it and open it again"):
+                refused()
+    with LiveIndex.open(tmp_path / "index") as index:
+        assert first(index, unit(1, seed=2)[0]) == ["first"]
