@@ -87,18 +87,19 @@ def write_reranking(measured: dict[str, Any], path: Path) -> None:
 
 
 def print_reranking(measured: dict[str, Any]) -> None:
-    """A table on the terminal: each stage after those above it, changes since the search in brackets."""
+    """A table on the terminal: a column a stage, each after those before it, changes since the search in brackets."""
     title = f"re-ranking the first {measured['depth']} results of {measured['queries']:,} queries"
-    table = Table(
-        title=title, title_justify="left", caption="\\[low, high]: 95 % interval of the change since the search"
-    )
-    table.add_column("stage")
-    names = [name for name in _SHOWN if name in measured["stages"][0]["metrics"]]
-    for name in (*names, "ms a query"):
-        table.add_column(name, justify="right")
-    for line in measured["stages"]:
-        cells = [f"{line['metrics'][name]:.4f}{_change(line.get('delta', {}).get(name))}" for name in names]
-        table.add_row(line["stage"], *cells, f"{line['ms_per_query']:.2f}")
+    caption = "\\[low, high]: 95 % interval of the change since the search"
+    table = Table(title=title, title_justify="left", caption=caption)
+    stages = measured["stages"]
+    table.add_column("metric")
+    for line in stages:
+        table.add_column(line["stage"], justify="right")
+    for name in (name for name in _SHOWN if name in stages[0]["metrics"]):
+        changes = (_change(line.get("delta", {}).get(name)) for line in stages)
+        cells = [f"{line['metrics'][name]:.4f}{change}" for line, change in zip(stages, changes, strict=True)]
+        table.add_row(name, *cells)
+    table.add_row("ms a query", *(f"{line['ms_per_query']:.2f}" for line in stages))
     Console().print(table)
 
 

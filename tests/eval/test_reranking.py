@@ -147,7 +147,12 @@ def test_stages_are_reported_with_the_change_since_the_search(
     write_reranking(measured, tmp_path / "out" / "rerank.json")
     assert json.loads((tmp_path / "out" / "rerank.json").read_text()) == measured
     print_reranking(measured)
-    assert f"re-ranking the first {DEPTH} results" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"re-ranking the first {DEPTH} results" in printed
+    for line in measured["stages"]:
+        assert f"{line['metrics']['mrr']:.4f}" in printed
+    # Nothing is cut off on a terminal of 80 columns.
+    assert "…" not in printed
 
 
 @pytest.mark.parametrize("name", ["alpha_qe", "k_reciprocal"])
