@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("output", type=Path)
     parser.add_argument("--data-root", help="the catalogue's folder, where it is not the one trained on")
+    parser.add_argument("--without-roles", action="store_true", help="any image may ask and be searched")
     arguments = parser.parse_args()
     with exit_with_message():
         subject = open_subject(arguments.checkpoint)
@@ -32,7 +33,8 @@ def main() -> None:
         rows = np.arange(catalogue.items.num_rows)
         embedded = embed_rows(catalogue, rows, subject.spec, subject.embed, batch=128, what="the catalogue")
         vectors = embedded.normalised("catalogue")
-        table = catalogue.items.select(["image_id", "item_id", "category", "is_query", "is_gallery"])
+        roles = [] if arguments.without_roles else ["is_query", "is_gallery"]
+        table = catalogue.items.select(["image_id", "item_id", "category", *roles])
         flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
         part = arguments.output.with_suffix(".part")
         pq.write_table(table.append_column("vector", flat), part)

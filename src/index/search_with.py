@@ -1,5 +1,7 @@
 """FAISS's search with parameters, whatever else the process has imported."""
 
+import sys
+
 import faiss
 import numpy as np
 
@@ -14,6 +16,7 @@ def search_with(
     `faiss.contrib.torch_utils`, which pytorch-metric-learning's evaluation imports, replaces `search` in all of the
     process by one that takes no parameters, and keeps FAISS's own as `search_numpy`.
     """
-    search = getattr(index, "search_numpy", index.search)
+    # Asking the index for a method that it lacks would take longer than this, which is part of each query.
+    search = index.search_numpy if "faiss.contrib.torch_utils" in sys.modules else index.search
     scores, rows = search(queries, k, params=params)
     return scores, rows
