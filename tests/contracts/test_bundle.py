@@ -266,14 +266,16 @@ def test_a_damaged_bundle_can_be_exported_again(tmp_path: Path) -> None:
     write(tmp_path / "b")
     path = tmp_path / "b" / MANIFEST
     path.write_bytes(path.read_bytes().replace(b"cosine", b"cosinE")[:-5])
+    with pytest.raises(BundleError):
+        open_bundle(tmp_path / "b")
     write(tmp_path / "b")
-    open_bundle(tmp_path / "b")
+    assert open_bundle(tmp_path / "b").content["metric"] == "cosine"
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     write(tmp_path / "b")
-    open_bundle(tmp_path / "b")
+    assert open_bundle(tmp_path / "b").content["metric"] == "cosine"
 
 
 @pytest.mark.parametrize(
