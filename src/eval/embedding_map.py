@@ -67,7 +67,7 @@ def map_embedding(images: Embedded, *, limit: int = 3000, seed: int = 0) -> Embe
 
     Args:
         images: embeddings with their ids.
-        limit: images at most; 3,000 take about a minute on two cores.
+        limit: images at most; the time grows faster than their number.
         seed: of the sample and of t-SNE.
 
     Raises:

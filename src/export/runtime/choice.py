@@ -31,9 +31,8 @@ def open_encoder(bundle: Bundle, *, runtime: str = "auto", precision: str = "f32
 
     `auto` takes the first of these that can run here and that embeds the bundle's golden images as the exporting
     machine did: a TensorRT engine of the bundle, for this GPU and this TensorRT; the same of TensorRT-RTX; ONNX Runtime
-    on CUDA; OpenVINO, on a CPU with AVX-512 (there it is two to five times as quick; without, the two are about
-    equal on transformers and ONNX Runtime is quicker on small convolutional networks); ONNX Runtime on the CPU;
-    OpenVINO on any CPU. Each that is passed over is logged with the reason.
+    on CUDA; OpenVINO, on a CPU with AVX-512 (there it is the quicker one; without, the two are about equal, see
+    docs/export.md); ONNX Runtime on the CPU; OpenVINO on any CPU. Each that is passed over is logged with the reason.
 
     Args:
         bundle: where the encoder is.
