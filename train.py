@@ -11,9 +11,11 @@ from src.catalog.catalogue import open_catalogue
 from src.commandline import command
 from src.contracts.settings import TrainSettings
 from src.datamodules.catalogue_datamodule import CatalogueDataModule
+from src.datamodules.training_set import training_set
 from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import evaluate_split, print_metrics, write_metrics
 from src.eval.validation import RetrievalValidation, validation_rows
+from src.losses.objective import Objective
 from src.models.checkpoint import load_encoder, make_card
 from src.models.encoder import build_encoder
 from src.models.inference import embedder
@@ -31,6 +33,7 @@ def train(settings: TrainSettings, folder: Path) -> Path:
     rows = validation_rows(catalogue)
     datamodule = CatalogueDataModule(
         catalogue,
+        training_set(catalogue),
         spec=settings.preprocessing,
         val_rows=rows,
         p=data.p,
@@ -44,8 +47,7 @@ def train(settings: TrainSettings, folder: Path) -> Path:
     card = make_card(settings)
     module = MetricLearning(
         build_encoder(spec=settings.preprocessing, **asdict(settings.model)),
-        loss=instantiate(settings.loss),
-        miner=instantiate(settings.miner) if settings.miner else None,
+        objective=Objective(instantiate(settings.loss), miner=instantiate(settings.miner) if settings.miner else None),
         card=card,
         **asdict(settings.optim),
     )

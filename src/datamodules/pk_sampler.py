@@ -1,6 +1,6 @@
 """P x K batches: P items, K images of each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,12 +17,12 @@ class PKSampler:
     first images come from different domains: a batch then holds the pairs that matter, user photo and catalogue image.
     """
 
-    def __init__(self, items: Sequence[str], domains: Sequence[str | None], *, p: int, k: int, seed: int) -> None:
+    def __init__(self, items: np.ndarray, domains: np.ndarray, *, p: int, k: int, seed: int) -> None:
         """Index the images.
 
         Args:
-            items: the item of each image.
-            domains: the domain of each image; None where it is not known.
+            items: number of each image's item: int64 of shape (images,).
+            domains: number of each image's domain: int64 of shape (images,).
             p: items in a batch.
             k: images of each item.
             seed: with the epoch, it decides all draws.
@@ -30,8 +30,8 @@ class PKSampler:
         Raises:
             ConfigError: a batch needs more items than there are.
         """
-        groups: dict[str, dict[str | None, list[int]]] = {}
-        for row, (item, domain) in enumerate(zip(items, domains, strict=True)):
+        groups: dict[int, dict[int, list[int]]] = {}
+        for row, (item, domain) in enumerate(zip(items.tolist(), domains.tolist(), strict=True)):
             groups.setdefault(item, {}).setdefault(domain, []).append(row)
         if p > len(groups):
             raise ConfigError(f"`data.p={p}`: a batch of {p} items is larger than the training set of {len(groups)}")

@@ -1,12 +1,13 @@
-"""The Lightning module: encoder, miner, loss, optimiser."""
+"""The Lightning module: encoder, objective, optimiser."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import lightning
 import torch
 from torch import Tensor, nn
 
+from src.datamodules.training_set import Batch
+from src.losses.objective import Objective
 from src.models.checkpoint import CARD
 from src.models.encoder import Encoder
 
@@ -14,14 +15,13 @@ __all__ = ["MetricLearning"]
 
 
 class MetricLearning(lightning.LightningModule):
-    """Trains an encoder with a loss over embeddings and labels, and a miner that chooses the tuples."""
+    """Trains an encoder towards an objective."""
 
     def __init__(
         self,
         encoder: Encoder,
         *,
-        loss: nn.Module,
-        miner: nn.Module | None,
+        objective: Objective,
         lr: float,
         backbone_lr: float,
         weight_decay: float,
@@ -30,24 +30,20 @@ class MetricLearning(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.loss = loss
-        self.miner = miner
+        self.objective = objective
         self._lr, self._backbone_lr = lr, backbone_lr
         self._weight_decay, self._warmup = weight_decay, warmup
         self._card = card
 
-    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
-        """One batch of (pixels, labels)."""
-        pixels, labels = batch
-        embeddings = self.encoder(pixels)
-        tuples = self.miner(embeddings, labels) if self.miner is not None else None
-        loss: Tensor = self.loss(embeddings, labels, tuples)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of one batch."""
+        loss: Tensor = self.objective(self.encoder(batch.pixels), batch.facts)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.pixels))
         return loss
 
-    def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
+    def validation_step(self, pixels: Tensor, batch_idx: int) -> Tensor:
         """Embed a batch; a callback makes metrics of all of them."""
-        embeddings: Tensor = self.encoder(batch[0])
+        embeddings: Tensor = self.encoder(pixels)
         return embeddings
 
     def configure_optimizers(self) -> Any:

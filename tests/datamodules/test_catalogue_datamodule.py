@@ -11,6 +11,7 @@ from src.catalog.catalogue import Catalogue, open_catalogue
 from src.contracts.errors import ConfigError
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
 from src.datamodules.catalogue_datamodule import CatalogueDataModule
+from src.datamodules.training_set import Batch, training_set
 from src.eval.validation import validation_rows
 
 SPEC = PreprocessingSpec(size=16)
@@ -33,7 +34,7 @@ def make(catalogue: Catalogue, tmp_path: Path, **changes: object) -> CatalogueDa
         "cache": tmp_path / "cache",
         "seed": 0,
     }
-    return CatalogueDataModule(catalogue, **{**arguments, **changes})
+    return CatalogueDataModule(catalogue, training_set(catalogue), **{**arguments, **changes})
 
 
 def test_training_batches_hold_the_pixels_of_their_labels(catalogue: Catalogue, tmp_path: Path) -> None:
@@ -41,10 +42,12 @@ def test_training_batches_hold_the_pixels_of_their_labels(catalogue: Catalogue, 
     images = {preprocess(catalogue.image_bytes(int(row)), SPEC).tobytes(): row for row in rows}
     items = sorted(set(catalogue.column("item_id", rows)))
     count = 0
-    for pixels, labels in make(catalogue, tmp_path).train_dataloader():
+    for pixels, facts in make(catalogue, tmp_path).train_dataloader():
+        labels = facts.items
         assert (pixels.dtype, pixels.shape, labels.dtype) == (torch.uint8, (4, 16, 16, 3), torch.int64)
         found = [images[image.numpy().tobytes()] for image in pixels]
         assert catalogue.column("item_id", np.array(found)).tolist() == [items[label] for label in labels]
+        assert rows[facts.images].tolist() == found
         count += 1
     assert count == len(rows) // 4
 
@@ -52,10 +55,9 @@ def test_training_batches_hold_the_pixels_of_their_labels(catalogue: Catalogue, 
 def test_validation_batches_hold_each_image_once_and_in_order(catalogue: Catalogue, tmp_path: Path) -> None:
     rows = validation_rows(catalogue)
     batches = list(make(catalogue, tmp_path).val_dataloader())
-    assert [len(labels) for _, labels in batches[:-1]] == [5] * (len(batches) - 1)
-    np.testing.assert_array_equal(torch.cat([labels for _, labels in batches]).numpy(), np.arange(len(rows)))
+    assert [len(pixels) for pixels in batches[:-1]] == [5] * (len(batches) - 1)
     expected = np.stack([preprocess(catalogue.image_bytes(int(row)), SPEC) for row in rows])
-    np.testing.assert_array_equal(torch.cat([pixels for pixels, _ in batches]).numpy(), expected)
+    np.testing.assert_array_equal(torch.cat(batches).numpy(), expected)
 
 
 @pytest.mark.parametrize(("p", "k"), [(20, 4), (7, 20)])
@@ -81,13 +83,13 @@ class Spy(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         self.trained.append([])
 
-    def training_step(self, batch: tuple, batch_idx: int) -> torch.Tensor:
-        pixels, labels = batch
-        self.trained[-1].append((pixels.dtype, pixels.float().sum().item(), tuple(labels.tolist())))
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        pixels, facts = batch
+        self.trained[-1].append((pixels.dtype, pixels.float().sum().item(), tuple(facts.items.tolist())))
         return self.weight.sum()
 
-    def validation_step(self, batch: tuple, batch_idx: int) -> None:
-        self.validated.append(batch[0].dtype)
+    def validation_step(self, pixels: torch.Tensor, batch_idx: int) -> None:
+        self.validated.append(pixels.dtype)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
@@ -128,6 +130,6 @@ def test_training_pixels_are_augmented_and_validation_pixels_are_not(catalogue: 
 def test_worker_processes_fetch_the_same_batches(catalogue: Catalogue, tmp_path: Path) -> None:
     def batches(workers: int) -> list[tuple]:
         loader = make(catalogue, tmp_path, workers=workers).train_dataloader()
-        return [(pixels.numpy().tobytes(), labels.tolist()) for pixels, labels in loader]
+        return [(pixels.numpy().tobytes(), facts.items.tolist()) for pixels, facts in loader]
 
     assert batches(1) == batches(0)

@@ -9,13 +9,11 @@ from src.contracts.errors import ConfigError
 from src.datamodules.pk_sampler import PKSampler
 
 
-def catalogue(items: int, seed: int = 0) -> tuple[list[str], list[str | None]]:
+def catalogue(items: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    rows = [
-        (f"item-{n}", domain) for n in range(items) for domain in rng.choice(["user", "catalogue"], rng.integers(1, 9))
-    ]
-    order = rng.permutation(len(rows))
-    return [rows[i][0] for i in order], [str(rows[i][1]) for i in order]
+    rows = [(n, domain) for n in range(items) for domain in rng.integers(0, 2, rng.integers(1, 9))]
+    items_of, domains = rng.permutation(np.array(rows)).T
+    return items_of, domains
 
 
 @pytest.mark.parametrize(("count", "p", "k"), [(7, 7, 2), (10, 3, 4), (50, 8, 1), (5, 4, 3), (1, 1, 4)])
@@ -42,18 +40,18 @@ def test_a_batch_has_p_items_with_k_images_each(count: int, p: int, k: int, epoc
 
 
 def test_first_images_come_from_different_domains() -> None:
-    items, domains = ["a"] * 10 + ["b"] * 3, ["user"] * 9 + ["catalogue"] + ["user"] * 3
+    items, domains = np.repeat([0, 1], [10, 3]), np.repeat([1, 0, 1], [9, 1, 3])
     sampler = PKSampler(items, domains, p=2, k=2, seed=0)
     for epoch in range(20):
         sampler.set_epoch(epoch)
         for batch in sampler:
             for start in (0, 2):
-                if items[batch[start]] == "a":
-                    assert {domains[row] for row in batch[start : start + 2]} == {"user", "catalogue"}
+                if items[batch[start]] == 0:
+                    assert {domains[row] for row in batch[start : start + 2]} == {0, 1}
 
 
 def test_items_take_turns_and_all_are_used() -> None:
-    items, domains = [f"item-{n // 4}" for n in range(52)], [None] * 52
+    items, domains = np.arange(52) // 4, np.full(52, -1)
     sampler = PKSampler(items, domains, p=4, k=2, seed=0)
     for epoch in range(5):
         sampler.set_epoch(epoch)
@@ -93,4 +91,4 @@ def test_seed_and_epoch_decide_all_draws() -> None:
 
 def test_more_items_a_batch_than_there_are_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"`data\.p=3`: a batch of 3 items is larger than the training set of 2"):
-        PKSampler(["a", "b", "b"], [None] * 3, p=3, k=1, seed=0)
+        PKSampler(np.array([0, 1, 1]), np.full(3, -1), p=3, k=1, seed=0)

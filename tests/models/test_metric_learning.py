@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import EncoderSettings, TrainerSettings, TrainSettings
+from src.datamodules.training_set import Batch, Facts
+from src.losses.objective import Objective
 from src.models.checkpoint import CARD, load_encoder, make_card, method_of
 from src.models.encoder import build_encoder
 from src.models.metric_learning import MetricLearning
@@ -35,8 +37,7 @@ SPEC = PreprocessingSpec(size=32, resize="squash")
 def make_module(card: dict | None = None, *, loss: torch.nn.Module | None = None) -> MetricLearning:
     return MetricLearning(
         build_encoder(spec=SPEC, **asdict(MODEL)),
-        loss=loss or TripletMarginLoss(margin=0.1),
-        miner=BatchHardMiner(),
+        objective=Objective(loss or TripletMarginLoss(margin=0.1), miner=BatchHardMiner()),
         lr=2e-2,
         backbone_lr=1e-2,
         weight_decay=0.05,
@@ -70,14 +71,18 @@ class ScoreByLoss(lightning.Callback):
 class Colours(lightning.LightningDataModule):
     """Two items that differ by colour."""
 
-    def _loader(self) -> DataLoader:
-        rng = np.random.default_rng(0)
-        images = rng.integers(0, 60, (8, 32, 32, 3), dtype=np.uint8)
+    def __init__(self) -> None:
+        super().__init__()
+        images = np.random.default_rng(0).integers(0, 60, (8, 32, 32, 3), dtype=np.uint8)
         images[:4, ..., 0] += 150
-        batch = (torch.from_numpy(images), torch.tensor([0] * 4 + [1] * 4))
-        return DataLoader([batch] * 10, batch_size=None)
+        items, unknown = torch.tensor([0] * 4 + [1] * 4), torch.full((8,), -1)
+        self.batch = Batch(torch.from_numpy(images), Facts(items, torch.arange(8), items, unknown, unknown))
 
-    train_dataloader = val_dataloader = _loader
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader([self.batch] * 10, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader([self.batch.pixels] * 10, batch_size=None)
 
 
 def make_trainer(folder: Path, **changes: object) -> lightning.Trainer:
@@ -100,7 +105,7 @@ def test_backbone_and_head_have_their_rates_and_vectors_no_decay() -> None:
             assert group["weight_decay"] == (0.05 if parameter.ndim > 1 else 0.0), name
     # A loss's own weights are trained, too.
     assert sorted(seen) == sorted(names.values())
-    assert "loss.proxies" in seen
+    assert "objective.loss.proxies" in seen
     assert len(groups) == 4
 
 
@@ -116,11 +121,11 @@ def test_training_separates_two_items_and_keeps_the_best_checkpoint(tmp_path: Pa
     encoder, spec, loaded = load_encoder(best)
     assert (spec, loaded) == (SPEC, card)
     assert not encoder.training
-    batch, labels = next(iter(Colours().val_dataloader()))
+    pixels, facts = Colours().batch
     with torch.no_grad():
-        vectors = encoder(batch)
-        torch.testing.assert_close(vectors, module.encoder.eval()(batch))
-    same = (labels[:, None] == labels).float()
+        vectors = encoder(pixels)
+        torch.testing.assert_close(vectors, module.encoder.eval()(pixels))
+    same = (facts.items[:, None] == facts.items).float()
     cosine = vectors @ vectors.T
     assert cosine[same == 1].min() > cosine[same == 0].max()
 

@@ -4,9 +4,12 @@ Values that only YAML gives (conf/) are `MISSING` here, so that a config that fo
 """
 
 from src.contracts.settings.data import MISSING, DataSettings, ShopSettings, complete_data
+from src.contracts.settings.encoder import EncoderSettings
 from src.contracts.settings.evaluate import GRADES, METRICS, EvaluateSettings
 from src.contracts.settings.export import INDEX_LAYOUTS, ExportSettings, GateSettings, IndexSettings
-from src.contracts.settings.train import EncoderSettings, OptimSettings, TrainerSettings, TrainSettings
+from src.contracts.settings.optim import OptimSettings
+from src.contracts.settings.train import TrainSettings
+from src.contracts.settings.trainer import TrainerSettings
 
 __all__ = [
     "GRADES",

@@ -1,0 +1,46 @@
+"""Settings of the trainer."""
+
+from dataclasses import dataclass
+
+from src.contracts.settings._problems import below
+from src.contracts.settings.data import MISSING
+
+__all__ = ["TrainerSettings", "trainer_problems"]
+
+_ACCELERATORS = ("auto", "cpu", "gpu", "mps")
+
+
+@dataclass
+class TrainerSettings:
+    """How long and on what.
+
+    Attributes:
+        epochs: passes over the training items; 0 evaluates and saves the encoder as it is.
+        precision: Lightning's name: `32-true` or `bf16-mixed`.
+        gradient_clip: largest norm of the gradient.
+        patience: validations without a better Recall@1 before training stops.
+        validate_every: epochs from one validation to the next.
+        accelerator: Lightning's name: `auto`, `cpu`, `gpu`.
+        eval_batch: images embedded at once.
+    """
+
+    epochs: int = MISSING
+    precision: str = "32-true"
+    gradient_clip: float = 1.0
+    patience: int = 5
+    validate_every: int = 1
+    accelerator: str = "auto"
+    eval_batch: int = 128
+
+
+def trainer_problems(trainer: TrainerSettings) -> list[str]:
+    """What cannot work, a line each."""
+    problems = below(trainer, "trainer", {"patience": 1, "validate_every": 1, "eval_batch": 1, "epochs": 0})
+    if trainer.precision not in ("32-true", "bf16-mixed"):
+        problems.append(f"`trainer.precision={trainer.precision}`: must be 32-true or bf16-mixed")
+    if trainer.accelerator not in _ACCELERATORS:
+        names = ", ".join(_ACCELERATORS)
+        problems.append(f"`trainer.accelerator={trainer.accelerator}`: must be one of {names}")
+    if not trainer.gradient_clip > 0:
+        problems.append(f"`trainer.gradient_clip={trainer.gradient_clip}`: must be above 0")
+    return problems

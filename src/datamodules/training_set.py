@@ -1,0 +1,97 @@
+"""What is trained on, as numbers: the items, parents, categories and domains of its images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from src.catalog.catalogue import Catalogue
+from src.contracts.tables import DOMAINS
+
+__all__ = ["Batch", "Facts", "TrainingSet", "training_set"]
+
+
+class Facts(NamedTuple):
+    """What is known of each image of a batch; what losses and miners go by.
+
+    Attributes:
+        items: number of the item; the label of a classical loss.
+        images: number of the image in the training set, so that an image is known again when it comes again.
+        parents: number of the product that the item is a variant of; an item without one is its own parent.
+        categories: number of the category, -1 where it is not known.
+        domains: position in `DOMAINS`, -1 where it is not known.
+    """
+
+    items: Int64[Tensor, " batch"]
+    images: Int64[Tensor, " batch"]
+    parents: Int64[Tensor, " batch"]
+    categories: Int64[Tensor, " batch"]
+    domains: Int64[Tensor, " batch"]
+
+
+class Batch(NamedTuple):
+    """Images to train on.
+
+    Attributes:
+        pixels: uint8 of shape (batch, size, size, 3), augmented ones float32 on the scale 0..255.
+        facts: what is known of each image.
+    """
+
+    pixels: UInt8[Tensor, "batch height width 3"]
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The images of a catalogue's training split, as numbers. All arrays are int64 of shape (images,).
+
+    Attributes:
+        rows: row of each image in the catalogue.
+        items: number of each image's item: 0 .. number of items - 1.
+        parents: see `Facts`.
+        categories: see `Facts`.
+        domains: see `Facts`.
+    """
+
+    rows: np.ndarray
+    items: np.ndarray
+    parents: np.ndarray
+    categories: np.ndarray
+    domains: np.ndarray
+
+    def __len__(self) -> int:
+        """Images."""
+        return len(self.rows)
+
+    @property
+    def item_count(self) -> int:
+        """Items that are trained on."""
+        return int(self.items.max()) + 1 if len(self.items) else 0
+
+
+def training_set(catalogue: Catalogue) -> TrainingSet:
+    """Number what a catalogue's training split holds; items, parents and categories in the order of their names."""
+    rows = catalogue.train_rows()
+    table = catalogue.items.take(pa.array(rows))
+    items = table["item_id"].to_pylist()
+    # An item without a parent must not share a number with a parent of the same name.
+    parents = [
+        f"parent {parent}" if parent is not None else f"item {item}"
+        for parent, item in zip(table["parent_id"].to_pylist(), items, strict=True)
+    ]
+    return TrainingSet(
+        rows=rows,
+        items=_numbered(items),
+        parents=_numbered(parents),
+        categories=_numbered(table["category"].to_pylist()),
+        domains=np.array([DOMAINS.index(d) if d is not None else -1 for d in table["domain"].to_pylist()], np.int64),
+    )
+
+
+def _numbered(names: Sequence[str | None]) -> np.ndarray:
+    numbers = {name: number for number, name in enumerate(sorted({name for name in names if name is not None}))}
+    return np.array([numbers[name] if name is not None else -1 for name in names], np.int64)
