@@ -7,8 +7,8 @@ from datetime import datetime
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings._problems import below, raise_all
 from src.contracts.settings.data import MISSING, DataSettings
+from src.contracts.settings.encoder import EncoderSettings
 from src.contracts.settings.rerank import RerankSettings, rerank_problems
-from src.contracts.settings.train import EncoderSettings
 
 __all__ = ["BASELINES", "GRADES", "METRICS", "EvaluateSettings"]
 
