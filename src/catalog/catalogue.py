@@ -12,6 +12,8 @@ from src.catalog.audit import audit_rows, is_remote, queries_without_gallery
 from src.catalog.convert import convert_columns
 from src.catalog.folder import read_folder
 from src.catalog.manifest import read_manifest
+from src.catalog.public import PUBLIC_READERS
+from src.catalog.public.held_out import hold_out_classes
 from src.catalog.shop import open_shop
 from src.catalog.splits import split_by_product
 from src.contracts.errors import CatalogueError, ConfigError
@@ -92,8 +94,8 @@ def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalog
             root, parents=shop.parents, seed=shop.seed, image_size=shop.image_size, sessions=shop.sessions
         )
         return Catalogue(table, root)
-    source = root if data.reader == "folder" else root / data.manifest
-    table = read_folder(root) if data.reader == "folder" else read_manifest(source, data.columns)
+    source = root / data.manifest if data.reader == "manifest" else root
+    table = _read(source, data)
     table, problems = convert_columns(table, splits=data.splits, domains=data.domains)
     problems += audit_rows(table, root)
     if not any("item_id" in what for _, what in problems):
@@ -102,6 +104,13 @@ def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalog
     if problems:
         raise CatalogueError(str(source), [f"row {row + 1}: {what}" for row, what in sorted(problems)])
     return Catalogue(validate_items(table), root)
+
+
+def _read(source: Path, data: DataSettings) -> pa.Table:
+    if data.reader in PUBLIC_READERS:
+        table = PUBLIC_READERS[data.reader](source)
+        return hold_out_classes(table, fraction=data.val_fraction, seed=data.split_seed)
+    return read_folder(source) if data.reader == "folder" else read_manifest(source, data.columns)
 
 
 def _with_split(table: pa.Table, data: DataSettings) -> pa.Table:

@@ -12,6 +12,8 @@ __all__ = ["MISSING", "DataSettings", "ShopSettings", "complete_data", "data_pro
 MISSING: Any = "???"
 """OmegaConf's mark for a value that must be given."""
 
+_READERS = ("folder", "manifest", "shop", "cars", "cub", "inshop", "sop")
+
 
 @dataclass
 class ShopSettings:
@@ -35,14 +37,15 @@ class DataSettings:
     """Where items come from, how they are split, and how batches are drawn from them.
 
     Attributes:
-        reader: `folder`, `manifest` or `shop`.
+        reader: `folder`, `manifest`, `shop`, or one of the public sets `cars`, `cub`, `inshop`, `sop`.
         root: folder of the catalogue; image paths are relative to it.
         manifest: with `manifest`, the CSV or Parquet file, relative to `root`.
         columns: our column name -> the manifest's.
         splits: the manifest's split value -> ours (`train`, `val`, `test`, or `all` for images that belong to each).
         domains: the manifest's domain value -> ours (`catalogue`, `user`).
         split_by: `given` (the manifest's split column) or `product` (whole products, by `split_seed`).
-        val_fraction: with `product`, the share of the products that is for validation.
+        val_fraction: with `product`, the share of the products that is for validation; of public sets, the share of the
+            training classes that is held out for it.
         test_fraction: with `product`, the share that is for the test.
         split_seed: decides which products go where.
         p: items in a training batch.
@@ -94,8 +97,8 @@ def complete_data(overrides: DataSettings, trained_on: Mapping[str, Any] | None)
 def data_problems(data: DataSettings) -> list[str]:
     """What in complete data settings cannot work, a line each."""
     problems = []
-    if data.reader not in ("folder", "manifest", "shop"):
-        problems.append(f"`data.reader={data.reader}`: must be folder, manifest or shop")
+    if data.reader not in _READERS:
+        problems.append(f"`data.reader={data.reader}`: must be one of {', '.join(_READERS)}")
     if data.split_by not in ("given", "product"):
         problems.append(f"`data.split_by={data.split_by}`: must be given or product")
     total = data.val_fraction + data.test_fraction
