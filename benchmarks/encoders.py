@@ -17,7 +17,7 @@ from src.catalog.catalogue import open_catalogue
 from src.contracts.errors import LookalikeError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.preprocessing import PreprocessingSpec
-from src.contracts.settings import DataSettings, ShopSettings
+from src.contracts.settings import DataSettings, complete_data
 from src.export.gate_images import read_gate_images
 from src.export.onnx_export import export_onnx
 from src.export.overlap import recall_overlap
@@ -78,8 +78,7 @@ def _subjects(arguments: argparse.Namespace) -> Iterator[Subject]:
 
 def _trained(name: str, checkpoint: Path, root: Path | None, count: int) -> Subject:
     encoder, spec, card = load_encoder(checkpoint)
-    data = DataSettings(**{**card["data"], "shop": ShopSettings(**card["data"]["shop"])})
-    data.root = str(root or data.root)
+    data = complete_data(DataSettings(root=str(root)) if root else DataSettings(), card["data"])
     images = read_gate_images(open_catalogue(data), spec, parity=1, overlap=count, calibration=256)
     return Subject(f"{name}, {spec.size} px", encoder, spec, images.overlap, images.calibration)
 

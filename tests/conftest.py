@@ -22,6 +22,7 @@ jaxtyping.install_import_hook(
 )
 
 from src.contracts.settings import DataSettings, ShopSettings  # noqa: E402
+from src.contracts.settings.splits import CountSplitSettings, TimeSplitSettings  # noqa: E402
 from tests.pictures import encode, smooth_picture  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,6 +62,9 @@ def make_data_settings(**overrides: object) -> DataSettings:
         "val_fraction": 0.3,
         "test_fraction": 0.3,
         "split_seed": 0,
+        "split_file": "",
+        "count": CountSplitSettings(train=0, val=0, order="name", joint_gallery=False, ask="unseen"),
+        "time": TimeSplitSettings(val_from="", test_from=""),
         "p": 2,
         "k": 2,
         "augmentation": "none",

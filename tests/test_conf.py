@@ -179,6 +179,36 @@ def test_data_grocery_reads_the_grocery_photos_by_itself(
     assert set(catalogue.items["domain"].to_pylist()) == {"user", "catalogue"}
 
 
+@pytest.mark.real_data
+@pytest.mark.parametrize("seed", [0, 1])
+def test_data_grocery_unseen_reports_on_products_that_neither_trained_nor_chose(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.chdir(repository)
+    settings = composed("train", "data=grocery_unseen", f"data.split_seed={seed}", output=tmp_path)
+    unseen = open_catalogue(settings.data, need_gallery=True)
+    parts = [unseen.train_rows(), unseen.query_rows("val"), unseen.query_rows("test")]
+    items = [set(unseen.column("item_id", rows)) for rows in parts]
+    assert [len(part) for part in items] == [60, 10, 11]
+    assert len(set.union(*items)) == 81
+    for split in ("val", "test"):
+        gallery = unseen.column("item_id", unseen.gallery_rows(split)).tolist()
+        assert len(gallery) == 21
+        assert set(gallery) == items[1] | items[2]
+    # All photos of the 21 ask; of the others, those that the set puts aside are left for `ask=seen`.
+    photos = unseen.column("domain", np.arange(unseen.items.num_rows)) == "user"
+    held_out = np.isin(unseen.column("item_id", np.arange(unseen.items.num_rows)), sorted(items[1] | items[2]))
+    assert len(parts[1]) + len(parts[2]) == (photos & held_out).sum()
+    settings = composed(
+        "train", "data=grocery_unseen", f"data.split_seed={seed}", "data.count.ask=seen", output=tmp_path
+    )
+    seen = open_catalogue(settings.data, need_gallery=True)
+    assert seen.train_rows().tolist() == parts[0].tolist()
+    assert not set(seen.query_rows("val")) & set(parts[0])
+    assert len(seen.query_rows("val")) + len(parts[0]) == (photos & ~held_out).sum() + 60
+    assert len(seen.gallery_rows("val")) == 60
+
+
 @pytest.mark.parametrize("name", ["evaluate", "export"])
 def test_data_as_trained_leaves_all_to_the_checkpoint(name: str, tmp_path: Path) -> None:
     trained_on = asdict(composed("train", "data=shop", *SHOP, output=tmp_path).data)

@@ -62,5 +62,8 @@ def queries_without_gallery(table: pa.Table) -> list[tuple[int, str]]:
     return [
         (row, f"query without gallery: no gallery image of item {item!r} in split {split!r}")
         for row, (item, split, is_query, is_gallery) in enumerate(rows)
-        if is_query and not is_gallery and split != "train" and not {(item, split), (item, "all")} & gallery
+        if is_query
+        and not is_gallery
+        and split not in ("train", "none")
+        and not {(item, split), (item, "all"), (item, "held_out")} & gallery
     ]

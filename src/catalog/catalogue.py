@@ -10,15 +10,16 @@ import pyarrow.compute as pc
 
 from src.catalog.audit import audit_rows, is_remote, queries_without_gallery
 from src.catalog.convert import convert_columns
+from src.catalog.divide import divide
 from src.catalog.folder import read_folder
 from src.catalog.manifest import read_manifest
 from src.catalog.public import PUBLIC_READERS
 from src.catalog.public.held_out import hold_out_classes
+from src.catalog.roles import with_roles
 from src.catalog.shop import open_shop
-from src.catalog.splits import split_by_product
-from src.contracts.errors import CatalogueError, ConfigError
+from src.contracts.errors import CatalogueError
 from src.contracts.settings import DataSettings
-from src.contracts.tables import validate_items
+from src.contracts.tables import SPLITS, validate_items
 
 __all__ = ["Catalogue", "open_catalogue"]
 
@@ -68,8 +69,8 @@ class Catalogue:
         return (self.root / image).read_bytes()
 
     def _rows(self, split: str | None, role: str | None) -> np.ndarray:
-        keep = pc.equal(self.items["split"], "all")
-        keep = pc.or_(keep, pc.equal(self.items["split"], split) if split else pa.scalar(True))
+        belonging = {"train": ["train", "all"], "val": ["val", "held_out", "all"], "test": ["test", "held_out", "all"]}
+        keep = pc.is_in(self.items["split"], pa.array(belonging[split] if split else list(SPLITS)))
         if role:
             keep = pc.and_(keep, self.items[role])
         rows: np.ndarray = np.flatnonzero(keep.to_numpy())
@@ -85,7 +86,7 @@ def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalog
 
     Raises:
         CatalogueError: rows that cannot be used, each with its number (from 1, a header not counted).
-        ConfigError: no split to be had.
+        ConfigError: the split that is asked for cannot be had, or is empty.
     """
     root = Path(data.root)
     if data.reader == "shop":
@@ -93,13 +94,13 @@ def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalog
         table = open_shop(
             root, parents=shop.parents, seed=shop.seed, image_size=shop.image_size, sessions=shop.sessions
         )
-        return Catalogue(table, root)
+        return Catalogue(divide(table, data), root)
     source = root / data.manifest if data.reader == "manifest" else root
     table = _read(source, data)
     table, problems = convert_columns(table, splits=data.splits, domains=data.domains)
     problems += audit_rows(table, root)
     if not any("item_id" in what for _, what in problems):
-        table = _with_roles(_with_split(table, data))
+        table = divide(with_roles(table), data)
         problems += queries_without_gallery(table) if need_gallery else []
     if problems:
         raise CatalogueError(str(source), [f"row {row + 1}: {what}" for row, what in sorted(problems)])
@@ -111,40 +112,3 @@ def _read(source: Path, data: DataSettings) -> pa.Table:
         table = PUBLIC_READERS[data.reader](source)
         return hold_out_classes(table, fraction=data.val_fraction, seed=data.split_seed)
     return read_folder(source) if data.reader == "folder" else read_manifest(source, data.columns)
-
-
-def _with_split(table: pa.Table, data: DataSettings) -> pa.Table:
-    if data.split_by == "given":
-        if "split" not in table.column_names:
-            raise ConfigError("`data.split_by=given`: the catalogue has no split column; set `data.split_by=product`")
-        return _set(table, "split", pc.fill_null(table["split"], "train"))
-    products = table["item_id"]
-    if "parent_id" in table.column_names:
-        products = pc.coalesce(table["parent_id"], products)
-    splits = split_by_product(
-        products.to_pylist(),
-        val_fraction=data.val_fraction,
-        test_fraction=data.test_fraction,
-        seed=data.split_seed,
-    )
-    return _set(table, "split", pa.array(splits))
-
-
-def _with_roles(table: pa.Table) -> pa.Table:
-    """Fill in who asks and who is searched: as given, else user photos ask and catalogue images answer, else both."""
-    domains = set(table["domain"].unique().to_pylist()) if "domain" in table.column_names else set()
-    for role, domain in (("is_query", "user"), ("is_gallery", "catalogue")):
-        if role in table.column_names:
-            values = pc.fill_null(table[role], False)
-        elif {"user", "catalogue"} <= domains:
-            values = pc.fill_null(pc.equal(table["domain"], domain), False)
-        else:
-            values = pa.array(np.ones(table.num_rows, dtype=bool))
-        table = _set(table, role, values)
-    return table
-
-
-def _set(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
-    if name in table.column_names:
-        return table.set_column(table.column_names.index(name), name, values)
-    return table.append_column(name, values)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from src.contracts.errors import CatalogueError
 
-__all__ = ["read_manifest"]
+__all__ = ["read_manifest", "read_table"]
 
 
 def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
@@ -27,13 +27,7 @@ def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
     Raises:
         CatalogueError: no such file, not readable, a mapped column that it lacks, or no `item_id` or `image`.
     """
-    try:
-        table = _read(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise CatalogueError(str(path), [f"cannot be read as CSV or Parquet ({error})"]) from error
-    repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if repeated:
-        raise CatalogueError(str(path), [f"column {name!r} stands there more than once" for name in repeated])
+    table = read_table(path)
     absent = [f"{ours}: {theirs}" for ours, theirs in columns.items() if theirs not in table.column_names]
     if absent:
         has = ", ".join(table.column_names)
@@ -52,6 +46,22 @@ def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
         raise CatalogueError(str(path), problems)
     renamed.setdefault("image_id", renamed["image"])
     return pa.table(renamed)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a CSV file, whose values stay strings, or a Parquet file.
+
+    Raises:
+        CatalogueError: not readable, or a column stands there twice.
+    """
+    try:
+        table = _read(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise CatalogueError(str(path), [f"cannot be read as CSV or Parquet ({error})"]) from error
+    repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if repeated:
+        raise CatalogueError(str(path), [f"column {name!r} stands there more than once" for name in repeated])
+    return table
 
 
 def _read(path: Path) -> pa.Table:

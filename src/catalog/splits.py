@@ -1,9 +1,11 @@
 """Which rows are for training, validation and test."""
 
 import hashlib
+import re
 from collections.abc import Sequence
+from datetime import datetime
 
-__all__ = ["split_by_product"]
+__all__ = ["split_by_count", "split_by_product", "split_by_time"]
 
 
 def split_by_product(products: Sequence[str], *, val_fraction: float, test_fraction: float, seed: int) -> list[str]:
@@ -30,6 +32,75 @@ def split_by_product(products: Sequence[str], *, val_fraction: float, test_fract
     return [split(product) for product in products]
 
 
+def split_by_count(products: Sequence[str], *, train: int, val: int, order: str, seed: int) -> list[str]:
+    """Put the first products of an order into `train`, the next into `val`, all others into `test`.
+
+    Args:
+        products: the product of each row.
+        train: products in `train`.
+        val: products in `val`.
+        order: `name` (digits inside names compare as numbers: class 9 comes before class 10), `listed` (by first row)
+            or `random`.
+        seed: with `random`, another seed is another order.
+
+    Returns:
+        The split of each row.
+
+    Raises:
+        ValueError: fewer products than `train` and `val` ask for.
+    """
+    distinct = list(dict.fromkeys(products))
+    if train + val > len(distinct):
+        raise ValueError(f"the catalogue has {len(distinct)} products")
+    if order == "name":
+        distinct.sort(key=lambda product: (_natural(product), product))
+    elif order == "random":
+        distinct.sort(key=lambda product: (_place(f"{seed}:{product}"), product))
+    splits = {
+        product: "train" if number < train else "val" if number < train + val else "test"
+        for number, product in enumerate(distinct)
+    }
+    return [splits[product] for product in products]
+
+
+def split_by_time(
+    items: Sequence[str], listed_at: Sequence[datetime | None], *, val_from: datetime, test_from: datetime | None
+) -> list[str | None]:
+    """Put items that were listed before `val_from` into `train`, before `test_from` into `val`, later into `test`.
+
+    All images of an item go where its earliest listing does. Variants of one product are items of their own: a colour
+    that is added in November is new in November, as it is to the shop that this imitates.
+
+    Args:
+        items: the item of each row.
+        listed_at: when each row was listed, None where that is not known; all with a time zone.
+        val_from: the first moment of validation.
+        test_from: the first moment of the test; None for no test.
+
+    Returns:
+        The split of each row, None where no row of its item has a date.
+    """
+    earliest: dict[str, datetime] = {}
+    for item, moment in zip(items, listed_at, strict=True):
+        if moment is not None:
+            earliest[item] = min(moment, earliest.get(item, moment))
+
+    def split(item: str) -> str | None:
+        if item not in earliest:
+            return None
+        if earliest[item] < val_from:
+            return "train"
+        return "val" if test_from is None or earliest[item] < test_from else "test"
+
+    return [split(item) for item in items]
+
+
 def _place(text: str) -> float:
     """A uniform number in [0, 1) that depends on nothing but the text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """A key by which runs of digits compare as numbers, and come before letters."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", text)
+    return [(int(part), "") if "0" <= part[0] <= "9" else (2**63, part) for part in parts]

@@ -25,7 +25,8 @@ _UTC = pa.timestamp("us", tz="UTC")
 
 DOMAINS = ("catalogue", "user")
 EVENTS = ("impression", "click", "cart", "purchase")
-SPLITS = ("train", "val", "test", "all")
+SPLITS = ("train", "val", "test", "all", "held_out", "none")
+"""`all` belongs to the three before it, `held_out` to validation and test, `none` to no split."""
 
 ITEMS = pa.schema(
     [

@@ -18,6 +18,7 @@ from src.contracts.settings import (
     TrainSettings,
     complete_data,
 )
+from src.contracts.settings.splits import CountSplitSettings, TimeSplitSettings
 
 TRIPLET = {"_target_": "pytorch_metric_learning.losses.TripletMarginLoss", "margin": 0.1}
 
@@ -164,3 +165,46 @@ def test_without_a_checkpoint_the_catalogue_must_be_named(data_settings) -> None
 def test_completed_data_is_checked(data_settings) -> None:
     with pytest.raises(ConfigError, match=r"data\.reader=ftp"):
         complete_data(DataSettings(), asdict(data_settings(reader="ftp")))
+
+
+def test_a_card_from_before_a_setting_takes_what_was_done_then(data_settings) -> None:
+    now = asdict(data_settings(root="old"))
+    card = {name: value for name, value in now.items() if name not in ("split_file", "count", "time")}
+    assert asdict(complete_data(DataSettings(), card)) == now
+    assert complete_data(DataSettings(count=CountSplitSettings(train=7)), now).count.train == 7
+    with pytest.raises(ConfigError, match=r"`data\.split_file` is not given"):
+        complete_data(data_settings(split_file=MISSING), None)
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [({"train": 0}, "train=0"), ({"val": -1}, "val=-1"), ({"order": "size"}, "order=size"), ({"ask": "me"}, "ask=me")],
+)
+def test_counts_of_products_are_checked(data_settings, count: dict, named: str) -> None:
+    values = {"train": 5, "val": 1, "order": "name", "joint_gallery": False, "ask": "unseen", **count}
+    wrong = data_settings(split_by="count", count=CountSplitSettings(**values))
+    with pytest.raises(ConfigError, match=rf"^`data\.count\.{named}`"):
+        complete_data(wrong, None)
+    wrong.split_by = "product"
+    complete_data(wrong, None)
+
+
+@pytest.mark.parametrize(
+    ("val_from", "test_from", "message"),
+    [
+        ("", "2025-12", "`data.time.val_from=`: neither an ISO date"),
+        ("2025-13", "", "`data.time.val_from=2025-13`"),
+        ("2025-11", "soon", "`data.time.test_from=soon`"),
+        ("2025-12", "2025-11-30", "validation must begin before the test"),
+    ],
+)
+def test_dates_of_splits_are_checked(data_settings, val_from: str, test_from: str, message: str) -> None:
+    time = TimeSplitSettings(val_from=val_from, test_from=test_from)
+    with pytest.raises(ConfigError) as caught:
+        complete_data(data_settings(split_by="time", time=time), None)
+    assert message in str(caught.value)
+
+
+def test_a_split_by_file_names_it(data_settings) -> None:
+    with pytest.raises(ConfigError, match=r"name the file with `data\.split_file=NAME`"):
+        complete_data(data_settings(split_by="file"), None)

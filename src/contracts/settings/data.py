@@ -1,11 +1,19 @@
 """Settings of a catalogue: where it comes from, how it is split, how batches are drawn from it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from src.contracts.errors import ConfigError
 from src.contracts.settings._problems import below, raise_all
+from src.contracts.settings.splits import (
+    MADE_BEFORE,
+    SPLIT_WAYS,
+    CountSplitSettings,
+    TimeSplitSettings,
+    count_problems,
+    time_problems,
+)
 
 __all__ = ["MISSING", "DataSettings", "ShopSettings", "complete_data", "data_problems"]
 
@@ -43,11 +51,15 @@ class DataSettings:
         columns: our column name -> the manifest's.
         splits: the manifest's split value -> ours (`train`, `val`, `test`, or `all` for images that belong to each).
         domains: the manifest's domain value -> ours (`catalogue`, `user`).
-        split_by: `given` (the manifest's split column) or `product` (whole products, by `split_seed`).
+        split_by: `given` (the catalogue's split column), `product` (whole products, each by a hash of its name),
+            `count` (whole products, so many of them), `time` (items by when they were listed) or `file`.
         val_fraction: with `product`, the share of the products that is for validation; of public sets, the share of the
             training classes that is held out for it.
         test_fraction: with `product`, the share that is for the test.
-        split_seed: decides which products go where.
+        split_seed: with `product` and with `count` in random order, decides which products go where.
+        split_file: with `file`, a CSV or Parquet file, relative to `root`: `image_id` or `item_id`, and `split`.
+        count: with `count`, how many products go where.
+        time: with `time`, when validation and test begin.
         p: items in a training batch.
         k: images of each of them.
         augmentation: `none`, `light` or `strong`.
@@ -66,6 +78,9 @@ class DataSettings:
     val_fraction: float = MISSING
     test_fraction: float = MISSING
     split_seed: int = MISSING
+    split_file: str = MISSING
+    count: CountSplitSettings = field(default_factory=CountSplitSettings)
+    time: TimeSplitSettings = field(default_factory=TimeSplitSettings)
     p: int = MISSING
     k: int = MISSING
     augmentation: str = MISSING
@@ -84,9 +99,7 @@ def complete_data(overrides: DataSettings, trained_on: Mapping[str, Any] | None)
     Raises:
         ConfigError: values that are still missing, or that cannot work.
     """
-    values = asdict(overrides)
-    shop = _merged(values.pop("shop"), (trained_on or {}).get("shop", {}))
-    data = DataSettings(**_merged(values, trained_on or {}), shop=ShopSettings(**shop))
+    data: DataSettings = _completed(overrides, trained_on or {}, MADE_BEFORE if trained_on else {})
     absent = [name for name, value in asdict(data).items() if value == MISSING]
     if absent:
         raise ConfigError(f"`data.{absent[0]}` is not given; name the catalogue with data=NAME (see conf/data)")
@@ -99,8 +112,14 @@ def data_problems(data: DataSettings) -> list[str]:
     problems = []
     if data.reader not in _READERS:
         problems.append(f"`data.reader={data.reader}`: must be one of {', '.join(_READERS)}")
-    if data.split_by not in ("given", "product"):
-        problems.append(f"`data.split_by={data.split_by}`: must be given or product")
+    if data.split_by not in SPLIT_WAYS:
+        problems.append(f"`data.split_by={data.split_by}`: must be one of {', '.join(SPLIT_WAYS)}")
+    if data.split_by == "count":
+        problems += count_problems(data.count)
+    if data.split_by == "time":
+        problems += time_problems(data.time)
+    if data.split_by == "file" and not data.split_file:
+        problems.append("`data.split_by=file`: name the file with `data.split_file=NAME`, relative to `data.root`")
     total = data.val_fraction + data.test_fraction
     if not (data.val_fraction >= 0 and data.test_fraction >= 0 and total < 1):
         problems.append(
@@ -114,5 +133,15 @@ def data_problems(data: DataSettings) -> list[str]:
     return problems + below(data, "data", {"workers": 0})
 
 
-def _merged(values: Mapping[str, Any], fallback: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: fallback.get(name, value) if value == MISSING else value for name, value in values.items()}
+def _completed(settings: Any, *fallbacks: Mapping[str, Any]) -> Any:
+    """A copy in which what is missing has the value of the first fallback that has one."""
+    values = {}
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        given = [fallback[one.name] for fallback in fallbacks if one.name in fallback]
+        if is_dataclass(value):
+            value = _completed(value, *given)
+        elif value == MISSING and given:
+            value = given[0]
+        values[one.name] = value
+    return type(settings)(**values)
