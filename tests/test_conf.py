@@ -103,6 +103,14 @@ def test_each_augmentation_is_accepted(strength: str, tmp_path: Path) -> None:
     assert composed("train", "data=shop", f"data.augmentation={strength}", output=tmp_path)
 
 
+def test_a_schedule_of_unfreezing_has_whole_numbers(tmp_path: Path) -> None:
+    asked = ["data=shop", "optim.freeze=4", "optim.unfreeze={1: 2, 3: 0}"]
+    optim = composed("train", *asked, output=tmp_path).optim
+    assert (optim.freeze, optim.unfreeze) == (4, {1: 2, 3: 0})
+    with pytest.raises(LookalikeError, match="fewer frozen stages"):
+        composed("train", "data=shop", "optim.unfreeze={1: 0}", output=tmp_path)
+
+
 def write_photos(root: Path, names: list[str]) -> None:
     for number, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)

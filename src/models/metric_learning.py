@@ -1,5 +1,6 @@
 """The Lightning module: encoder, objective, optimiser."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning
@@ -10,6 +11,7 @@ from src.datamodules.training_set import Batch
 from src.losses.objective import Objective
 from src.models.checkpoint import CARD
 from src.models.encoder import Encoder
+from src.models.freezing import Freezing
 
 __all__ = ["MetricLearning"]
 
@@ -26,6 +28,9 @@ class MetricLearning(lightning.LightningModule):
         backbone_lr: float,
         weight_decay: float,
         warmup: float,
+        freeze: int = 0,
+        unfreeze: Mapping[int, int] | None = None,
+        freeze_norm: bool = False,
         card: dict[str, Any],
     ) -> None:
         super().__init__()
@@ -33,6 +38,7 @@ class MetricLearning(lightning.LightningModule):
         self.objective = objective
         self._lr, self._backbone_lr = lr, backbone_lr
         self._weight_decay, self._warmup = weight_decay, warmup
+        self._freezing = Freezing(stages=freeze, unfreeze=unfreeze, norms=freeze_norm)
         self._card = card
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -61,6 +67,10 @@ class MetricLearning(lightning.LightningModule):
             final_div_factor=1e4,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_callbacks(self) -> list[lightning.Callback]:
+        """How the encoder is adapted."""
+        return [self._freezing]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the card in: plain values, by which the encoder is built again."""

@@ -84,6 +84,24 @@ def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> Non
     assert len(lines) == 18
 
 
+@pytest.mark.parametrize(
+    ("freeze", "unfreeze", "message"),
+    [
+        (-1, {}, "`optim.freeze=-1`: must be at least 0"),
+        (0, {2: 0}, "`optim.unfreeze={2: 0}`: epochs from 1 on, each with fewer frozen stages"),
+        (4, {0: 2}, "`optim.unfreeze={0: 2}`"),
+        (4, {1: 4}, "`optim.unfreeze={1: 4}`"),
+        (4, {3: 2, 2: 1}, "`optim.unfreeze={3: 2, 2: 1}`"),
+        (4, {1: -1}, "`optim.unfreeze={1: -1}`"),
+    ],
+)
+def test_stages_are_only_let_go(data_settings, freeze: int, unfreeze: dict[int, int], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        train_settings(data_settings(), optim=OptimSettings(freeze=freeze, unfreeze=unfreeze)).check()
+    assert message in str(caught.value)
+    train_settings(data_settings(), optim=OptimSettings(freeze=4, unfreeze={3: 0, 1: 2})).check()
+
+
 @pytest.mark.parametrize(("val", "test"), [(-0.1, 0.3), (0.3, -0.1), (0.5, 0.5), (float("nan"), 0.1)])
 def test_shares_of_the_splits_must_be_shares(data_settings, val: float, test: float) -> None:
     with pytest.raises(ConfigError, match=r"data\.val_fraction"):

@@ -34,7 +34,7 @@ MODEL = EncoderSettings(
 SPEC = PreprocessingSpec(size=32, resize="squash")
 
 
-def make_module(card: dict | None = None, *, loss: torch.nn.Module | None = None) -> MetricLearning:
+def make_module(card: dict | None = None, *, loss: torch.nn.Module | None = None, **changes: object) -> MetricLearning:
     return MetricLearning(
         build_encoder(spec=SPEC, **asdict(MODEL)),
         objective=Objective(loss or TripletMarginLoss(margin=0.1), miner=BatchHardMiner()),
@@ -43,6 +43,7 @@ def make_module(card: dict | None = None, *, loss: torch.nn.Module | None = None
         weight_decay=0.05,
         warmup=0.2,
         card=card or {},
+        **changes,  # type: ignore[arg-type]
     )
 
 

@@ -1,6 +1,7 @@
 """Settings of the optimiser."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 __all__ = ["OptimSettings", "optim_problems"]
 
@@ -14,12 +15,20 @@ class OptimSettings:
         backbone_lr: peak learning rate of the backbone.
         weight_decay: decoupled; biases and normalisation layers have none.
         warmup: share of the steps that warm up.
+        freeze: stages of the backbone, counted from the input, that do not move: neither their weights nor the
+            statistics of their batch norms. Stages are timm's: MobileNetV2 has 8, a ResNet 5, a ViT one more than it
+            has blocks.
+        unfreeze: by epoch (the first is 0), how many stages stay frozen from there on: {2: 4, 4: 0}.
+        freeze_norm: no batch norm of the backbone changes its statistics, be its stage frozen or not.
     """
 
     lr: float = 1e-3
     backbone_lr: float = 1e-4
     weight_decay: float = 0.05
     warmup: float = 0.1
+    freeze: int = 0
+    unfreeze: dict[int, int] = field(default_factory=dict)
+    freeze_norm: bool = False
 
 
 def optim_problems(optim: OptimSettings) -> list[str]:
@@ -30,4 +39,13 @@ def optim_problems(optim: OptimSettings) -> list[str]:
     for name in ("lr", "backbone_lr", "weight_decay"):
         if not 0 <= getattr(optim, name) < float("inf"):
             problems.append(f"`optim.{name}={getattr(optim, name)}`: must be finite and not negative")
+    if optim.freeze < 0:
+        problems.append(f"`optim.freeze={optim.freeze}`: must be at least 0")
+    epochs = sorted(optim.unfreeze)
+    frozen = [optim.freeze, *(optim.unfreeze[epoch] for epoch in epochs)]
+    if any(epoch < 1 for epoch in epochs) or any(not 0 <= later < earlier for earlier, later in pairwise(frozen)):
+        problems.append(
+            f"`optim.unfreeze={optim.unfreeze}`: epochs from 1 on, each with fewer frozen stages than before "
+            f"(`optim.freeze={optim.freeze}` until then)"
+        )
     return problems
