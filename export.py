@@ -9,6 +9,7 @@ from src.eval.evaluation import read_metrics
 from src.export.builder import build_bundle
 from src.export.triton import check_triton, write_triton
 from src.models.checkpoint import load_encoder
+from src.tracking.artifacts import log_bundle
 
 
 @command(ExportSettings, "export", completed_later="data")
@@ -38,6 +39,8 @@ def main(settings: ExportSettings) -> None:
         batch=settings.batch,
     )
     print(f"bundle: {bundle.root} ({bundle.bundle_id[:16]})")
+    if settings.track:
+        log_bundle(bundle, checkpoint, card)
     if settings.triton:
         models = write_triton(bundle, Path(settings.triton), batch=settings.engine_batch)
         print(f"triton: {settings.triton} ({', '.join(models)})")

@@ -21,6 +21,8 @@ from src.models.encoder import build_encoder
 from src.models.inference import embedder
 from src.models.metric_learning import MetricLearning
 from src.models.trainer import build_trainer, fit
+from src.tracking.loggers import run_arguments, run_config, tracked
+from src.tracking.result import log_result
 
 
 def train(settings: TrainSettings, folder: Path) -> Path:
@@ -51,19 +53,27 @@ def train(settings: TrainSettings, folder: Path) -> Path:
         card=card,
         **asdict(settings.optim),
     )
-    loggers = [instantiate(logger) for logger in settings.logger.values()]
-    for logger in loggers:
-        logger.log_hyperparams(card)
-    trainer = build_trainer(
-        folder=folder, loggers=loggers, callbacks=[RetrievalValidation(catalogue, rows)], **trainer_settings
-    )
-    checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs)
+    loggers = [instantiate(logger, **run_arguments(logger, card)) for logger in settings.logger.values()]
+    with tracked(loggers, run_config(settings, card)):
+        trainer = build_trainer(
+            folder=folder, loggers=loggers, callbacks=[RetrievalValidation(catalogue, rows)], **trainer_settings
+        )
+        checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs)
 
-    encoder, spec, _ = load_encoder(checkpoint)
-    evaluation = evaluate_split(catalogue, "val", spec, embedder(encoder), batch=eval_batch)
-    metrics = evaluation.metrics | confidence_metrics(evaluation)
-    write_metrics(metrics, folder / "metrics.json")
-    print_metrics(metrics, f"{settings.name}: validation, best checkpoint")
+        encoder, spec, _ = load_encoder(checkpoint)
+        evaluation = evaluate_split(catalogue, "val", spec, embedder(encoder), batch=eval_batch)
+        metrics = evaluation.metrics | confidence_metrics(evaluation)
+        write_metrics(metrics, folder / "metrics.json")
+        print_metrics(metrics, f"{settings.name}: validation, best checkpoint")
+        log_result(
+            loggers,
+            folder,
+            card=card,
+            checkpoint=checkpoint,
+            catalogue=catalogue,
+            evaluation=evaluation,
+            metrics=metrics,
+        )
     return checkpoint
 
 

@@ -18,7 +18,9 @@ from src.commandline import CONF
 from src.contracts.errors import LookalikeError
 from src.contracts.settings import EvaluateSettings, ExportSettings, TrainSettings, complete_data
 from src.datamodules.augmentation import STRENGTHS
+from src.models.checkpoint import make_card
 from src.models.encoder import build_encoder
+from src.tracking.loggers import run_arguments
 from tests.pictures import encode, smooth_picture
 
 SCHEMAS = {"train": TrainSettings, "evaluate": EvaluateSettings, "export": ExportSettings}
@@ -89,13 +91,20 @@ def test_each_preprocessing_is_a_spec(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", options("logger"))
 def test_each_logger_is_made(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     settings = composed("train", "data=shop", f"logger={name}", output=tmp_path)
-    loggers = [instantiate(logger) for logger in settings.logger.values()]
+    card = make_card(settings)
+    loggers = [instantiate(logger, **run_arguments(logger, card)) for logger in settings.logger.values()]
     assert loggers
     assert all(isinstance(logger, Logger) for logger in loggers)
     # Scalars always go to a file of the run as well.
     assert "csv" in settings.logger
     assert Path(loggers[0].log_dir) == tmp_path / "log"
+
+
+def test_several_loggers_stand_beside_each_other(tmp_path: Path) -> None:
+    settings = composed("train", "data=shop", "logger=[wandb,tensorboard,mlflow]", output=tmp_path)
+    assert {*settings.logger} == {"csv", "wandb", "tensorboard", "mlflow"}
 
 
 @pytest.mark.parametrize("strength", ["none", *STRENGTHS])

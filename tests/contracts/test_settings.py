@@ -226,3 +226,20 @@ def test_dates_of_splits_are_checked(data_settings, val_from: str, test_from: st
 def test_a_split_by_file_names_it(data_settings) -> None:
     with pytest.raises(ConfigError, match=r"name the file with `data\.split_file=NAME`"):
         complete_data(data_settings(split_by="file"), None)
+
+
+@pytest.mark.parametrize(
+    ("logger", "named"),
+    [
+        ({"mlflow": {"_target_": "x", "tracking_uri": "https://me:hunter2@host/"}}, r"logger\.mlflow\.tracking_uri"),
+        ({"wandb": {"_target_": "x", "api_key": "hunter2"}}, r"logger\.wandb\.api_key"),
+        ({"x": {"_target_": "x", "hosts": ["ok", "s3://key:hunter2@host"]}}, r"logger\.x\.hosts\[1\]"),
+    ],
+)
+def test_secrets_have_no_place_in_settings(data_settings, logger, named) -> None:
+    with pytest.raises(ConfigError, match=named) as caught:
+        train_settings(data_settings(), logger=logger).check()
+    assert "hunter2" not in str(caught.value)
+    train_settings(
+        data_settings(), logger={"m": {"_target_": "x", "uri": "https://host:80/a@b", "api_key": ""}}
+    ).check()

@@ -2,17 +2,15 @@
 
 import json
 import os
-import struct
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from wandb.proto import wandb_internal_pb2
 
 from src.contracts.bundle import ITEMS_TABLE, open_bundle
+from tests.wandb_records import wandb_config, wandb_history, wandb_records
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +19,7 @@ def run(repository: Path, cwd: Path, script: str, *overrides: str) -> subprocess
     done = subprocess.run(
         [sys.executable, str(repository / script), *overrides],
         cwd=cwd,
-        env={**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true"},
+        env={**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_DATA_DIR": str(cwd / "first")},
         capture_output=True,
         text=True,
         check=False,
@@ -77,38 +75,16 @@ def test_the_same_seed_gives_the_same_run(first: Path, folder: Path, repository:
     assert (second / "metrics.json").read_bytes() == (first / "metrics.json").read_bytes()
 
 
-def wandb_records(path: Path) -> Iterator[wandb_internal_pb2.Record]:
-    """The records of a .wandb file: LevelDB's log format (blocks of 32 KiB) behind a header of 7 bytes."""
-    data = path.read_bytes()
-    assert data[:4] == b":W&B"
-    at, parts = 7, b""
-    while at + 7 <= len(data):
-        if 32768 - at % 32768 < 7:  # what is left of a block is too short for a record's header
-            at += 32768 - at % 32768
-            continue
-        length, kind = struct.unpack_from("<HB", data, at + 4)
-        parts += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):  # a full record, or the last part of one
-            yield wandb_internal_pb2.Record.FromString(parts)
-            parts = b""
-
-
 def test_the_run_is_written_for_weights_and_biases(first: Path) -> None:
     (path,) = first.rglob("run-*.wandb")
-    config: dict[str, object] = {}
-    scalars: dict[str, object] = {}
-    for record in wandb_records(path):
-        for updates in (record.run.config.update, record.config.update):
-            config |= {update.key or "/".join(update.nested_key): json.loads(update.value_json) for update in updates}
-        for item in record.history.item:
-            scalars["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
+    config, scalars = wandb_config(path), wandb_history(path)
     metrics = json.loads((first / "metrics.json").read_text())
-    assert scalars["val/recall@1"] == pytest.approx(metrics["recall@1"])
+    assert scalars["val/recall@1"][-1] == pytest.approx(metrics["recall@1"])
     assert "train/loss" in scalars or "val/mrr" in scalars
     assert config["name"] == "demo"
     assert config["preprocessing"]["size"] == 32
     assert config["loss"]["name"] == "NTXentLoss"
+    assert scalars["best/recall@1"] == [pytest.approx(metrics["recall@1"])]
 
 
 def test_the_checkpoint_is_evaluated_and_exported(first: Path, folder: Path, repository: Path) -> None:
@@ -124,6 +100,11 @@ def test_the_checkpoint_is_evaluated_and_exported(first: Path, folder: Path, rep
     assert bundle.content["dim"] == 16
     assert bundle.content["config"]["name"] == "demo"
     assert bundle.measured["evaluation"] == evaluated
+    runs = [[r.artifact for r in wandb_records(path) if r.HasField("artifact")] for path in first.rglob("run-*.wandb")]
+    made = {artifact.digest for run in runs for artifact in run if artifact.type == "model"}
+    (used,) = (artifact for run in runs for artifact in run if artifact.use_after_commit)
+    assert made == {used.digest}
+    assert sum(artifact.type == "bundle" for run in runs for artifact in run) == 1
     items = pq.read_table(bundle.path(ITEMS_TABLE))
     assert items.num_rows == bundle.content["index"]["vectors"] > 0
     assert sorted(path.name for path in folder.iterdir()) == ["bundle", "cache", "evaluated", "first", "second", "shop"]

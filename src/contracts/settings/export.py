@@ -121,6 +121,7 @@ class ExportSettings:
         calibration_images: gallery images whose activations give the ranges of `int8`.
         thumbnail: longer side of the pictures that the service shows, in pixels.
         batch: images embedded at once.
+        track: log the bundle at Weights & Biases where the checkpoint's training was logged there.
     """
 
     checkpoint: str = MISSING
@@ -138,6 +139,7 @@ class ExportSettings:
     calibration_images: int = 256
     thumbnail: int = 256
     batch: int = 128
+    track: bool = True
 
     def check(self) -> None:
         """Raise `ConfigError` with everything that cannot work."""

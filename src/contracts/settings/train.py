@@ -1,10 +1,11 @@
 """Settings of `python train.py`."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings._problems import raise_all
+from src.contracts.settings._secrets import secret_problems
 from src.contracts.settings.data import MISSING, DataSettings, data_problems
 from src.contracts.settings.encoder import EncoderSettings, encoder_problems
 from src.contracts.settings.optim import OptimSettings, optim_problems
@@ -34,7 +35,7 @@ class TrainSettings:
     def check(self) -> None:
         """Raise `ConfigError` with everything that cannot work."""
         problems = [*data_problems(self.data), *encoder_problems(self.model), *optim_problems(self.optim)]
-        problems += trainer_problems(self.trainer)
+        problems += [*trainer_problems(self.trainer), *secret_problems(asdict(self))]
         if self.data.k < 2 and "_target_" in self.loss:
             loss = self.loss["_target_"].rsplit(".", 1)[-1]
             problems.append(f"`data.k={self.data.k}`: {loss} needs at least 2 images per item; set `data.k=4`")

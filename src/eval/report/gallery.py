@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.eval.evaluation import Evaluation
+from src.eval.nearest_positive import nearest_positive
 from src.eval.report.thumbnails import Thumbnails
 
 __all__ = ["Found", "Strip", "hits", "misses"]
@@ -101,16 +102,8 @@ def _strip(evaluation: Evaluation, thumbnails: Thumbnails, query: int, results: 
         if row >= 0
     ]
     rank = int(ranking.ranks[query, 0])
-    missed = None if rank <= len(found) else _nearest_positive(evaluation, thumbnails, query, rank)
+    missed = None
+    if rank > len(found):
+        row, cosine = nearest_positive(evaluation, query)
+        missed = Found(thumbnails[gallery.image_ids[row]], gallery.item_ids[row], cosine, rank, True)
     return Strip(thumbnails[queries.image_ids[query]], item, found, missed)
-
-
-def _nearest_positive(evaluation: Evaluation, thumbnails: Thumbnails, query: int, rank: int) -> Found:
-    queries, gallery = evaluation.queries, evaluation.gallery
-    same = gallery.item_ids == queries.item_ids[query]
-    rows = np.flatnonzero(same & (gallery.image_ids != queries.image_ids[query]))
-    vectors, asked = gallery.vectors[rows], queries.vectors[query]
-    cosines = vectors @ asked / (np.linalg.norm(vectors, axis=1) * np.linalg.norm(asked))
-    best = int(np.argmax(cosines))
-    row = rows[best]
-    return Found(thumbnails[gallery.image_ids[row]], gallery.item_ids[row], float(cosines[best]), rank, True)

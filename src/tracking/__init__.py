@@ -1,0 +1,1 @@
+"""Runs as trackers keep them: Weights & Biases, MLflow, TensorBoard."""

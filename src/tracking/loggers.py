@@ -1,0 +1,81 @@
+"""What a run is called at its loggers, what they are told of it, and how they are closed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from src.contracts.settings import TrainSettings
+from src.models.checkpoint import method_of
+
+__all__ = ["run_arguments", "run_config", "tracked"]
+
+
+def run_arguments(logger: Mapping[str, Any], card: Mapping[str, Any]) -> dict[str, Any]:
+    """Further arguments of a logger, which its config cannot know: seeds of one method share a group.
+
+    Args:
+        logger: its config: `_target_` and keywords. What is set there stays, and its tags are kept beside ours.
+        card: of the run.
+
+    Returns:
+        `group`, `tags` and `job_type` for Weights & Biases, `tags` for MLflow, nothing for others.
+    """
+    names = {
+        "data": card["name"],
+        "model": card["model"]["backbone"],
+        "loss": card["loss"].get("name"),
+        "miner": card["miner"].get("name"),
+    }
+    known = {part: str(name) for part, name in names.items() if name}
+    kind = logger["_target_"].rsplit(".", 1)[-1]
+    if kind == "WandbLogger":
+        tags = [*dict.fromkeys([*(logger.get("tags") or ()), *known.values()])]
+        return {"group": logger.get("group") or method_of(card), "tags": tags, "job_type": "train"}
+    if kind == "MLflowLogger":
+        return {"tags": {**known, "method": method_of(card), "seed": str(card["seed"]), **(logger.get("tags") or {})}}
+    return {}
+
+
+def run_config(settings: TrainSettings, card: Mapping[str, Any]) -> dict[str, Any]:
+    """The resolved settings without the loggers', the card's parts (components by name) in the place of theirs.
+
+    Args:
+        settings: the run's; checked, hence without secrets.
+        card: made of them.
+    """
+    return {**{name: part for name, part in asdict(settings).items() if name != "logger"}, **card} | {
+        "method": method_of(card)
+    }
+
+
+@contextmanager
+def tracked(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[None]:
+    """Tell the loggers a run's config, and close them after it, so that the process may run another.
+
+    Args:
+        loggers: of the run.
+        config: plain values.
+    """
+    for logger in loggers:
+        logger.log_hyperparams(dict(config))
+        if isinstance(logger, WandbLogger):
+            # Else a run's table shows its last validation, and checkpoints are chosen by the best.
+            logger.experiment.define_metric("val/recall@1", summary="max")
+    try:
+        yield
+    except BaseException:
+        _close(loggers, failed=True)
+        raise
+    _close(loggers, failed=False)
+
+
+@rank_zero_only
+def _close(loggers: Sequence[Logger], *, failed: bool) -> None:
+    for logger in loggers:
+        logger.finalize("failed" if failed else "success")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish(exit_code=int(failed))

@@ -1,0 +1,15 @@
+"""MLflow, under the names of metrics that it takes."""
+
+from collections.abc import Mapping
+
+from lightning.pytorch.loggers import MLFlowLogger
+
+__all__ = ["MLflowLogger"]
+
+
+class MLflowLogger(MLFlowLogger):
+    """Lightning's logger; MLflow refuses `@`, and without it recall@10 would read recall10."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log `NAME@K` as `NAME_at_K`, as MLflow's own retrieval metrics are called."""
+        super().log_metrics({name.replace("@", "_at_"): value for name, value in metrics.items()}, step)

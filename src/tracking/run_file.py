@@ -1,0 +1,46 @@
+"""`tracking.json` in a run's folder: by what an export finds the run of a checkpoint."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+__all__ = ["WandbRun", "read_run", "write_run"]
+
+_FILE = "tracking.json"
+
+
+@dataclass(frozen=True)
+class WandbRun:
+    """A run at Weights & Biases.
+
+    Attributes:
+        id: the run's.
+        project: the run's.
+        entity: the team or user, or None where the account's own.
+        name: for people.
+        group: the method, equal for its seeds.
+        offline: it was written to disk, to be uploaded later.
+    """
+
+    id: str
+    project: str
+    entity: str | None
+    name: str
+    group: str
+    offline: bool
+
+
+def write_run(folder: Path, run: WandbRun) -> None:
+    """Write the file whole or not at all."""
+    part = folder / f"{_FILE}.part"
+    part.write_text(json.dumps({"wandb": asdict(run)}, indent=2) + "\n")
+    os.replace(part, folder / _FILE)
+
+
+def read_run(folder: Path) -> WandbRun | None:
+    """The run that a folder belongs to, or None where it was not tracked or the file is not ours."""
+    try:
+        return WandbRun(**json.loads((folder / _FILE).read_text())["wandb"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
