@@ -15,7 +15,7 @@ from src.datamodules.training_set import training_set
 from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import evaluate_split, print_metrics, write_metrics
 from src.eval.validation import RetrievalValidation, validation_rows
-from src.losses.objective import Objective
+from src.losses.build import build_objective
 from src.models.checkpoint import load_encoder, make_card
 from src.models.encoder import build_encoder
 from src.models.inference import embedder
@@ -32,10 +32,10 @@ def train(settings: TrainSettings, folder: Path) -> Path:
     eval_batch = trainer_settings.pop("eval_batch")
 
     catalogue = open_catalogue(data, need_gallery=True)
-    rows = validation_rows(catalogue)
+    images, rows = training_set(catalogue), validation_rows(catalogue)
     datamodule = CatalogueDataModule(
         catalogue,
-        training_set(catalogue),
+        images,
         spec=settings.preprocessing,
         val_rows=rows,
         p=data.p,
@@ -47,12 +47,11 @@ def train(settings: TrainSettings, folder: Path) -> Path:
         seed=settings.seed,
     )
     card = make_card(settings)
-    module = MetricLearning(
-        build_encoder(spec=settings.preprocessing, **asdict(settings.model)),
-        objective=Objective(instantiate(settings.loss), miner=instantiate(settings.miner) if settings.miner else None),
-        card=card,
-        **asdict(settings.optim),
+    encoder = build_encoder(spec=settings.preprocessing, **asdict(settings.model))
+    objective = build_objective(
+        settings.loss, settings.miner, make=instantiate, images=images, dim=encoder.dim, **asdict(settings.objective)
     )
+    module = MetricLearning(encoder, objective=objective, card=card, **asdict(settings.optim))
     loggers = [instantiate(logger, **run_arguments(logger, card)) for logger in settings.logger.values()]
     with tracked(loggers, run_config(settings, card)):
         trainer = build_trainer(

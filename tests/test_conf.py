@@ -18,6 +18,8 @@ from src.commandline import CONF
 from src.contracts.errors import LookalikeError
 from src.contracts.settings import EvaluateSettings, ExportSettings, TrainSettings, complete_data
 from src.datamodules.augmentation import STRENGTHS
+from src.datamodules.training_set import Facts, TrainingSet
+from src.losses.build import build_objective
 from src.models.checkpoint import make_card
 from src.models.encoder import build_encoder
 from src.tracking.loggers import run_arguments
@@ -56,19 +58,61 @@ def test_each_experiment_is_complete(name: str, tmp_path: Path) -> None:
     assert (overridden.trainer.epochs, overridden.data.k) == (3, 5)
 
 
+ITEMS = np.arange(24) // 4
+IMAGES = TrainingSet(
+    rows=np.arange(24), items=ITEMS, parents=ITEMS // 2, categories=ITEMS // 4, domains=np.arange(24) % 2
+)
+
+
+def takes_a_step(*overrides: str) -> None:
+    """Compose, build, and descend the objective twice; the second batch meets what the first left in a memory."""
+    settings = composed("train", "data=shop", "data.p=6", "data.k=4", *overrides, output=Path("unused"))
+    arguments = asdict(settings.objective)
+    objective = build_objective(settings.loss, settings.miner, make=instantiate, images=IMAGES, dim=8, **arguments)
+    raw = torch.randn(24, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    columns = IMAGES.items, np.arange(24), IMAGES.parents, IMAGES.categories, IMAGES.domains
+    facts = Facts(*(torch.from_numpy(column) for column in columns))
+    for _ in range(2):
+        before = [weights.detach().clone() for weights in (raw, *objective.parameters())]
+        value = objective(torch.nn.functional.normalize(raw), facts)
+        value.backward()
+        assert torch.isfinite(value)
+        with torch.no_grad():
+            for weights, old in zip((raw, *objective.parameters()), before, strict=True):
+                weights -= 0.1 * weights.grad
+                weights.grad = None
+                assert torch.isfinite(weights).all()
+                assert not torch.equal(weights, old)
+
+
 @pytest.mark.parametrize("name", options("loss"))
+def test_each_loss_trains(name: str) -> None:
+    takes_a_step(f"loss={name}", "miner=none")
+
+
+PAIR_LOSSES = ["triplet", "triplet_soft", "infonce", "supcon", "multi_similarity", "circle"]
+PAIRS = ["objective.pairs=cross_domain", "objective.variants=ignored", "objective.memory=32"]
+
+
 @pytest.mark.parametrize("miner", options("miner"))
-def test_each_loss_trains_with_each_miner(name: str, miner: str, tmp_path: Path) -> None:
-    settings = composed("train", "data=shop", f"loss={name}", f"miner={miner}", output=tmp_path)
-    loss = instantiate(settings.loss)
-    mine = instantiate(settings.miner) if settings.miner else None
-    raw = torch.randn(12, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    embeddings = torch.nn.functional.normalize(raw)
-    labels = torch.arange(12) // 4
-    value = loss(embeddings, labels, mine(embeddings, labels) if mine else None)
-    value.backward()
-    assert torch.isfinite(value)
-    assert raw.grad.abs().sum() > 0
+def test_each_miner_serves_each_loss_over_pairs(miner: str) -> None:
+    for name in PAIR_LOSSES:
+        takes_a_step(f"loss={name}", f"miner={miner}")
+    takes_a_step("loss=infonce", f"miner={miner}", *PAIRS)
+
+
+@pytest.mark.parametrize("name", [*PAIR_LOSSES, "recall_at_k", "multi_similarity_and_proxy_anchor"])
+def test_each_loss_over_pairs_takes_memory_and_restrictions(name: str) -> None:
+    takes_a_step(f"loss={name}", "miner=none", *PAIRS)
+
+
+def test_a_term_of_a_sum_is_changed_by_its_name(tmp_path: Path) -> None:
+    overrides = ["loss=multi_similarity_and_proxy_anchor", "miner=none", "loss.terms.proxies.weight=0.5"]
+    settings = composed("train", "data=shop", *overrides, "loss@loss.terms.pairs.loss=circle", output=tmp_path)
+    assert settings.loss["terms"]["proxies"]["weight"] == 0.5
+    assert settings.loss["terms"]["pairs"]["loss"]["_target_"].endswith("CircleLoss")
+    card = make_card(settings)
+    assert card["loss"]["terms"]["pairs"]["loss"] == {"name": "CircleLoss", "m": 0.4, "gamma": 80.0}
 
 
 @pytest.mark.parametrize("name", options("model"))
@@ -291,6 +335,10 @@ BAD = [
     (["data=manifest", "data.root=x"], "data.manifest"),
     ([], "data"),
     (["data=shop", "loss=triplet", "data.k=1"], "TripletMarginLoss needs at least 2 images per item"),
+    (["data=shop", "loss=proxy_anchor"], "ProxyAnchorLoss is not made of tuples that BatchHardMiner could choose"),
+    (["data=shop", "loss=multi_similarity_and_proxy_anchor"], "BatchHardMiner serves no term of a sum"),
+    (["data=shop", "loss=smoothap", "miner=none", "objective.memory=512"], "SmoothAPLoss ranks the whole batch"),
+    (["data=shop", "+objective.memori=512"], "memori"),
 ]
 
 

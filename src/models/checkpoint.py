@@ -40,6 +40,7 @@ def make_card(settings: TrainSettings) -> dict[str, Any]:
         "data": asdict(settings.data),
         "loss": _named(settings.loss),
         "miner": _named(settings.miner),
+        "objective": asdict(settings.objective),
         "start": start,
         "optim": asdict(settings.optim),
         "trainer": asdict(settings.trainer),

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from src.datamodules.training_set import Batch
-from src.losses.objective import Objective
 from src.models.checkpoint import CARD
 from src.models.encoder import Encoder
 from src.models.freezing import Freezing
@@ -17,15 +16,16 @@ __all__ = ["MetricLearning"]
 
 
 class MetricLearning(lightning.LightningModule):
-    """Trains an encoder towards an objective."""
+    """Trains an encoder towards an objective: a module of a batch's embeddings and facts, such as `Objective`."""
 
     def __init__(
         self,
         encoder: Encoder,
         *,
-        objective: Objective,
+        objective: nn.Module,
         lr: float,
         backbone_lr: float,
+        proxy_lr: float,
         weight_decay: float,
         warmup: float,
         freeze: int = 0,
@@ -36,7 +36,7 @@ class MetricLearning(lightning.LightningModule):
         super().__init__()
         self.encoder = encoder
         self.objective = objective
-        self._lr, self._backbone_lr = lr, backbone_lr
+        self._lr, self._backbone_lr, self._proxy_lr = lr, backbone_lr, proxy_lr
         self._weight_decay, self._warmup = weight_decay, warmup
         self._freezing = Freezing(stages=freeze, unfreeze=unfreeze, norms=freeze_norm)
         self._card = card
@@ -45,6 +45,8 @@ class MetricLearning(lightning.LightningModule):
         """The loss of one batch."""
         loss: Tensor = self.objective(self.encoder(batch.pixels), batch.facts)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.pixels))
+        for name, value in getattr(self.objective, "parts", {}).items():
+            self.log(f"train/loss/{name}", value, batch_size=len(batch.pixels))
         return loss
 
     def validation_step(self, pixels: Tensor, batch_idx: int) -> Tensor:
@@ -77,10 +79,11 @@ class MetricLearning(lightning.LightningModule):
         checkpoint[CARD] = self._card
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Backbone and the rest, each with and without weight decay; vectors (biases, norms) have none."""
+        """Backbone, head and the objective's own, each with and without weight decay; vectors (biases) have none."""
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
             lr = self._backbone_lr if name.startswith("encoder.backbone.") else self._lr
+            lr = self._proxy_lr if name.startswith("objective.") else lr
             decay = self._weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((lr, decay), []).append(parameter)
         return [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]

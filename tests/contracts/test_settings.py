@@ -12,6 +12,7 @@ from src.contracts.settings import (
     EvaluateSettings,
     ExportSettings,
     IndexSettings,
+    ObjectiveSettings,
     OptimSettings,
     ShopSettings,
     TrainerSettings,
@@ -48,6 +49,86 @@ def test_one_image_per_item_names_the_loss_and_the_fix(data_settings) -> None:
         train_settings(data_settings(k=1)).check()
     expected = "`data.k=1`: TripletMarginLoss needs at least 2 images per item; set `data.k=4`"
     assert str(caught.value) == expected
+
+
+def component(name: str, **arguments: object) -> dict:
+    return {"_target_": f"somewhere.{name}", **arguments}
+
+
+def terms(**named: dict) -> dict:
+    return {"terms": named}
+
+
+PROXY, SMOOTH, RECALL = (
+    component("ProxyAnchorLoss"),
+    component("SmoothAPLoss"),
+    component("RecallAtKSurrogate", ks=[1, 4]),
+)
+HARD, SEMI_HARD = component("BatchHardMiner"), component("TripletMarginMiner")
+CROSS, MEMORY = ObjectiveSettings(pairs="cross_domain"), ObjectiveSettings(memory=64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"loss": {}}, "`loss` names no class; choose one with loss=NAME"),
+        ({"objective": ObjectiveSettings(pairs="some")}, "`objective.pairs=some`: must be all or cross_domain"),
+        ({"objective": ObjectiveSettings(variants="")}, "`objective.variants=`: must be negative or ignored"),
+        ({"objective": ObjectiveSettings(memory=-1)}, "`objective.memory=-1`: must be at least 0"),
+        ({"objective": ObjectiveSettings(memory_start=-1)}, "`objective.memory_start=-1`: must be at least 0"),
+        ({"objective": ObjectiveSettings(memory=3)}, "`objective.memory=3`: holds less than a batch of 4 images"),
+        ({"loss": PROXY, "miner": HARD}, "ProxyAnchorLoss is not made of tuples that BatchHardMiner could choose"),
+        (
+            {"loss": {**RECALL, "ks": [1]}, "miner": HARD},
+            "RecallAtKSurrogate is not made of tuples that BatchHardMiner could",
+        ),
+        ({"loss": PROXY, "objective": MEMORY}, "`objective.memory=64`: ProxyAnchorLoss compares images with proxies"),
+        ({"loss": PROXY, "objective": CROSS}, "`objective.pairs=cross_domain`: ProxyAnchorLoss compares images with"),
+        ({"loss": SMOOTH, "objective": CROSS}, "`objective.pairs=cross_domain`: SmoothAPLoss ranks the whole batch"),
+        ({"loss": SMOOTH, "data": {"p": 256, "k": 4}}, "SmoothAPLoss compares all triples of 1024 images, 4 GB"),
+        (
+            {"miner": SEMI_HARD, "data": {"p": 32}, "objective": ObjectiveSettings(memory=8192)},
+            "TripletMarginMiner lists all triplets of 64 images with 8256, 4 GB a tensor",
+        ),
+        ({"loss": RECALL}, "`loss.ks=[1, 4]`: among 3 other images Recall@4 is always 1"),
+        ({"optim": OptimSettings(proxy_lr=-1.0)}, "`optim.proxy_lr=-1.0`: must be finite"),
+        ({"loss": terms()}, "`loss.terms`: a sum needs at least one"),
+        ({"loss": {**terms(a={"loss": TRIPLET}), "margin": 1}}, "`loss.margin`: a sum of losses has `terms` only"),
+        ({"loss": terms(a={"loss": TRIPLET, "wieght": 2})}, "`loss.terms.a.wieght`: unknown; a term has loss, miner"),
+        ({"loss": terms(a={"weight": 1.0})}, "`loss.terms.a.loss` names no class; add `- /loss@terms.a.loss: NAME`"),
+        ({"loss": terms(a={"loss": TRIPLET, "weight": 0})}, "`loss.terms.a.weight=0`: must be a number above 0"),
+        ({"loss": terms(a={"loss": TRIPLET, "weight": "x"})}, "`loss.terms.a.weight=x`: must be a number above 0"),
+        ({"loss": {"terms": {"a.b": {"loss": TRIPLET}}}}, "`loss.terms.a.b`: a term is named by letters"),
+        ({"loss": terms(a=None)}, "`loss.terms.a=None`: a term has loss, miner, weight"),
+        ({"loss": terms(a={"loss": TRIPLET}), "miner": HARD}, "BatchHardMiner serves no term of a sum"),
+        (
+            {"loss": terms(a={"loss": TRIPLET}, b={"loss": SMOOTH}), "objective": MEMORY},
+            "`objective.memory=64`: SmoothAPLoss ranks the whole batch",
+        ),
+        ({"loss": terms(a={"loss": PROXY, "miner": HARD})}, "ProxyAnchorLoss is not made of tuples"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_losses_miners_and_pairs_that_cannot_work_together_are_named(
+    changes: dict, expected: str, data_settings
+) -> None:
+    data = data_settings(**changes.pop("data", {}))
+    with pytest.raises(ConfigError) as caught:
+        train_settings(data, **changes).check()
+    assert len(str(caught.value).splitlines()) == 1
+    assert expected in str(caught.value)
+
+
+def test_losses_miners_and_pairs_that_work_together_pass(data_settings) -> None:
+    for changes in (
+        {"miner": HARD, "objective": ObjectiveSettings(pairs="cross_domain", variants="ignored", memory=64)},
+        {"loss": terms(a={"loss": TRIPLET, "miner": HARD}, b={"loss": PROXY, "weight": 2}), "objective": MEMORY},
+        {"loss": RECALL, "objective": MEMORY},
+        {"loss": terms(a={"loss": SMOOTH})},
+    ):
+        train_settings(data_settings(), **changes).check()
+    # Proxies stand for the other images of an item.
+    train_settings(data_settings(k=1), loss=PROXY).check()
 
 
 def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> None:

@@ -83,7 +83,7 @@ def test_the_run_is_written_for_weights_and_biases(first: Path) -> None:
     assert "train/loss" in scalars or "val/mrr" in scalars
     assert config["name"] == "demo"
     assert config["preprocessing"]["size"] == 32
-    assert config["loss"]["name"] == "NTXentLoss"
+    assert config["loss"]["name"] == "InfoNCE"
     assert scalars["best/recall@1"] == [pytest.approx(metrics["recall@1"])]
 
 

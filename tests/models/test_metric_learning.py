@@ -37,9 +37,10 @@ SPEC = PreprocessingSpec(size=32, resize="squash")
 def make_module(card: dict | None = None, *, loss: torch.nn.Module | None = None, **changes: object) -> MetricLearning:
     return MetricLearning(
         build_encoder(spec=SPEC, **asdict(MODEL)),
-        objective=Objective(loss or TripletMarginLoss(margin=0.1), miner=BatchHardMiner()),
+        objective=Objective(loss) if loss else Objective(TripletMarginLoss(margin=0.1), miner=BatchHardMiner()),
         lr=2e-2,
         backbone_lr=1e-2,
+        proxy_lr=5e-2,
         weight_decay=0.05,
         warmup=0.2,
         card=card or {},
@@ -102,12 +103,13 @@ def test_backbone_and_head_have_their_rates_and_vectors_no_decay() -> None:
         for parameter in group["params"]:
             name = names[id(parameter)]
             seen.append(name)
-            assert group["lr"] == (1e-2 if name.startswith("encoder.backbone.") else 2e-2), name
+            rates = {"encoder.backbone": 1e-2, "encoder.head": 2e-2, "objective.loss": 5e-2}
+            assert group["lr"] == rates[".".join(name.split(".")[:2])], name
             assert group["weight_decay"] == (0.05 if parameter.ndim > 1 else 0.0), name
-    # A loss's own weights are trained, too.
+    # A loss's own weights are trained, too, at their own rate.
     assert sorted(seen) == sorted(names.values())
     assert "objective.loss.proxies" in seen
-    assert len(groups) == 4
+    assert len(groups) == 5
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -194,6 +196,7 @@ def test_a_method_is_all_but_the_seed_and_the_machine(card: dict) -> None:
     others = [
         {"loss": {**card["loss"], "margin": 0.2}},
         {"miner": {"name": "BatchHardMiner"}},
+        {"objective": {**card["objective"], "pairs": "cross_domain"}},
         {"optim": {**card["optim"], "lr": 0.5}},
         {"trainer": {**card["trainer"], "epochs": 2}},
         {"start": {"pretrained": False, "weights": None}},
@@ -201,7 +204,7 @@ def test_a_method_is_all_but_the_seed_and_the_machine(card: dict) -> None:
         {"model": {**card["model"], "embedding_dim": 3}},
         {"preprocessing": {**card["preprocessing"], "size": 64}},
     ]
-    assert len({method, *(method_of({**card, **change}) for change in others)}) == 9
+    assert len({method, *(method_of({**card, **change}) for change in others)}) == 10
     # A card of a time when it held less names a method as well.
     assert method_of({name: value for name, value in card.items() if name not in ("optim", "trainer")}) != method
 

@@ -7,6 +7,7 @@ from src.contracts.settings.data import MISSING, DataSettings, ShopSettings, com
 from src.contracts.settings.encoder import EncoderSettings
 from src.contracts.settings.evaluate import GRADES, METRICS, EvaluateSettings
 from src.contracts.settings.export import INDEX_LAYOUTS, ExportSettings, GateSettings, IndexSettings
+from src.contracts.settings.objective import ObjectiveSettings
 from src.contracts.settings.optim import OptimSettings
 from src.contracts.settings.train import TrainSettings
 from src.contracts.settings.trainer import TrainerSettings
@@ -22,6 +23,7 @@ __all__ = [
     "ExportSettings",
     "GateSettings",
     "IndexSettings",
+    "ObjectiveSettings",
     "OptimSettings",
     "ShopSettings",
     "TrainSettings",

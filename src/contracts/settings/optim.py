@@ -11,8 +11,10 @@ class OptimSettings:
     """AdamW whose learning rates rise and fall along half cosines, by step.
 
     Attributes:
-        lr: peak learning rate of the head (and of a loss with weights of its own).
+        lr: peak learning rate of the head.
         backbone_lr: peak learning rate of the backbone.
+        proxy_lr: peak learning rate of a loss's own weights (proxies of items), which start at random and are many: 100
+            times that of a pretrained network in Kim et al., Proxy Anchor, 2020.
         weight_decay: decoupled; biases and normalisation layers have none.
         warmup: share of the steps that warm up.
         freeze: stages of the backbone, counted from the input, that do not move: neither their weights nor the
@@ -24,6 +26,7 @@ class OptimSettings:
 
     lr: float = 1e-3
     backbone_lr: float = 1e-4
+    proxy_lr: float = 1e-2
     weight_decay: float = 0.05
     warmup: float = 0.1
     freeze: int = 0
@@ -36,7 +39,7 @@ def optim_problems(optim: OptimSettings) -> list[str]:
     problems = []
     if not 0 <= optim.warmup < 1:
         problems.append(f"`optim.warmup={optim.warmup}`: a share of the steps, in [0, 1)")
-    for name in ("lr", "backbone_lr", "weight_decay"):
+    for name in ("lr", "backbone_lr", "proxy_lr", "weight_decay"):
         if not 0 <= getattr(optim, name) < float("inf"):
             problems.append(f"`optim.{name}={getattr(optim, name)}`: must be finite and not negative")
     if optim.freeze < 0:

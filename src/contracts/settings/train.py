@@ -1,20 +1,17 @@
 """Settings of `python train.py`."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings._problems import raise_all
 from src.contracts.settings._secrets import secret_problems
 from src.contracts.settings.data import MISSING, DataSettings, data_problems
 from src.contracts.settings.encoder import EncoderSettings, encoder_problems
+from src.contracts.settings.objective import Component, ObjectiveSettings, objective_problems
 from src.contracts.settings.optim import OptimSettings, optim_problems
 from src.contracts.settings.trainer import TrainerSettings, trainer_problems
 
 __all__ = ["TrainSettings"]
-
-Component = dict[str, Any]
-"""A class and its arguments, as Hydra instantiates them: `_target_` and keywords."""
 
 
 @dataclass
@@ -28,6 +25,7 @@ class TrainSettings:
     model: EncoderSettings = field(default_factory=EncoderSettings)
     loss: Component = field(default_factory=dict)
     miner: Component = field(default_factory=dict)
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     logger: Component = field(default_factory=dict)
@@ -36,13 +34,9 @@ class TrainSettings:
         """Raise `ConfigError` with everything that cannot work."""
         problems = [*data_problems(self.data), *encoder_problems(self.model), *optim_problems(self.optim)]
         problems += [*trainer_problems(self.trainer), *secret_problems(asdict(self))]
-        if self.data.k < 2 and "_target_" in self.loss:
-            loss = self.loss["_target_"].rsplit(".", 1)[-1]
-            problems.append(f"`data.k={self.data.k}`: {loss} needs at least 2 images per item; set `data.k=4`")
+        problems += objective_problems(self.loss, self.miner, self.objective, p=self.data.p, k=self.data.k)
         if self.data.p < 2:
             problems.append(f"`data.p={self.data.p}`: negatives need at least 2 items per batch; set `data.p=16`")
         if not 0 <= self.seed < 2**32:
             problems.append(f"`seed={self.seed}`: must lie in 0..{2**32 - 1}")
-        if "_target_" not in self.loss:
-            problems.append("`loss` names no class; choose one with loss=NAME (see conf/loss)")
         raise_all(problems)

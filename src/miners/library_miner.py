@@ -1,0 +1,69 @@
+"""Miners of pytorch-metric-learning among those pairs only that are allowed."""
+
+import torch
+from jaxtyping import Float
+from pytorch_metric_learning.miners import BaseMiner
+from torch import Tensor, nn
+
+from src.datamodules.training_set import Facts
+from src.losses.pairs import Pairs
+from src.miners.protocol import Tuples
+
+__all__ = ["LibraryMiner"]
+
+_EASY = 1e4
+"""A distance, or a similarity, far beyond any of embeddings of norm 1."""
+
+
+class LibraryMiner(nn.Module):
+    """One of the library's miners, which go by items alone, kept to the pairs that a loss may compare.
+
+    It sees what is no pair as the easiest of all, and so never prefers it to a pair; what it takes all the same, for
+    want of pairs or by chance, is dropped.
+    """
+
+    def __init__(self, miner: BaseMiner) -> None:
+        """Take over a miner, whose distance is replaced."""
+        super().__init__()
+        self._distance = _AllowedDistance(miner.distance)
+        miner.distance = self._distance
+        self.miner = miner
+
+    @torch.no_grad()
+    def forward(
+        self,
+        embeddings: Float[Tensor, "anchors dim"],
+        facts: Facts,
+        references: Float[Tensor, "references dim"],
+        reference_facts: Facts,
+        pairs: Pairs,
+    ) -> Tuples:
+        """Choose tuples; see `FactsMiner`."""
+        self._distance.pairs = pairs
+        self._distance.same = facts.items[:, None] == reference_facts.items
+        mined: Tuples = self.miner(embeddings, facts.items, references, reference_facts.items)
+        if len(mined) == 3:
+            anchor, positive, negative = mined
+            keep = pairs.positive[anchor, positive] & pairs.negative[anchor, negative]
+            return anchor[keep], positive[keep], negative[keep]
+        anchor, positive, other, negative = mined
+        keep, keep_other = pairs.positive[anchor, positive], pairs.negative[other, negative]
+        return anchor[keep], positive[keep], other[keep_other], negative[keep_other]
+
+
+class _AllowedDistance(nn.Module):
+    """A distance of the library's by which what is no pair is the easiest positive or negative."""
+
+    pairs: Pairs
+    same: Tensor
+
+    def __init__(self, distance: nn.Module) -> None:
+        super().__init__()
+        self.distance = distance
+        self.is_inverted: bool = distance.is_inverted  # type: ignore[assignment]
+
+    def forward(self, query: Tensor, references: Tensor) -> Tensor:
+        matrix: Tensor = self.distance(query, references)
+        near = _EASY if self.is_inverted else -_EASY
+        matrix = torch.where(self.same & ~self.pairs.positive, near, matrix)
+        return torch.where(~self.same & ~self.pairs.negative, -near, matrix)
