@@ -1,0 +1,80 @@
+"""Which images of an item stand for it in a batch."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from src.contracts.tables import DOMAINS
+
+__all__ = ["draw_across_domains", "draw_images", "images_of_items"]
+
+_CATALOGUE, _USER = DOMAINS.index("catalogue"), DOMAINS.index("user")
+
+
+def images_of_items(items: np.ndarray, domains: np.ndarray) -> dict[int, dict[int, np.ndarray]]:
+    """Rows of each item, by domain; items and domains in the order in which they come first.
+
+    Args:
+        items: number of each image's item: int64 of shape (images,).
+        domains: number of each image's domain: int64 of shape (images,).
+
+    Returns:
+        item -> domain -> rows, int64 of shape (images of both,).
+    """
+    groups: dict[int, dict[int, list[int]]] = {}
+    for row, (item, domain) in enumerate(zip(items.tolist(), domains.tolist(), strict=True)):
+        groups.setdefault(item, {}).setdefault(domain, []).append(row)
+    return {
+        item: {domain: np.asarray(rows, np.int64) for domain, rows in group.items()} for item, group in groups.items()
+    }
+
+
+def draw_images(rows: Mapping[int, np.ndarray], k: int, rng: np.random.Generator) -> np.ndarray:
+    """K images of one item, turn by turn from its domains, none again before all were drawn.
+
+    Args:
+        rows: domain -> rows of the item's images.
+        k: images to draw.
+        rng: draws.
+
+    Returns:
+        int64 of shape (k,).
+    """
+    shuffled = [rng.permutation(of_domain) for of_domain in rows.values()]
+    depth = max(len(of_domain) for of_domain in shuffled)
+    turns = [of_domain[turn] for turn in range(depth) for of_domain in shuffled if turn < len(of_domain)]
+    return np.resize(np.asarray(turns, np.int64), k)
+
+
+def draw_across_domains(
+    rows: Mapping[int, np.ndarray], k: int, user_share: float, repeat: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """K images of one item, so many of them user photos, the others catalogue images.
+
+    An item that has both kinds brings at least one of each. What one kind lacks the other gives, or, with `repeat`,
+    that kind's images come again. Images of an unknown domain come last. None of a kind comes again before all of
+    that kind were drawn.
+
+    Args:
+        rows: domain -> rows of the item's images.
+        k: images to draw; at least 2.
+        user_share: share of user photos.
+        repeat: whether few images of a kind are repeated where the other kind has more.
+        rng: draws.
+
+    Returns:
+        int64 of shape (k,).
+    """
+    shuffled = {domain: rng.permutation(of_domain) for domain, of_domain in rows.items()}
+    if _USER in shuffled and _CATALOGUE in shuffled:
+        users = min(max(round(k * user_share), 1), k - 1)
+        wanted = {_USER: users, _CATALOGUE: k - users}
+        if repeat:
+            return np.concatenate([np.resize(shuffled[domain], count) for domain, count in wanted.items()])
+        first = np.concatenate([shuffled[domain][:count] for domain, count in wanted.items()])
+        rest = np.concatenate([shuffled[domain][count:] for domain, count in wanted.items()])
+    else:
+        known = [of_domain for domain, of_domain in shuffled.items() if domain >= 0]
+        first, rest = np.concatenate([*known, np.empty(0, np.int64)]), np.empty(0, np.int64)
+    order = np.concatenate([first, rest, shuffled.get(-1, np.empty(0, np.int64))])
+    return np.resize(order, k)
