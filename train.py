@@ -17,10 +17,10 @@ from src.eval.evaluation import evaluate_split, print_metrics, write_metrics
 from src.eval.validation import RetrievalValidation, validation_rows
 from src.losses.build import build_objective
 from src.models.checkpoint import load_encoder, make_card
-from src.models.encoder import build_encoder
 from src.models.inference import embedder
 from src.models.metric_learning import MetricLearning
 from src.models.trainer import build_trainer, fit
+from src.models.warm_start import initial_encoder
 from src.tracking.loggers import run_arguments, run_config, tracked
 from src.tracking.result import log_result
 
@@ -47,7 +47,7 @@ def train(settings: TrainSettings, folder: Path) -> Path:
         seed=settings.seed,
     )
     card = make_card(settings)
-    encoder = build_encoder(spec=settings.preprocessing, **asdict(settings.model))
+    encoder = initial_encoder(spec=settings.preprocessing, **asdict(settings.model))
     objective = build_objective(
         settings.loss, settings.miner, make=instantiate, images=images, dim=encoder.dim, **asdict(settings.objective)
     )

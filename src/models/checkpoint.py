@@ -18,7 +18,7 @@ from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import TrainSettings
 from src.models.encoder import Encoder, build_encoder
 
-__all__ = ["CARD", "load_encoder", "make_card", "method_of"]
+__all__ = ["CARD", "load_encoder", "make_card", "method_of", "run_card"]
 
 CARD = "lookalike"
 _FORMAT = 1
@@ -29,7 +29,7 @@ _WITHOUT_EFFECT = {"data": ("cache", "workers"), "trainer": ("accelerator", "eva
 def make_card(settings: TrainSettings) -> dict[str, Any]:
     """What is needed to build the encoder again and to find its data."""
     model = asdict(settings.model)
-    start = {"pretrained": model["pretrained"], "weights": Path(model["weights"]).name if model["weights"] else None}
+    start = _start(model)
     model.update(pretrained=False, weights=None)
     return {
         "format": _FORMAT,
@@ -57,9 +57,33 @@ def method_of(card: Mapping[str, Any]) -> str:
         16 hexadecimal digits, from all of the card but the run's name, its seed, and what changes no result.
     """
     settings = {name: value for name, value in card.items() if name not in ("format", "name", "seed")}
+    start = settings.get("start", {})
+    if "run" in start:
+        settings["start"] = {**start, "run": start["run"]["method"]}
     for part, names in _WITHOUT_EFFECT.items():
         settings[part] = {name: value for name, value in settings.get(part, {}).items() if name not in names}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def run_card(path: Path) -> dict[str, Any] | None:
+    """The card of a checkpoint of ours; None for other weights, and for what cannot be read as a checkpoint."""
+    if path.suffix == ".safetensors" or not path.is_file():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # a file of any other kind makes the reader raise nearly anything
+        return None
+    card = content.get(CARD) if isinstance(content, dict) else None
+    return card if isinstance(card, dict) and card.get("format") == _FORMAT else None
+
+
+def _start(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run starts from; of an earlier run, what it was, since all of them write best.ckpt."""
+    path = Path(model["weights"]) if model["weights"] else None
+    start = {"pretrained": model["pretrained"], "weights": path.name if path else None}
+    if path and (card := run_card(path)):
+        start["run"] = {"name": card["name"], "seed": card["seed"], "method": method_of(card)}
+    return start
 
 
 def _named(component: dict[str, Any]) -> dict[str, Any]:
@@ -74,8 +98,12 @@ def _named(component: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def load_encoder(path: Path) -> tuple[Encoder, PreprocessingSpec, dict[str, Any]]:
+def load_encoder(path: Path, *, setting: str = "checkpoint") -> tuple[Encoder, PreprocessingSpec, dict[str, Any]]:
     """Build the encoder of a checkpoint, in evaluation mode, on the CPU.
+
+    Args:
+        path: what train.py wrote.
+        setting: what the path was given as, for messages.
 
     Returns:
         The encoder, how its pixels are made, and the card.
@@ -84,14 +112,14 @@ def load_encoder(path: Path) -> tuple[Encoder, PreprocessingSpec, dict[str, Any]
         LookalikeError: no such file, not readable as tensors and plain values, or not a checkpoint of ours.
     """
     if not path.is_file():
-        raise LookalikeError(f"`checkpoint={path}`: no such file; train.py writes DIR/checkpoints/best.ckpt")
+        raise LookalikeError(f"`{setting}={path}`: no such file; train.py writes DIR/checkpoints/best.ckpt")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the reader raise nearly anything
-        raise LookalikeError(f"`checkpoint={path}`: not a readable checkpoint ({error})") from error
+        raise LookalikeError(f"`{setting}={path}`: not a readable checkpoint ({error})") from error
     card = checkpoint.get(CARD) if isinstance(checkpoint, dict) else None
     if not isinstance(card, dict) or card.get("format") != _FORMAT:
-        raise LookalikeError(f"`checkpoint={path}`: it has no card of format {_FORMAT}; train.py writes one")
+        raise LookalikeError(f"`{setting}={path}`: it has no card of format {_FORMAT}; train.py writes one")
     spec = PreprocessingSpec.from_dict(card["preprocessing"])
     encoder = build_encoder(spec=spec, **card["model"])
     state = checkpoint["state_dict"]
@@ -99,5 +127,5 @@ def load_encoder(path: Path) -> tuple[Encoder, PreprocessingSpec, dict[str, Any]
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:
-        raise LookalikeError(f"`checkpoint={path}`: its weights do not fit its card ({error})") from error
+        raise LookalikeError(f"`{setting}={path}`: its weights do not fit its card ({error})") from error
     return encoder.eval(), spec, card

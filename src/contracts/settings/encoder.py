@@ -16,7 +16,8 @@ class EncoderSettings:
     Attributes:
         backbone: a timm model name.
         pretrained: take timm's weights of that name (needs a network or a filled cache).
-        weights: take the weights of this file instead (safetensors, or a checkpoint that holds tensors only).
+        weights: take the weights of this file instead: safetensors, a checkpoint that holds tensors only, or an earlier
+            run's checkpoints/best.ckpt, whose head comes with it.
         backbone_kwargs: further arguments of `timm.create_model`.
         head: `mlp` (Linear-ReLU-Linear) or `none` (the backbone's own features: for the untrained baseline).
         hidden_dim: width of the head's hidden layer.

@@ -1,0 +1,70 @@
+"""What training starts from: new weights, timm's by name, a file's, or those of an earlier run."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from src.contracts.errors import ConfigError
+from src.contracts.preprocessing import PreprocessingSpec
+from src.models.checkpoint import load_encoder, run_card
+from src.models.encoder import Encoder, build_encoder
+
+__all__ = ["initial_encoder"]
+
+log = logging.getLogger(__name__)
+
+_HEAD = ("head", "hidden_dim", "embedding_dim")
+
+
+def initial_encoder(*, spec: PreprocessingSpec, weights: str | None = None, **model: Any) -> Encoder:
+    """Build the encoder that training starts with.
+
+    Where `weights` is a checkpoint of train.py, backbone and head are that run's; with another head than its own, or
+    another size of it, the backbone alone is, and the log says so. What happened to those weights before is in the
+    checkpoint's card, and its method goes into the new run's.
+
+    Args:
+        spec: how pixels are made.
+        weights: see `EncoderSettings`, as are the further arguments.
+        model: the arguments of `build_encoder`.
+
+    Raises:
+        ConfigError: as `build_encoder`; or the earlier run had another backbone or another preprocessing.
+        LookalikeError: the checkpoint is damaged.
+    """
+    card = run_card(Path(weights)) if weights else None
+    if weights is None or card is None:
+        return build_encoder(spec=spec, weights=weights, **model)
+    problems = [*_other_backbone(card["model"], model), *_other_pixels(card["preprocessing"], spec)]
+    if problems:
+        raise ConfigError(
+            f"`model.weights={weights}`: the run {card['name']!r} does not fit these settings:\n  "
+            + "\n  ".join(problems)
+        )
+    earlier, _, _ = load_encoder(Path(weights), setting="model.weights")
+    encoder = build_encoder(spec=spec, **{**model, "pretrained": False})
+    changed = [name for name in _HEAD if name in model and model[name] != card["model"][name]]
+    if not changed:
+        encoder.load_state_dict(earlier.state_dict())
+        log.info("start: backbone and head of the run %r", card["name"])
+        return encoder
+    encoder.backbone.load_state_dict(earlier.backbone.state_dict())
+    differences = ", ".join(f"model.{name} was {card['model'][name]}, is {model[name]}" for name in changed)
+    log.warning("start: the backbone alone of the run %r, with a new head (%s)", card["name"], differences)
+    return encoder
+
+
+def _other_backbone(earlier: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
+    absent: dict[str, Any] = {"backbone_kwargs": {}}
+    pairs = [(name, earlier[name], model.get(name, absent.get(name))) for name in ("backbone", "backbone_kwargs")]
+    return [f"`model.{name}` was {one}, is {other}" for name, one, other in pairs if (one or {}) != (other or {})]
+
+
+def _other_pixels(earlier: Mapping[str, Any], spec: PreprocessingSpec) -> list[str]:
+    now = spec.to_dict()
+    if earlier["hash"] == now["hash"]:
+        return []
+    names = [name for name in now if name != "hash" and earlier.get(name) != now[name]]
+    differences = ", ".join(f"`preprocessing.{name}` was {earlier.get(name)}, is {now[name]}" for name in names)
+    return [f"preprocessing {earlier['hash']} there, {now['hash']} here: {differences}"]
