@@ -4,8 +4,9 @@
 
 Each is the loop of the library's documentation: a timm backbone with a linear head, torchvision's augmentation,
 `MPerClassSampler`, the library's loss and miner, AdamW, a cosine schedule. Rows, weights, pixels at evaluation and
-metrics are those of `experiment=grocery`; of ours nothing takes part in the training. `--unseen` trains on the products
-of `data=grocery_unseen` and searches among others. The last epoch's network is evaluated; no epoch is chosen.
+metrics are those of `experiment=grocery`; of ours nothing takes part in the training. The last epoch's network is
+evaluated; no epoch is chosen. `--unseen` trains on the 60 products of `data=grocery_unseen`, and evaluates the others'
+`test` (DIR) and `val` (DIR/val), and new photos of the 60 (DIR/seen).
 
 DIR gets embeddings.parquet (what `evaluate.py embeddings=` reads), metrics.json and queries.parquet (what
 `python -m src.eval.compare` reads).
@@ -164,10 +165,7 @@ def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     np.random.seed(arguments.seed)  # MPerClassSampler draws from it
-    protocol = ["data=grocery_unseen"] if arguments.unseen else []
-    settings = composed(
-        TrainSettings, "train", "experiment=grocery", *protocol, f"hydra.runtime.output_dir={arguments.output}"
-    )
+    settings = _settings(arguments)
     spec, cache = settings.preprocessing, Path(settings.data.cache)
     catalogue = open_catalogue(settings.data, need_gallery=True)
     rows = catalogue.train_rows()
@@ -180,19 +178,33 @@ def run(arguments: argparse.Namespace) -> None:
     photos = Photos(stored, labels, augmentation(spec))
     rate = train(network, photos, labels, loss=arguments.loss, epochs=arguments.epochs, steps=arguments.steps)
 
-    searched = np.union1d(*split_rows(catalogue, "val", "given"))
-    vectors = embed(network, np.array(open_pixel_cache(catalogue, searched, spec, cache)), spec)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    write_embeddings(catalogue, searched, vectors, arguments.output / "embeddings.parquet")
-    evaluation = evaluate_embedded(*read_vectors(arguments.output / "embeddings.parquet"))
     name = f"plain {arguments.loss}"
     method = f"{name}, {arguments.epochs} epochs" + (f", {arguments.steps} steps" if arguments.steps else "")
-    about = {"name": name, "split": "val", "method": method, "seed": arguments.seed}
-    write_queries(evaluation.per_query, arguments.output / "queries.parquet", **about)
-    metrics = evaluation.metrics | confidence_metrics(evaluation)
-    write_metrics(metrics, arguments.output / "metrics.json")
-    print_metrics(metrics, f"{name}, seed {arguments.seed}: validation")
+    # The split that evaluate.py would take goes into the folder itself, further ones below it.
+    report = catalogue.test_split()
+    asked = [(report, catalogue, arguments.output)]
+    if arguments.unseen:
+        seen = _settings(arguments, "data.count.ask=seen").data
+        asked += [("val", catalogue, arguments.output / "val")]
+        asked += [("val", open_catalogue(seen, need_gallery=True), arguments.output / "seen")]
+    for split, asking, folder in asked:
+        searched = np.union1d(*split_rows(asking, split, "given"))
+        vectors = embed(network, np.array(open_pixel_cache(asking, searched, spec, cache)), spec)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_embeddings(asking, searched, vectors, folder / "embeddings.parquet")
+        evaluation = evaluate_embedded(*read_vectors(folder / "embeddings.parquet"))
+        about = {"name": name, "split": split, "method": method, "seed": arguments.seed}
+        write_queries(evaluation.per_query, folder / "queries.parquet", **about)
+        metrics = evaluation.metrics | confidence_metrics(evaluation)
+        write_metrics(metrics, folder / "metrics.json")
+        print_metrics(metrics, f"{name}, seed {arguments.seed}: {folder}, {split}")
     print(f"{rate:.3f} steps/s of {_BATCH} images; metrics: {arguments.output / 'metrics.json'}")
+
+
+def _settings(arguments: argparse.Namespace, *overrides: str) -> TrainSettings:
+    protocol = ["data=grocery_unseen"] if arguments.unseen else []
+    runtime = f"hydra.runtime.output_dir={arguments.output}"
+    return composed(TrainSettings, "train", "experiment=grocery", *protocol, *overrides, runtime)
 
 
 def main() -> None:
