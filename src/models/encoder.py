@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from src.contracts.errors import ConfigError
 from src.contracts.preprocessing import PreprocessingSpec
+from src.models.heads import build_head
 
 __all__ = ["Encoder", "build_encoder"]
 
@@ -91,10 +92,8 @@ def build_encoder(
         raise ConfigError(f"`model.backbone={backbone}` with {source}: {type(error).__name__}: {error}") from error
     network.reset_classifier(0)
     width = _width(network, spec.size)
-    if head == "none":
-        return Encoder(network, nn.Identity(), dim=width, spec=spec)
-    projection = nn.Sequential(nn.Linear(width, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, embedding_dim))
-    return Encoder(network, projection, dim=embedding_dim, spec=spec)
+    projection, dim = build_head(head, width=width, hidden_dim=hidden_dim, embedding_dim=embedding_dim)
+    return Encoder(network, projection, dim=dim, spec=spec)
 
 
 def _width(network: Any, size: int) -> int:

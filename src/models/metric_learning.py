@@ -5,12 +5,15 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from src.datamodules.training_set import Batch
 from src.models.checkpoint import CARD
 from src.models.encoder import Encoder
 from src.models.freezing import Freezing
+from src.models.parameter_groups import parameter_groups
 
 __all__ = ["MetricLearning"]
 
@@ -28,17 +31,21 @@ class MetricLearning(lightning.LightningModule):
         proxy_lr: float,
         weight_decay: float,
         warmup: float,
+        layer_decay: float = 1.0,
         freeze: int = 0,
         unfreeze: Mapping[int, int] | None = None,
         freeze_norm: bool = False,
+        ema: float = 0.0,
         card: dict[str, Any],
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.objective = objective
         self._lr, self._backbone_lr, self._proxy_lr = lr, backbone_lr, proxy_lr
-        self._weight_decay, self._warmup = weight_decay, warmup
-        self._freezing = Freezing(stages=freeze, unfreeze=unfreeze, norms=freeze_norm)
+        self._weight_decay, self._warmup, self._layer_decay = weight_decay, warmup, layer_decay
+        self._adaptation: list[lightning.Callback] = [Freezing(stages=freeze, unfreeze=unfreeze, norms=freeze_norm)]
+        if ema:
+            self._adaptation.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(ema)))  # type: ignore[no-untyped-call]
         self._card = card
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -72,18 +79,19 @@ class MetricLearning(lightning.LightningModule):
 
     def configure_callbacks(self) -> list[lightning.Callback]:
         """How the encoder is adapted."""
-        return [self._freezing]
+        return self._adaptation
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the card in: plain values, by which the encoder is built again."""
         checkpoint[CARD] = self._card
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Backbone, head and the objective's own, each with and without weight decay; vectors (biases) have none."""
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for name, parameter in self.named_parameters():
-            lr = self._backbone_lr if name.startswith("encoder.backbone.") else self._lr
-            lr = self._proxy_lr if name.startswith("objective.") else lr
-            decay = self._weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((lr, decay), []).append(parameter)
-        return [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
+        return parameter_groups(
+            self.encoder,
+            self.objective,
+            lr=self._lr,
+            backbone_lr=self._backbone_lr,
+            proxy_lr=self._proxy_lr,
+            weight_decay=self._weight_decay,
+            layer_decay=self._layer_decay,
+        )

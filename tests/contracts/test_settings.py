@@ -134,8 +134,10 @@ def test_losses_miners_and_pairs_that_work_together_pass(data_settings) -> None:
 def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> None:
     settings = train_settings(
         data_settings(reader="ftp", split_by="chance", augmentation="wild", k=1, p=1, workers=-1, val_fraction=1.0),
-        model=EncoderSettings(backbone="resnet10t", head="linear", embedding_dim=1),
-        optim=OptimSettings(lr=float("nan"), backbone_lr=-1.0, weight_decay=float("inf"), warmup=1.0),
+        model=EncoderSettings(backbone="resnet10t", head="conv", embedding_dim=1),
+        optim=OptimSettings(
+            lr=float("nan"), backbone_lr=-1.0, weight_decay=float("inf"), warmup=1.0, layer_decay=0.0, ema=1.0
+        ),
         trainer=TrainerSettings(epochs=-1, precision="16", patience=0, validate_every=0, eval_batch=0),
     )
     with pytest.raises(ConfigError) as caught:
@@ -149,12 +151,14 @@ def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> Non
         "data.p=1",
         "data.workers=-1",
         "data.val_fraction",
-        "model.head=linear",
+        "model.head=conv",
         "model.embedding_dim=1",
         "optim.lr=nan",
         "optim.backbone_lr=-1.0",
         "optim.weight_decay=inf",
         "optim.warmup=1.0",
+        "optim.layer_decay=0.0",
+        "optim.ema=1.0",
         "trainer.epochs=-1",
         "trainer.precision=16",
         "trainer.patience=0",
@@ -162,7 +166,7 @@ def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> Non
         "trainer.eval_batch=0",
     ):
         assert sum(name in line for line in lines) == 1, name
-    assert len(lines) == 18
+    assert len(lines) == 20
 
 
 @pytest.mark.parametrize(

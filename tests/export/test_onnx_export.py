@@ -10,6 +10,7 @@ import torch
 
 from src.export.onnx_export import OPSET, export_onnx
 from src.export.runtime import OnnxEncoder
+from src.models.encoder import build_encoder
 
 
 def test_the_graph_takes_bytes_and_has_the_promised_opset(onnx_file: Path) -> None:
@@ -66,6 +67,20 @@ def test_half_is_half_the_size_and_close(
 ) -> None:
     assert half_file.stat().st_size < 0.75 * onnx_file.stat().st_size
     vectors = OnnxEncoder(half_file, threads=1).embed(pixels)
+    assert (1 - (vectors * expected).sum(axis=1)).max() < 1e-4
+
+
+@pytest.mark.parametrize("head", ["linear", "residual", "none"])
+def test_other_heads_are_exported_in_half(head: str, spec, pixels: np.ndarray, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    arguments: dict = {"backbone": "resnet10t", "backbone_kwargs": {"channels": [8, 8, 16, 16]}, "hidden_dim": 6}
+    other = build_encoder(spec=spec, head=head, embedding_dim=8, **arguments).eval()
+    with torch.no_grad():
+        for parameter in other.head.parameters():
+            parameter.normal_(std=0.3)
+        expected = other(torch.from_numpy(pixels)).numpy()
+    export_onnx(other, spec, tmp_path / "encoder.onnx", precision="fp16")
+    vectors = OnnxEncoder(tmp_path / "encoder.onnx", threads=1).embed(pixels)
     assert (1 - (vectors * expected).sum(axis=1)).max() < 1e-4
 
 

@@ -6,7 +6,9 @@ from typing import Any
 from src.contracts.settings._problems import below
 from src.contracts.settings.data import MISSING
 
-__all__ = ["EncoderSettings", "encoder_problems"]
+__all__ = ["HEADS", "EncoderSettings", "encoder_problems"]
+
+HEADS = ("mlp", "linear", "residual", "none")
 
 
 @dataclass
@@ -19,9 +21,10 @@ class EncoderSettings:
         weights: take the weights of this file instead: safetensors, a checkpoint that holds tensors only, or an earlier
             run's checkpoints/best.ckpt, whose head comes with it.
         backbone_kwargs: further arguments of `timm.create_model`.
-        head: `mlp` (Linear-ReLU-Linear) or `none` (the backbone's own features: for the untrained baseline).
+        head: `mlp` (Linear-ReLU-Linear), `linear`, `residual` (the backbone's own features plus a Linear-ReLU-Linear
+            that begins as zero), or `none` (the features alone).
         hidden_dim: width of the head's hidden layer.
-        embedding_dim: numbers in an embedding; with `none` it is the backbone's.
+        embedding_dim: numbers in an embedding; with `residual` and `none` it is the backbone's.
     """
 
     backbone: str = MISSING
@@ -36,6 +39,6 @@ class EncoderSettings:
 def encoder_problems(model: EncoderSettings) -> list[str]:
     """What cannot work, a line each."""
     problems = below(model, "model", {"embedding_dim": 2, "hidden_dim": 1})
-    if model.head not in ("mlp", "none"):
-        problems.append(f"`model.head={model.head}`: must be mlp or none")
+    if model.head not in HEADS:
+        problems.append(f"`model.head={model.head}`: must be one of {', '.join(HEADS)}")
     return problems

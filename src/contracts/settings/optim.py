@@ -17,11 +17,15 @@ class OptimSettings:
             times that of a pretrained network in Kim et al., Proxy Anchor, 2020.
         weight_decay: decoupled; biases and normalisation layers have none.
         warmup: share of the steps that warm up.
+        layer_decay: the backbone's last layer learns at `backbone_lr`, each below it at so much of the one above. 1 is
+            off.
         freeze: stages of the backbone, counted from the input, that do not move: neither their weights nor the
             statistics of their batch norms. Stages are timm's: MobileNetV2 has 8, a ResNet 5, a ViT one more than it
             has blocks.
         unfreeze: by epoch (the first is 0), how many stages stay frozen from there on: {2: 4, 4: 0}.
         freeze_norm: no batch norm of the backbone changes its statistics, be its stage frozen or not.
+        ema: decay, by step, of an exponential moving average of the weights, which is what is validated and kept; about
+            the last 1 / (1 - ema) steps count. 0 is off.
     """
 
     lr: float = 1e-3
@@ -29,9 +33,11 @@ class OptimSettings:
     proxy_lr: float = 1e-2
     weight_decay: float = 0.05
     warmup: float = 0.1
+    layer_decay: float = 1.0
     freeze: int = 0
     unfreeze: dict[int, int] = field(default_factory=dict)
     freeze_norm: bool = False
+    ema: float = 0.0
 
 
 def optim_problems(optim: OptimSettings) -> list[str]:
@@ -42,6 +48,10 @@ def optim_problems(optim: OptimSettings) -> list[str]:
     for name in ("lr", "backbone_lr", "proxy_lr", "weight_decay"):
         if not 0 <= getattr(optim, name) < float("inf"):
             problems.append(f"`optim.{name}={getattr(optim, name)}`: must be finite and not negative")
+    if not 0 < optim.layer_decay <= 1:
+        problems.append(f"`optim.layer_decay={optim.layer_decay}`: must lie in (0, 1]; 1 is off")
+    if not 0 <= optim.ema < 1:
+        problems.append(f"`optim.ema={optim.ema}`: a decay by step, in [0, 1); 0 is off, 0.99 counts about 100 steps")
     if optim.freeze < 0:
         problems.append(f"`optim.freeze={optim.freeze}`: must be at least 0")
     epochs = sorted(optim.unfreeze)

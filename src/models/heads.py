@@ -1,0 +1,46 @@
+"""What stands between the backbone's features and the embedding."""
+
+from torch import Tensor, nn
+
+from src.contracts.settings.encoder import HEADS
+
+__all__ = ["ResidualHead", "build_head"]
+
+
+class ResidualHead(nn.Module):
+    """The features plus a correction (Linear-ReLU-Linear) that begins as zero.
+
+    Before training the embedding is the backbone's own, and so it is at one end when weights are interpolated.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.correction = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+        last = self.correction[-1]
+        nn.init.zeros_(last.weight)  # type: ignore[arg-type]  # nn.Sequential does not say what it holds
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features of shape (batch, width), and so the result."""
+        corrected: Tensor = features + self.correction(features)
+        return corrected
+
+
+def build_head(kind: str, *, width: int, hidden_dim: int, embedding_dim: int) -> tuple[nn.Module, int]:
+    """A head, and the numbers in an embedding.
+
+    Args:
+        kind: see `EncoderSettings.head`.
+        width: features that the backbone gives.
+        hidden_dim: of the hidden layer, where there is one.
+        embedding_dim: numbers in an embedding, where they are not the backbone's.
+    """
+    assert kind in HEADS
+    if kind == "none":
+        return nn.Identity(), width
+    if kind == "residual":
+        return ResidualHead(width, hidden_dim), width
+    if kind == "linear":
+        return nn.Linear(width, embedding_dim), embedding_dim
+    layers = nn.Linear(width, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, embedding_dim)
+    return nn.Sequential(*layers), embedding_dim

@@ -1,0 +1,68 @@
+"""Which parameters learn at which rate, and which decay."""
+
+from typing import Any
+
+from timm.models import group_parameters
+from torch import nn
+
+from src.contracts.errors import ConfigError
+from src.models.encoder import Encoder
+
+__all__ = ["layer_scales", "parameter_groups"]
+
+
+def layer_scales(backbone: Any, layer_decay: float) -> dict[str, float]:
+    """The share of the backbone's rate for each parameter of a timm network, by name.
+
+    The last layer has all of it and each layer below `layer_decay` times the one above (Bao et al., BEiT, 2022). Layers
+    are timm's, finer than its stages: a block each.
+
+    Raises:
+        ConfigError: timm says nothing of this network's layers, and `layer_decay` is not 1.
+    """
+    if layer_decay == 1:
+        return {name: 1.0 for name, _ in backbone.named_parameters()}
+    if not hasattr(backbone, "group_matcher"):
+        raise ConfigError(f"timm names no layers of {type(backbone).__name__}; set `optim.layer_decay=1`")
+    layers = group_parameters(backbone, backbone.group_matcher(coarse=False), reverse=True)
+    last = max(layers.values())
+    return {name: layer_decay ** (last - layer) for name, layer in layers.items()}
+
+
+def parameter_groups(
+    encoder: Encoder,
+    objective: nn.Module,
+    *,
+    lr: float,
+    backbone_lr: float,
+    proxy_lr: float,
+    weight_decay: float,
+    layer_decay: float = 1.0,
+) -> list[dict[str, Any]]:
+    """Groups for an optimiser; each parameter is in one of them, whether it has a gradient now or not.
+
+    Vectors (biases, norms) do not decay, nor what timm excludes for a network (positions, class tokens).
+
+    Args:
+        encoder: its backbone's layers have rates of their own, its head has `lr`.
+        objective: what it learns itself (proxies).
+        lr: of the head.
+        backbone_lr: of the backbone's last layer.
+        proxy_lr: of the objective's parameters.
+        weight_decay: of all that decays.
+        layer_decay: see `layer_scales`.
+
+    Returns:
+        Dictionaries with `params`, `lr` and `weight_decay`.
+    """
+    backbone: Any = encoder.backbone
+    scales = layer_scales(backbone, layer_decay)
+    excluded = backbone.no_weight_decay() if hasattr(backbone, "no_weight_decay") else set()
+    rated = [(value, backbone_lr * scales[name], name in excluded) for name, value in backbone.named_parameters()]
+    rated += [(value, lr, False) for value in encoder.head.parameters()]
+    rated += [(value, proxy_lr, False) for value in objective.parameters()]
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter, rate, excepted in rated:
+        decay = 0.0 if parameter.ndim < 2 or excepted else weight_decay
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
