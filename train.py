@@ -38,6 +38,7 @@ def train(settings: TrainSettings, folder: Path) -> Path:
         images,
         spec=settings.preprocessing,
         val_rows=rows,
+        sampler=instantiate(settings.sampler),
         p=data.p,
         k=data.k,
         augmentation=data.augmentation,

@@ -42,7 +42,7 @@ def composed(name: str, *overrides: str, output: Path | None = None) -> Any:
 
 def test_no_option_is_forgotten_here() -> None:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
-    assert groups == {"data", "experiment", "logger", "loss", "miner", "model", "preprocessing"}
+    assert groups == {"data", "experiment", "logger", "loss", "miner", "model", "preprocessing", "sampler"}
     assert {path.stem for path in CONF.glob("*.yaml")} == set(SCHEMAS)
     for group in groups:
         assert options(group), group
@@ -113,6 +113,18 @@ def test_a_term_of_a_sum_is_changed_by_its_name(tmp_path: Path) -> None:
     assert settings.loss["terms"]["pairs"]["loss"]["_target_"].endswith("CircleLoss")
     card = make_card(settings)
     assert card["loss"]["terms"]["pairs"]["loss"] == {"name": "CircleLoss", "m": 0.4, "gamma": 80.0}
+
+
+@pytest.mark.parametrize("name", options("sampler"))
+def test_each_sampler_draws_batches(name: str, tmp_path: Path) -> None:
+    settings = composed("train", "data=shop", f"sampler={name}", output=tmp_path)
+    rng = np.random.default_rng(0)
+    items = np.repeat(np.arange(40), 5)
+    columns = (np.arange(200), items, items // 2, items // 10, rng.integers(0, 2, 200))
+    sampler = instantiate(settings.sampler)(TrainingSet(*columns), p=settings.data.p, k=settings.data.k, seed=0)
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == 200 // 64
+    assert all(len(set(items[batch])) == 16 for batch in batches)
 
 
 @pytest.mark.parametrize("name", options("model"))

@@ -1,5 +1,6 @@
 """A catalogue as Lightning takes it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from src.catalog.catalogue import Catalogue
 from src.contracts.errors import ConfigError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.augmentation import STRENGTHS, augment
+from src.datamodules.batch_sampler import BatchSampler
 from src.datamodules.pixel_cache import open_pixel_cache
-from src.datamodules.pk_sampler import PKSampler
 from src.datamodules.training_set import Batch, Facts, TrainingSet
 
 __all__ = ["CatalogueDataModule"]
@@ -60,6 +61,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
         *,
         spec: PreprocessingSpec,
         val_rows: np.ndarray,
+        sampler: Callable[..., BatchSampler],
         p: int,
         k: int,
         augmentation: str,
@@ -74,7 +76,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
                 f"`data.p={p}` x `data.k={k}`: a batch of {p * k} images is larger than the data ({len(images)} "
                 f"training images); lower `data.p` or `data.k`"
             )
-        self._sampler = PKSampler(images.items, images.domains, p=p, k=k, seed=seed)
+        self._sampler = sampler(images, p=p, k=k, seed=seed)
         self._catalogue, self._images, self._val_rows = catalogue, images, val_rows
         self._spec, self._cache = spec, cache
         self._strength = STRENGTHS.get(augmentation)

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from src.contracts.errors import ConfigError
+from src.datamodules.item_images import draw_across_domains, draw_images, images_of_items
+from src.datamodules.item_order import grouped_order
+from src.datamodules.training_set import TrainingSet
 
 __all__ = ["PKSampler"]
 
@@ -15,29 +18,49 @@ class PKSampler:
     Each epoch goes through the items in a new order, as often as it takes to draw as many images as there are. An
     item's images come without repetition until they are used up. Where an item has images of several domains, its
     first images come from different domains: a batch then holds the pairs that matter, user photo and catalogue image.
+
+    With `by`, items that are hard to tell apart stand in a batch together: of one category, or variants of one parent.
+    Each item still comes once in a round. With `user_share`, items bring so many user photos and so many catalogue
+    images. The order of batches depends on the seed and the epoch alone: each process of a distributed run draws the
+    same ones and takes its items of each.
     """
 
-    def __init__(self, items: np.ndarray, domains: np.ndarray, *, p: int, k: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: TrainingSet,
+        *,
+        p: int,
+        k: int,
+        seed: int,
+        by: str | None = None,
+        together: int = 2,
+        user_share: float | None = None,
+        repeat: bool = False,
+    ) -> None:
         """Index the images.
 
         Args:
-            items: number of each image's item: int64 of shape (images,).
-            domains: number of each image's domain: int64 of shape (images,).
+            images: what to draw from.
             p: items in a batch.
             k: images of each item.
             seed: with the epoch, it decides all draws.
+            by: `category` or `parent`: what items of a batch share; None for nothing. An item whose category is not
+                known stands with nobody.
+            together: with `by`, so many items of a category or parent at once, fewer where there are no more.
+            user_share: share of user photos among an item's K images, where it has both kinds: at least one of each.
+                None takes them in turn from the domains.
+            repeat: with `user_share`, whether an item that has too few images of one kind repeats them; otherwise the
+                other kind fills up.
 
         Raises:
-            ConfigError: a batch needs more items than there are.
+            ConfigError: a batch needs more items than there are, or arguments that cannot work.
         """
-        groups: dict[int, dict[int, list[int]]] = {}
-        for row, (item, domain) in enumerate(zip(items.tolist(), domains.tolist(), strict=True)):
-            groups.setdefault(item, {}).setdefault(domain, []).append(row)
-        if p > len(groups):
-            raise ConfigError(f"`data.p={p}`: a batch of {p} items is larger than the training set of {len(groups)}")
-        self._groups = [[np.asarray(rows) for rows in group.values()] for group in groups.values()]
-        self._p, self._k, self._seed = p, k, seed
-        self._batches = max(1, len(items) // (p * k))
+        self._groups = list(images_of_items(images.items, images.domains).values())
+        _check(len(self._groups), p=p, k=k, by=by, together=together, user_share=user_share)
+        self._labels = _labels(images, self._groups, by)
+        self._p, self._k, self._seed, self._together = p, k, seed, together
+        self._user_share, self._repeat = user_share, repeat
+        self._batches = max(1, len(images) // (p * k))
         self._epoch = 0
 
     def __len__(self) -> int:
@@ -55,14 +78,42 @@ class PKSampler:
         for _ in range(self._batches):
             if len(order) < self._p:
                 # The rest of the last round comes first; an item may not stand in one batch twice.
-                rest, fresh = order, rng.permutation(len(self._groups))
-                order = np.concatenate([rest, fresh[~np.isin(fresh, rest)], rest])
+                order = np.concatenate([order, self._round(order, rng), order])
             chosen, order = order[: self._p], order[self._p :]
-            yield [int(row) for item in chosen for row in self._draw(self._groups[item], rng)]
+            yield [int(row) for item in chosen.tolist() for row in self._draw(item, rng)]
 
-    def _draw(self, domains: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """K of one item's images, turn by turn from its domains."""
-        shuffled = [rng.permutation(rows) for rows in domains]
-        depth = max(len(rows) for rows in shuffled)
-        turns = [rows[turn] for turn in range(depth) for rows in shuffled if turn < len(rows)]
-        return np.resize(np.asarray(turns), self._k)
+    def _round(self, rest: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """All items but `rest`, in a new order."""
+        if self._labels is None:
+            fresh = rng.permutation(len(self._groups))
+            return fresh[~np.isin(fresh, rest)]
+        items = np.setdiff1d(np.arange(len(self._groups)), rest)
+        return grouped_order(
+            items, self._labels[items], together=self._together, p=self._p, room=self._p - len(rest), rng=rng
+        )
+
+    def _draw(self, item: int, rng: np.random.Generator) -> np.ndarray:
+        if self._user_share is None:
+            return draw_images(self._groups[item], self._k, rng)
+        return draw_across_domains(self._groups[item], self._k, self._user_share, self._repeat, rng)
+
+
+def _labels(images: TrainingSet, groups: list[dict[int, np.ndarray]], by: str | None) -> np.ndarray | None:
+    """What each item shares with others, by its first image."""
+    if by is None:
+        return None
+    firsts = [min(int(rows[0]) for rows in group.values()) for group in groups]
+    return (images.categories if by == "category" else images.parents)[firsts]
+
+
+def _check(items: int, *, p: int, k: int, by: str | None, together: int, user_share: float | None) -> None:
+    if p > items:
+        raise ConfigError(f"`data.p={p}`: a batch of {p} items is larger than the training set of {items}")
+    if by not in (None, "category", "parent"):
+        raise ConfigError(f"`sampler.by={by}`: must be category, parent or null")
+    if by is not None and not 1 <= together <= p:
+        raise ConfigError(f"`sampler.together={together}`: from 1 to the items of a batch, `data.p={p}`")
+    if user_share is not None and not 0 < user_share < 1:
+        raise ConfigError(f"`sampler.user_share={user_share}`: must lie between 0 and 1, both excluded")
+    if user_share is not None and k < 2:
+        raise ConfigError(f"`data.k={k}`: an item that brings user photo and catalogue image needs `data.k=2`")

@@ -38,6 +38,7 @@ def make_card(settings: TrainSettings) -> dict[str, Any]:
         "model": model,
         "preprocessing": settings.preprocessing.to_dict(),
         "data": asdict(settings.data),
+        "sampler": _named(settings.sampler),
         "loss": _named(settings.loss),
         "miner": _named(settings.miner),
         "objective": asdict(settings.objective),
@@ -91,7 +92,7 @@ def _named(component: dict[str, Any]) -> dict[str, Any]:
     arguments = {
         name: _named(value) if isinstance(value, dict) else value
         for name, value in component.items()
-        if name != "_target_"
+        if name not in ("_target_", "_partial_")
     }
     if "_target_" in component:
         arguments["name"] = component["_target_"].rsplit(".", 1)[-1]

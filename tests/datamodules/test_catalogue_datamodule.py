@@ -11,6 +11,7 @@ from src.catalog.catalogue import Catalogue, open_catalogue
 from src.contracts.errors import ConfigError
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
 from src.datamodules.catalogue_datamodule import CatalogueDataModule
+from src.datamodules.pk_sampler import PKSampler
 from src.datamodules.training_set import Batch, training_set
 from src.eval.validation import validation_rows
 
@@ -26,6 +27,7 @@ def make(catalogue: Catalogue, tmp_path: Path, **changes: object) -> CatalogueDa
     arguments: dict = {
         "spec": SPEC,
         "val_rows": validation_rows(catalogue),
+        "sampler": PKSampler,
         "p": 2,
         "k": 2,
         "augmentation": "none",

@@ -13,6 +13,8 @@ from src.contracts.settings.trainer import TrainerSettings, trainer_problems
 
 __all__ = ["TrainSettings"]
 
+_PK_SAMPLER = {"_target_": "src.datamodules.pk_sampler.PKSampler", "_partial_": True}
+
 
 @dataclass
 class TrainSettings:
@@ -23,6 +25,7 @@ class TrainSettings:
     data: DataSettings = field(default_factory=DataSettings)
     preprocessing: PreprocessingSpec = field(default_factory=PreprocessingSpec)
     model: EncoderSettings = field(default_factory=EncoderSettings)
+    sampler: Component = field(default_factory=lambda: dict(_PK_SAMPLER))
     loss: Component = field(default_factory=dict)
     miner: Component = field(default_factory=dict)
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
