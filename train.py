@@ -18,6 +18,7 @@ from src.eval.validation import RetrievalValidation, validation_rows
 from src.losses.build import build_objective
 from src.models.checkpoint import load_encoder, make_card
 from src.models.inference import embedder
+from src.models.last_checkpoint import last_checkpoint
 from src.models.metric_learning import MetricLearning
 from src.models.trainer import build_trainer, fit
 from src.models.warm_start import initial_encoder
@@ -29,7 +30,7 @@ def train(settings: TrainSettings, folder: Path) -> Path:
     """Train into a folder, evaluate the best checkpoint on the validation split, write metrics.json; the checkpoint."""
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     data, trainer_settings = settings.data, asdict(settings.trainer)
-    eval_batch = trainer_settings.pop("eval_batch")
+    eval_batch, resume = trainer_settings.pop("eval_batch"), trainer_settings.pop("resume")
 
     catalogue = open_catalogue(data, need_gallery=True)
     images, rows = training_set(catalogue), validation_rows(catalogue)
@@ -48,6 +49,7 @@ def train(settings: TrainSettings, folder: Path) -> Path:
         seed=settings.seed,
     )
     card = make_card(settings)
+    last = last_checkpoint(folder, card) if resume else None
     encoder = initial_encoder(spec=settings.preprocessing, **asdict(settings.model))
     objective = build_objective(
         settings.loss, settings.miner, make=instantiate, images=images, dim=encoder.dim, **asdict(settings.objective)
@@ -58,7 +60,7 @@ def train(settings: TrainSettings, folder: Path) -> Path:
         trainer = build_trainer(
             folder=folder, loggers=loggers, callbacks=[RetrievalValidation(catalogue, rows)], **trainer_settings
         )
-        checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs)
+        checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs, resume=last)
 
         encoder, spec, _ = load_encoder(checkpoint)
         evaluation = evaluate_split(catalogue, "val", spec, embedder(encoder), batch=eval_batch)

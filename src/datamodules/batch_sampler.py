@@ -1,11 +1,12 @@
 """What draws the batches of an epoch."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 __all__ = ["BatchSampler"]
 
 
+@runtime_checkable
 class BatchSampler(Protocol):
     """Draws batches from its own seed and the epoch alone, so that each process of a run draws the same ones.
 

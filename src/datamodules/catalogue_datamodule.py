@@ -16,6 +16,7 @@ from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.augmentation import STRENGTHS, augment
 from src.datamodules.batch_sampler import BatchSampler
 from src.datamodules.pixel_cache import open_pixel_cache
+from src.datamodules.training_loader import RankBatches, TrainingLoader
 from src.datamodules.training_set import Batch, Facts, TrainingSet
 
 __all__ = ["CatalogueDataModule"]
@@ -81,29 +82,53 @@ class CatalogueDataModule(lightning.LightningDataModule):
         self._spec, self._cache = spec, cache
         self._strength = STRENGTHS.get(augmentation)
         self._workers, self._eval_batch = workers, eval_batch
-        self._generator = torch.Generator().manual_seed(seed)
+        self._seed = seed
+        self._first = 0
+        self._loader: TrainingLoader | None = None
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """One epoch of P x K batches."""
         pixels = open_pixel_cache(self._catalogue, self._images.rows, self._spec, self._cache)
-        return DataLoader(
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+        self._loader = TrainingLoader(
             _TrainingBatches(pixels, self._images),
-            batch_size=None,
-            sampler=self._sampler,
+            RankBatches(self._sampler, rank=rank, world=world, first=self._first),
+            generator=torch.Generator(),
             num_workers=self._workers,
             persistent_workers=self._workers > 0,
             multiprocessing_context="spawn" if self._workers else None,
         )
+        return self._loader
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """The validation images, each once."""
         pixels = open_pixel_cache(self._catalogue, self._val_rows, self._spec, self._cache)
         count = len(self._val_rows)
         batches = [list(range(i, min(i + self._eval_batch, count))) for i in range(0, count, self._eval_batch)]
-        return DataLoader(_Pixels(pixels), batch_size=None, sampler=batches)
+        # A generator of its own: validating draws no random number of the training's.
+        return DataLoader(_Pixels(pixels), batch_size=None, sampler=batches, generator=torch.Generator())
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Augment training batches on the device."""
+        """Augment training batches on the device, by the seed, the step and the process alone."""
         if self._strength is None or self.trainer is None or not self.trainer.training:
             return batch
-        return batch._replace(pixels=augment(batch.pixels, self._strength, self._generator))
+        place = np.random.SeedSequence([self._seed, self.trainer.global_step, self.trainer.global_rank])
+        generator = torch.Generator().manual_seed(int(place.generate_state(1)[0]))
+        return batch._replace(pixels=augment(batch.pixels, self._strength, generator))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is trained on, and how far into the epoch."""
+        return {"images": self._images.fingerprint, "batches": self._loader.given if self._loader else 0}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Begin within the epoch, and refuse to go on with other images.
+
+        Raises:
+            ConfigError: the catalogue is not the one that the checkpoint was trained on.
+        """
+        if state_dict["images"] != self._images.fingerprint:
+            raise ConfigError(
+                f"the catalogue has changed since its checkpoint ({len(self._images)} training images now): "
+                "a run goes on with the images that it began with; train in another folder with hydra.run.dir=DIR"
+            )
+        self._first = state_dict["batches"] % len(self._sampler)

@@ -1,5 +1,6 @@
 """What is trained on, as numbers: the items, parents, categories and domains of its images."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -66,6 +67,14 @@ class TrainingSet:
     def __len__(self) -> int:
         """Images."""
         return len(self.rows)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits, by which the images are known again."""
+        digest = hashlib.sha256()
+        for column in (self.rows, self.items, self.parents, self.categories, self.domains):
+            digest.update(column.tobytes())
+        return digest.hexdigest()[:16]
 
     @property
     def item_count(self) -> int:

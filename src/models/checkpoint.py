@@ -18,12 +18,14 @@ from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import TrainSettings
 from src.models.encoder import Encoder, build_encoder
 
-__all__ = ["CARD", "load_encoder", "make_card", "method_of", "run_card"]
+__all__ = ["CARD", "deciding", "load_encoder", "make_card", "method_of", "run_card"]
 
 CARD = "lookalike"
 _FORMAT = 1
 _PREFIX = "encoder."
 _WITHOUT_EFFECT = {"data": ("cache", "workers"), "trainer": ("accelerator", "eval_batch")}
+_LEFT_OUT = ("checkpoint_every", "resume")
+"""Settings of the trainer that say how a run is kept, and nothing of what it comes to."""
 
 
 def make_card(settings: TrainSettings) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def make_card(settings: TrainSettings) -> dict[str, Any]:
         "objective": asdict(settings.objective),
         "start": start,
         "optim": asdict(settings.optim),
-        "trainer": asdict(settings.trainer),
+        "trainer": {name: value for name, value in asdict(settings.trainer).items() if name not in _LEFT_OUT},
     }
 
 
@@ -57,13 +59,19 @@ def method_of(card: Mapping[str, Any]) -> str:
     Returns:
         16 hexadecimal digits, from all of the card but the run's name, its seed, and what changes no result.
     """
-    settings = {name: value for name, value in card.items() if name not in ("format", "name", "seed")}
+    settings = {name: value for name, value in deciding(card).items() if name != "seed"}
     start = settings.get("start", {})
     if "run" in start:
         settings["start"] = {**start, "run": start["run"]["method"]}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def deciding(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a card decides the weights that come out: all but the run's name and what the machine is like."""
+    settings = {name: value for name, value in card.items() if name not in ("format", "name")}
     for part, names in _WITHOUT_EFFECT.items():
         settings[part] = {name: value for name, value in settings.get(part, {}).items() if name not in names}
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    return settings
 
 
 def run_card(path: Path) -> dict[str, Any] | None:

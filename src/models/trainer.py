@@ -11,6 +11,8 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.loggers import Logger
 
 from src.contracts.errors import ConfigError, LookalikeError
+from src.models.checkpoint_files import WholeCheckpoints
+from src.models.last_checkpoint import LAST, LastCheckpoint
 from src.models.metric_learning import MetricLearning
 
 __all__ = ["BEST", "build_trainer", "fit"]
@@ -32,6 +34,7 @@ def build_trainer(
     patience: int,
     validate_every: int,
     accelerator: str,
+    checkpoint_every: int,
 ) -> lightning.Trainer:
     """A trainer that keeps the checkpoint of the best validation Recall@1 and stops when it does not get better.
 
@@ -45,6 +48,7 @@ def build_trainer(
         patience: validations without a better Recall@1 before training stops.
         validate_every: epochs from one validation to the next.
         accelerator: Lightning's name.
+        checkpoint_every: steps from one checkpoint to go on from to the next.
 
     Raises:
         ConfigError: an accelerator that this machine does not have.
@@ -56,18 +60,20 @@ def build_trainer(
         dirpath=folder / BEST.parent, filename=BEST.stem, monitor=_MONITOR, mode="max", enable_version_counter=False
     )
     stopping = EarlyStopping(monitor=_MONITOR, mode="max", patience=patience, check_finite=True)
+    last = LastCheckpoint(folder, every=checkpoint_every)
     rates = [LearningRateMonitor("step")] if loggers else []
     try:
         return lightning.Trainer(
             default_root_dir=folder,
             logger=list(loggers),
-            callbacks=[*callbacks, checkpoint, stopping, *rates, RichProgressBar(leave=False)],
+            callbacks=[*callbacks, checkpoint, last, stopping, *rates, RichProgressBar(leave=False)],
             # With epochs=0 it would not even validate; `fit` never lets such a one train.
             max_epochs=max(epochs, 1),
             precision=precision,  # type: ignore[arg-type]  # a Literal there, checked by the settings
             gradient_clip_val=gradient_clip,
             check_val_every_n_epoch=validate_every,
             accelerator=accelerator,
+            plugins=[WholeCheckpoints()],
             devices=1,
             num_sanity_val_steps=0,
             log_every_n_steps=10,
@@ -79,9 +85,21 @@ def build_trainer(
 
 
 def fit(
-    trainer: lightning.Trainer, module: MetricLearning, datamodule: lightning.LightningDataModule, *, epochs: int
+    trainer: lightning.Trainer,
+    module: MetricLearning,
+    datamodule: lightning.LightningDataModule,
+    *,
+    epochs: int,
+    resume: Path | None = None,
 ) -> Path:
     """Train, or with `epochs=0` save the encoder as it is, and return the best checkpoint.
+
+    Args:
+        trainer: as built above.
+        module: what learns.
+        datamodule: what it learns from.
+        epochs: as the trainer was built with.
+        resume: the checkpoint to go on from; without one, an older run's in this folder is deleted.
 
     Raises:
         LookalikeError: training ended without a checkpoint.
@@ -91,7 +109,9 @@ def fit(
         trainer.validate(module, datamodule, verbose=False)
         trainer.save_checkpoint(path, weights_only=False)
         return path
-    trainer.fit(module, datamodule)
+    if resume is None:
+        (Path(trainer.default_root_dir) / LAST).unlink(missing_ok=True)
+    trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if not best:
         raise LookalikeError(

@@ -22,6 +22,8 @@ class TrainerSettings:
         validate_every: epochs from one validation to the next.
         accelerator: Lightning's name: `auto`, `cpu`, `gpu`.
         eval_batch: images embedded at once.
+        checkpoint_every: steps from one `last.ckpt` to the next; each epoch ends with one as well.
+        resume: go on from the `last.ckpt` in the run's folder, if there is one.
     """
 
     epochs: int = MISSING
@@ -31,11 +33,14 @@ class TrainerSettings:
     validate_every: int = 1
     accelerator: str = "auto"
     eval_batch: int = 128
+    checkpoint_every: int = 500
+    resume: bool = False
 
 
 def trainer_problems(trainer: TrainerSettings) -> list[str]:
     """What cannot work, a line each."""
-    problems = below(trainer, "trainer", {"patience": 1, "validate_every": 1, "eval_batch": 1, "epochs": 0})
+    least = {"patience": 1, "validate_every": 1, "eval_batch": 1, "epochs": 0, "checkpoint_every": 1}
+    problems = below(trainer, "trainer", least)
     if trainer.precision not in ("32-true", "bf16-mixed"):
         problems.append(f"`trainer.precision={trainer.precision}`: must be 32-true or bf16-mixed")
     if trainer.accelerator not in _ACCELERATORS:
