@@ -9,16 +9,18 @@ from typing import Any, NoReturn
 
 import lightning
 import torch
-from pytorch_metric_learning.losses import ProxyAnchorLoss
+from pytorch_metric_learning.losses import ContrastiveLoss, ProxyAnchorLoss
 
 from src.catalog.catalogue import open_catalogue
 from src.contracts.preprocessing import PreprocessingSpec
-from src.contracts.settings import TrainerSettings
+from src.contracts.settings import OptimSettings, TrainerSettings
 from src.datamodules.catalogue_datamodule import CatalogueDataModule
 from src.datamodules.pk_sampler import PKSampler
 from src.datamodules.training_set import training_set
 from src.eval.validation import RetrievalValidation, validation_rows
+from src.losses.cross_batch_memory import CrossBatchMemory
 from src.losses.objective import Objective
+from src.losses.weighted_sum import WeightedSum
 from src.models import checkpoint_files
 from src.models.checkpoint import CARD
 from src.models.encoder import build_encoder
@@ -99,12 +101,14 @@ def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int 
     network = {"backbone": "resnet10t", "backbone_kwargs": {"channels": [8, 8, 16, 16], "drop_rate": 0.2}}
     module = MetricLearning(
         build_encoder(spec=SPEC, **network, hidden_dim=16, embedding_dim=8),
-        objective=Objective(ProxyAnchorLoss(num_classes=images.item_count, embedding_size=8), miner=None),
-        lr=1e-2,
-        backbone_lr=1e-2,
-        weight_decay=0.05,
-        warmup=0.2,
+        objective=WeightedSum(
+            {
+                "proxies": (Objective(ProxyAnchorLoss(num_classes=images.item_count, embedding_size=8)), 1.0),
+                "memory": (Objective(ContrastiveLoss(), memory=CrossBatchMemory(size=10, dim=8)), 1.0),
+            }
+        ),
         card=CARD_OF_RUN,
+        **asdict(OptimSettings(lr=1e-2, backbone_lr=1e-2, warmup=0.2)),
     )
     settings = asdict(
         TrainerSettings(epochs=EPOCHS, accelerator="cpu", validate_every=1, checkpoint_every=4, patience=patience)
