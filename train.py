@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 
 from src.catalog.catalogue import open_catalogue
+from src.catalog.leakage import check_leakage
 from src.commandline import command
 from src.contracts.settings import TrainSettings
 from src.datamodules.catalogue_datamodule import CatalogueDataModule
@@ -32,7 +33,12 @@ def train(settings: TrainSettings, folder: Path) -> Path:
     data, trainer_settings = settings.data, asdict(settings.trainer)
     eval_batch, resume = trainer_settings.pop("eval_batch"), trainer_settings.pop("resume")
 
-    catalogue = open_catalogue(data, need_gallery=True)
+    catalogue = check_leakage(
+        open_catalogue(data, need_gallery=True),
+        leakage=data.leakage,
+        cache=Path(data.cache),
+        table=folder / "leakage.csv",
+    )
     images, rows = training_set(catalogue), validation_rows(catalogue)
     datamodule = CatalogueDataModule(
         catalogue,

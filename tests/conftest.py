@@ -65,6 +65,7 @@ def make_data_settings(**overrides: object) -> DataSettings:
         "split_file": "",
         "count": CountSplitSettings(train=0, val=0, order="name", joint_gallery=False, ask="unseen"),
         "time": TimeSplitSettings(val_from="", test_from=""),
+        "leakage": "off",
         "p": 2,
         "k": 2,
         "augmentation": "none",

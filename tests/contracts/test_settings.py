@@ -272,7 +272,7 @@ def test_completed_data_is_checked(data_settings) -> None:
 
 def test_a_card_from_before_a_setting_takes_what_was_done_then(data_settings) -> None:
     now = asdict(data_settings(root="old"))
-    card = {name: value for name, value in now.items() if name not in ("split_file", "count", "time")}
+    card = {name: value for name, value in now.items() if name not in ("split_file", "leakage", "count", "time")}
     assert asdict(complete_data(DataSettings(), card)) == now
     assert complete_data(DataSettings(count=CountSplitSettings(train=7)), now).count.train == 7
     with pytest.raises(ConfigError, match=r"`data\.split_file` is not given"):

@@ -60,6 +60,8 @@ class DataSettings:
         split_file: with `file`, a CSV or Parquet file, relative to `root`: `image_id` or `item_id`, and `split`.
         count: with `count`, how many products go where.
         time: with `time`, when validation and test begin.
+        leakage: what training does about training images that are, or look like, images of validation or test: `off`
+            does not look for them, `report` warns and lists them, `remove` takes them out of training as well.
         p: items in a training batch.
         k: images of each of them.
         augmentation: `none`, `light` or `strong`.
@@ -81,6 +83,7 @@ class DataSettings:
     split_file: str = MISSING
     count: CountSplitSettings = field(default_factory=CountSplitSettings)
     time: TimeSplitSettings = field(default_factory=TimeSplitSettings)
+    leakage: str = MISSING
     p: int = MISSING
     k: int = MISSING
     augmentation: str = MISSING
@@ -120,6 +123,8 @@ def data_problems(data: DataSettings) -> list[str]:
         problems += time_problems(data.time)
     if data.split_by == "file" and not data.split_file:
         problems.append("`data.split_by=file`: name the file with `data.split_file=NAME`, relative to `data.root`")
+    if data.leakage not in ("off", "report", "remove"):
+        problems.append(f"`data.leakage={data.leakage}`: must be off, report or remove")
     total = data.val_fraction + data.test_fraction
     if not (data.val_fraction >= 0 and data.test_fraction >= 0 and total < 1):
         problems.append(

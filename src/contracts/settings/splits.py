@@ -23,6 +23,7 @@ ORDERS = ("name", "listed", "random")
 
 MADE_BEFORE: Mapping[str, Any] = {
     "split_file": "",
+    "leakage": "off",
     "time": {"val_from": "", "test_from": ""},
     "count": {"train": 0, "val": 0, "order": "name", "joint_gallery": False, "ask": "unseen"},
 }

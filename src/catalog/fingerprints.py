@@ -1,0 +1,127 @@
+"""What an image looks like in 216 bytes: by which copies of it are found though they were encoded anew."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.progress import Progress
+from scipy.fft import dctn
+
+from src.catalog.audit import is_remote
+from src.catalog.catalogue import Catalogue
+from src.contracts.errors import CatalogueError
+from src.contracts.preprocessing import ImageError, PreprocessingSpec, preprocess
+
+__all__ = ["FINGERPRINT", "fingerprint", "fingerprints"]
+
+_SPEC = PreprocessingSpec(size=32, resize="squash")
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+FINGERPRINT = np.dtype([("file", "S16"), ("bits", "u1", 8), ("colours", "u1", (8, 8, 3))])
+"""SHA-256 of the file (its first 16 bytes), 64 bits of the picture's structure, and the picture in 8 x 8 pixels."""
+
+_KEPT_EVERY = 50_000
+
+
+def fingerprint(data: bytes) -> np.ndarray:
+    """The fingerprint of one image file.
+
+    The bits are those of the perceptual hash as ImageHash computes it: of the discrete cosine transform of the grey
+    picture in 32 x 32 pixels, whether each of the 8 x 8 lowest frequencies is above their median.
+
+    Args:
+        data: the file.
+
+    Returns:
+        A scalar of type `FINGERPRINT`.
+
+    Raises:
+        ImageError: not an image.
+    """
+    pixels = preprocess(data, _SPEC)
+    low = dctn(pixels.astype(np.float32) @ _GREY)[:8, :8]
+    colours = pixels.reshape(8, 4, 8, 4, 3).mean(axis=(1, 3)).round().astype(np.uint8)
+    # One byte for all: numpy cuts zeros off the end of byte strings, so that two files could be taken for one.
+    digest = hashlib.sha256(data).digest()[:15] + b"\1"
+    return np.array((digest, np.packbits(low > np.median(low)), colours), FINGERPRINT)
+
+
+def fingerprints(catalogue: Catalogue, rows: np.ndarray, folder: Path) -> np.ndarray:
+    """The fingerprints of some rows, those of unchanged files from disk.
+
+    A file in `folder` keeps them by each image's name, size and time of change; it is written anew with those that are
+    made, now and then and at the end, so that a killed run goes on.
+
+    Args:
+        catalogue: where the images are.
+        rows: int64 of shape (images,).
+        folder: where fingerprints are kept.
+
+    Returns:
+        `FINGERPRINT` array of shape (images,).
+
+    Raises:
+        CatalogueError: images that cannot be read, each with its row number.
+    """
+    path = folder / "fingerprints.parquet"
+    keys = [_key(catalogue.root, image) for image in catalogue.column("image", rows)]
+    known = _read(path)
+    missing = [(key, int(row)) for key, row in zip(keys, rows, strict=True) if key not in known]
+    problems = []
+    with Progress(transient=True, disable=not missing) as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
+        task = bar.add_task("fingerprints of images", total=len(missing))
+        wanted = iter(missing)
+        while part := list(islice(wanted, _KEPT_EVERY)):
+            for (key, row), made in zip(part, _made(catalogue, [row for _, row in part], pool), strict=True):
+                bar.advance(task)
+                if isinstance(made, str):
+                    problems.append(f"row {row + 1}: {catalogue.items['image'][row].as_py()}: {made}")
+                else:
+                    known[key] = made
+            _write(path, known)
+    if problems:
+        raise CatalogueError(str(catalogue.root), problems)
+    return np.frombuffer(b"".join(known[key] for key in keys), FINGERPRINT)
+
+
+def _made(catalogue: Catalogue, rows: list[int], pool: ThreadPoolExecutor) -> Iterator[bytes | str]:
+    """Each row's fingerprint, or what is wrong with its image."""
+
+    def make(row: int) -> bytes | str:
+        try:
+            return fingerprint(catalogue.image_bytes(row)).tobytes()
+        except (ImageError, OSError) as error:
+            return str(error)
+
+    return pool.map(make, rows)
+
+
+def _key(root: Path, image: str) -> str:
+    if is_remote(image):
+        return image
+    status = (root / image).stat()
+    return f"{(root / image).resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    if not path.is_file():
+        return {}
+    table = pq.read_table(path)
+    return dict(zip(table["key"].to_pylist(), table["fingerprint"].to_pylist(), strict=True))
+
+
+def _write(path: Path, known: dict[str, bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    values = pa.array(list(known.values()), pa.binary(FINGERPRINT.itemsize))
+    try:
+        pq.write_table(pa.table({"key": list(known), "fingerprint": values}), part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

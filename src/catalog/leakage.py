@@ -1,0 +1,96 @@
+"""Images that are on both sides of a split: what is reported on was trained on, or looks the same as what was."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from src.catalog.catalogue import Catalogue
+from src.catalog.fingerprints import fingerprints
+from src.catalog.near_duplicates import nearest_duplicates
+
+__all__ = ["check_leakage", "find_leaks", "without"]
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 5
+
+
+def check_leakage(catalogue: Catalogue, *, leakage: str, cache: Path, table: Path) -> Catalogue:
+    """Look for leaks, say what was found, and take it out where that is asked.
+
+    Args:
+        catalogue: divided.
+        leakage: `off`, `report` or `remove` (from what is trained on).
+        cache: folder where fingerprints are kept.
+        table: CSV file that the leaks are written to; none is written where there are none.
+
+    Returns:
+        The catalogue, without leaks if they were to be removed.
+    """
+    if leakage == "off":
+        return catalogue
+    leaks = find_leaks(catalogue, cache)
+    if not leaks.num_rows:
+        return catalogue
+    table.parent.mkdir(parents=True, exist_ok=True)
+    pacsv.write_csv(leaks, table)
+    same = pc.sum(leaks["same_file"]).as_py()
+    done = "they are not trained on" if leakage == "remove" else "data.leakage=remove takes them out of training"
+    shown = [
+        f"\n  {row['image']} ({row['item_id']}) and {row['twin_image']} ({row['twin_item_id']}, {row['twin_split']})"
+        for row in leaks.slice(0, _SHOWN).to_pylist()
+    ]
+    log.warning(
+        "%d training images are, or look like, images that are validated or tested with (%d are the same file); %s; "
+        "the list: %s%s",
+        leaks.num_rows,
+        same,
+        done,
+        table,
+        "".join(shown),
+    )
+    return without(catalogue, leaks) if leakage == "remove" else catalogue
+
+
+def find_leaks(catalogue: Catalogue, cache: Path) -> pa.Table:
+    """Training images that are, or look like, images of validation or test.
+
+    An image that belongs to all splits by the catalogue's own word is no leak by itself; a photo that looks like it is.
+
+    Args:
+        catalogue: divided.
+        cache: folder where fingerprints are kept.
+
+    Returns:
+        A row a leak, nearest first: `row`, `image_id`, `item_id`, `image`, the same of the image of the other side that
+        is nearest (`twin_...`) and its split, `same_file`, and `difference`: that of their colours, 0..255.
+    """
+    splits = catalogue.items["split"]
+    trained = np.flatnonzero(pc.is_in(splits, pa.array(["train", "all"])).to_numpy())
+    held_out = np.flatnonzero(pc.is_in(splits, pa.array(["val", "test", "held_out"])).to_numpy())
+    prints = fingerprints(catalogue, np.concatenate([trained, held_out]), cache)
+    ours, theirs = prints[: len(trained)], prints[len(trained) :]
+    found, difference = nearest_duplicates(ours, theirs)
+    leaking = np.flatnonzero(found >= 0)
+    leaking = leaking[np.argsort(difference[leaking], kind="stable")]
+    names = ["image_id", "item_id", "image"]
+    one = catalogue.items.select(names).take(pa.array(trained[leaking]))
+    twin = catalogue.items.select([*names, "split"]).take(pa.array(held_out[found[leaking]]))
+    columns = {"row": pa.array(trained[leaking])}
+    columns |= {name: one[name] for name in names} | {f"twin_{name}": twin[name] for name in twin.column_names}
+    columns["same_file"] = pa.array(ours["file"][leaking] == theirs["file"][found[leaking]])
+    columns["difference"] = pa.array(difference[leaking])
+    return pa.table(columns)
+
+
+def without(catalogue: Catalogue, leaks: pa.Table) -> Catalogue:
+    """The catalogue with the leaks' training images out of training; those of all splits stay in the others."""
+    splits = np.array(catalogue.items["split"].to_pylist(), dtype=object)
+    rows = leaks["row"].to_numpy()
+    splits[rows] = np.where(splits[rows] == "all", "held_out", "none")
+    place = catalogue.items.column_names.index("split")
+    return Catalogue(catalogue.items.set_column(place, "split", pa.array(splits, pa.string())), catalogue.root)
