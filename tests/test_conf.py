@@ -58,6 +58,23 @@ def test_each_experiment_is_complete(name: str, tmp_path: Path) -> None:
     assert (overridden.trainer.epochs, overridden.data.k) == (3, 5)
 
 
+@pytest.mark.parametrize("name", options("experiment"))
+def test_each_experiment_s_parts_are_made(name: str, tmp_path: Path) -> None:
+    settings = composed("train", f"experiment={name}", output=tmp_path)
+    model = {**asdict(settings.model), "pretrained": False, "weights": None}
+    encoder = build_encoder(spec=settings.preprocessing, **model)
+    arguments = asdict(settings.objective)
+    objective = build_objective(
+        settings.loss, settings.miner, make=instantiate, images=IMAGES, dim=encoder.dim, **arguments
+    )
+    raw = torch.randn(24, encoder.dim, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    columns = IMAGES.items, np.arange(24), IMAGES.parents, IMAGES.categories, IMAGES.domains
+    facts = Facts(*(torch.from_numpy(column) for column in columns))
+    objective(torch.nn.functional.normalize(raw), facts).backward()
+    assert torch.isfinite(raw.grad).all()
+    assert raw.grad.abs().sum() > 0
+
+
 ITEMS = np.arange(24) // 4
 IMAGES = TrainingSet(
     rows=np.arange(24), items=ITEMS, parents=ITEMS // 2, categories=ITEMS // 4, domains=np.arange(24) % 2

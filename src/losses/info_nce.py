@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from pytorch_metric_learning.distances import CosineSimilarity
+from pytorch_metric_learning.distances import BaseDistance, CosineSimilarity
 from pytorch_metric_learning.losses.generic_pair_loss import GenericPairLoss
 from torch import Tensor
 
@@ -17,12 +17,13 @@ class InfoNCE(GenericPairLoss):
     numbers while it does (400 million in a batch of 128 x 4, 1.6 GB), and this anchors x references.
     """
 
-    def __init__(self, temperature: float = 0.07) -> None:
-        super().__init__(mat_based_loss=True)
+    def __init__(self, temperature: float = 0.07, distance: BaseDistance | None = None) -> None:
+        """Take a temperature, and what is compared: cosines, or another distance of the library's kind."""
+        super().__init__(mat_based_loss=True, distance=distance)
         self.temperature = temperature
 
     def _compute_loss(self, mat: Tensor, pos_mask: Tensor, neg_mask: Tensor) -> dict[str, dict[str, object]]:
-        logits = mat / self.temperature
+        logits = (mat if self.distance.is_inverted else -mat) / self.temperature
         # The lowest number instead of -inf: an anchor without negatives then costs 0 and its gradient is 0, not NaN.
         lowest = torch.finfo(logits.dtype).min
         against = logits.masked_fill(neg_mask == 0, lowest).logsumexp(dim=1)
