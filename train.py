@@ -21,6 +21,7 @@ from src.models.checkpoint import load_encoder, make_card
 from src.models.inference import embedder
 from src.models.last_checkpoint import last_checkpoint
 from src.models.metric_learning import MetricLearning
+from src.models.pca_start import begin_from_features
 from src.models.trainer import build_trainer, fit
 from src.models.warm_start import initial_encoder
 from src.tracking.loggers import run_arguments, run_config, tracked
@@ -30,8 +31,9 @@ from src.tracking.result import log_result
 def train(settings: TrainSettings, folder: Path) -> Path:
     """Train into a folder, evaluate the best checkpoint on the validation split, write metrics.json; the checkpoint."""
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    data, trainer_settings = settings.data, asdict(settings.trainer)
+    data, optim, trainer_settings = settings.data, asdict(settings.optim), asdict(settings.trainer)
     eval_batch, resume = trainer_settings.pop("eval_batch"), trainer_settings.pop("resume")
+    interpolate = optim.pop("interpolate")
 
     catalogue = check_leakage(
         open_catalogue(data, need_gallery=True),
@@ -57,16 +59,19 @@ def train(settings: TrainSettings, folder: Path) -> Path:
     card = make_card(settings)
     last = last_checkpoint(folder, card) if resume else None
     encoder = initial_encoder(spec=settings.preprocessing, **asdict(settings.model))
+    begin_from_features(encoder, datamodule.training_pixels, batch=eval_batch)
     objective = build_objective(
         settings.loss, settings.miner, make=instantiate, images=images, dim=encoder.dim, **asdict(settings.objective)
     )
-    module = MetricLearning(encoder, objective=objective, card=card, **asdict(settings.optim))
+    module = MetricLearning(encoder, objective=objective, card=card, **optim)
     loggers = [instantiate(logger, **run_arguments(logger, card)) for logger in settings.logger.values()]
     with tracked(loggers, run_config(settings, card)):
         trainer = build_trainer(
             folder=folder, loggers=loggers, callbacks=[RetrievalValidation(catalogue, rows)], **trainer_settings
         )
-        checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs, resume=last)
+        checkpoint = fit(
+            trainer, module, datamodule, epochs=settings.trainer.epochs, resume=last, interpolate=interpolate
+        )
 
         encoder, spec, _ = load_encoder(checkpoint)
         evaluation = evaluate_split(catalogue, "val", spec, embedder(encoder), batch=eval_batch)

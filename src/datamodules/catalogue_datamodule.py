@@ -86,12 +86,15 @@ class CatalogueDataModule(lightning.LightningDataModule):
         self._first = 0
         self._loader: TrainingLoader | None = None
 
+    def training_pixels(self) -> np.ndarray:
+        """Every training image once, as it was cached: uint8 of shape (images, size, size, 3), on the disk."""
+        return open_pixel_cache(self._catalogue, self._images.rows, self._spec, self._cache)
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """One epoch of P x K batches."""
-        pixels = open_pixel_cache(self._catalogue, self._images.rows, self._spec, self._cache)
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
         self._loader = TrainingLoader(
-            _TrainingBatches(pixels, self._images),
+            _TrainingBatches(self.training_pixels(), self._images),
             RankBatches(self._sampler, rank=rank, world=world, first=self._first),
             generator=torch.Generator(),
             num_workers=self._workers,

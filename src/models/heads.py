@@ -2,9 +2,10 @@
 
 from torch import Tensor, nn
 
+from src.contracts.errors import ConfigError
 from src.contracts.settings.encoder import HEADS
 
-__all__ = ["ResidualHead", "build_head"]
+__all__ = ["PCAHead", "ResidualHead", "build_head"]
 
 
 class ResidualHead(nn.Module):
@@ -26,6 +27,17 @@ class ResidualHead(nn.Module):
         return corrected
 
 
+class PCAHead(nn.Linear):
+    """A linear layer of zeros until `begin_from_features` has seen training images."""
+
+    def __init__(self, width: int, dim: int) -> None:
+        if dim > width:
+            raise ConfigError(f"`model.embedding_dim={dim}`: the backbone gives {width} features, so at most {width}")
+        super().__init__(width, dim)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+
 def build_head(kind: str, *, width: int, hidden_dim: int, embedding_dim: int) -> tuple[nn.Module, int]:
     """A head, and the numbers in an embedding.
 
@@ -34,12 +46,17 @@ def build_head(kind: str, *, width: int, hidden_dim: int, embedding_dim: int) ->
         width: features that the backbone gives.
         hidden_dim: of the hidden layer, where there is one.
         embedding_dim: numbers in an embedding, where they are not the backbone's.
+
+    Raises:
+        ConfigError: `pca` with more numbers than the backbone has features.
     """
     assert kind in HEADS
     if kind == "none":
         return nn.Identity(), width
     if kind == "residual":
         return ResidualHead(width, hidden_dim), width
+    if kind == "pca":
+        return PCAHead(width, embedding_dim), embedding_dim
     if kind == "linear":
         return nn.Linear(width, embedding_dim), embedding_dim
     layers = nn.Linear(width, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, embedding_dim)

@@ -5,15 +5,15 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from src.datamodules.training_set import Batch
+from src.models.anchoring import Anchoring
 from src.models.checkpoint import CARD
 from src.models.encoder import Encoder
 from src.models.freezing import Freezing
 from src.models.parameter_groups import parameter_groups
+from src.models.weight_averaging import MovingAverage
 
 __all__ = ["MetricLearning"]
 
@@ -36,6 +36,8 @@ class MetricLearning(lightning.LightningModule):
         unfreeze: Mapping[int, int] | None = None,
         freeze_norm: bool = False,
         ema: float = 0.0,
+        l2_sp: float = 0.0,
+        relations: float = 0.0,
         card: dict[str, Any],
     ) -> None:
         super().__init__()
@@ -45,14 +47,18 @@ class MetricLearning(lightning.LightningModule):
         self._weight_decay, self._warmup, self._layer_decay = weight_decay, warmup, layer_decay
         self._adaptation: list[lightning.Callback] = [Freezing(stages=freeze, unfreeze=unfreeze, norms=freeze_norm)]
         if ema:
-            self._adaptation.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(ema)))  # type: ignore[no-untyped-call]
+            self._adaptation.append(MovingAverage(ema))
+        self._anchoring = Anchoring(encoder, l2_sp=l2_sp, relations=relations)
         self._card = card
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        loss: Tensor = self.objective(self.encoder(batch.pixels), batch.facts)
+        embeddings = self.encoder(batch.pixels)
+        loss: Tensor = self.objective(embeddings, batch.facts)
+        terms = self._anchoring(batch.pixels, embeddings)
+        loss = loss + sum(terms.values())
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.pixels))
-        for name, value in getattr(self.objective, "parts", {}).items():
+        for name, value in (getattr(self.objective, "parts", {}) | terms).items():
             self.log(f"train/loss/{name}", value, batch_size=len(batch.pixels))
         return loss
 

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 
 from src.contracts.errors import ConfigError, LookalikeError
 from src.models.checkpoint_files import WholeCheckpoints
+from src.models.interpolation import choose_share
 from src.models.last_checkpoint import LAST, LastCheckpoint
 from src.models.metric_learning import MetricLearning
 
@@ -91,6 +92,7 @@ def fit(
     *,
     epochs: int,
     resume: Path | None = None,
+    interpolate: Sequence[float] = (),
 ) -> Path:
     """Train, or with `epochs=0` save the encoder as it is, and return the best checkpoint.
 
@@ -100,6 +102,7 @@ def fit(
         datamodule: what it learns from.
         epochs: as the trainer was built with.
         resume: the checkpoint to go on from; without one, an older run's in this folder is deleted.
+        interpolate: see `OptimSettings`.
 
     Raises:
         LookalikeError: training ended without a checkpoint.
@@ -109,6 +112,7 @@ def fit(
         trainer.validate(module, datamodule, verbose=False)
         trainer.save_checkpoint(path, weights_only=False)
         return path
+    start = {name: value.clone() for name, value in module.encoder.state_dict().items()} if interpolate else {}
     if resume is None:
         (Path(trainer.default_root_dir) / LAST).unlink(missing_ok=True)
     trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
@@ -116,5 +120,9 @@ def fit(
     if not best:
         raise LookalikeError(
             f"no validation took place in {epochs} epoch(s), so there is no checkpoint; lower `trainer.validate_every`"
+        )
+    if interpolate:
+        choose_share(
+            trainer, module, datamodule, start=start, checkpoint=Path(best), shares=interpolate, monitor=_MONITOR
         )
     return Path(best)

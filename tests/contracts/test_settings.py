@@ -136,7 +136,15 @@ def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> Non
         data_settings(reader="ftp", split_by="chance", augmentation="wild", k=1, p=1, workers=-1, val_fraction=1.0),
         model=EncoderSettings(backbone="resnet10t", head="conv", embedding_dim=1),
         optim=OptimSettings(
-            lr=float("nan"), backbone_lr=-1.0, weight_decay=float("inf"), warmup=1.0, layer_decay=0.0, ema=1.0
+            lr=float("nan"),
+            backbone_lr=-1.0,
+            weight_decay=float("inf"),
+            warmup=1.0,
+            layer_decay=0.0,
+            ema=1.0,
+            l2_sp=-1.0,
+            relations=-2.0,
+            interpolate=[1.5],
         ),
         trainer=TrainerSettings(epochs=-1, precision="16", patience=0, validate_every=0, eval_batch=0),
     )
@@ -159,6 +167,9 @@ def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> Non
         "optim.warmup=1.0",
         "optim.layer_decay=0.0",
         "optim.ema=1.0",
+        "optim.l2_sp=-1.0",
+        "optim.relations=-2.0",
+        "optim.interpolate=[1.5]",
         "trainer.epochs=-1",
         "trainer.precision=16",
         "trainer.patience=0",
@@ -166,7 +177,7 @@ def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> Non
         "trainer.eval_batch=0",
     ):
         assert sum(name in line for line in lines) == 1, name
-    assert len(lines) == 20
+    assert len(lines) == 23
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_half_is_half_the_size_and_close(
     assert (1 - (vectors * expected).sum(axis=1)).max() < 1e-4
 
 
-@pytest.mark.parametrize("head", ["linear", "residual", "none"])
+@pytest.mark.parametrize("head", ["linear", "pca", "residual", "none"])
 def test_other_heads_are_exported_in_half(head: str, spec, pixels: np.ndarray, tmp_path: Path) -> None:
     torch.manual_seed(1)
     arguments: dict = {"backbone": "resnet10t", "backbone_kwargs": {"channels": [8, 8, 16, 16]}, "hidden_dim": 6}

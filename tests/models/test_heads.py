@@ -14,7 +14,7 @@ def made(head: str) -> Encoder:
     return build_encoder(spec=SPEC, head=head, **arguments).eval()
 
 
-@pytest.mark.parametrize(("head", "dim"), [("mlp", 8), ("linear", 8), ("residual", 16), ("none", 16)])
+@pytest.mark.parametrize(("head", "dim"), [("mlp", 8), ("linear", 8), ("pca", 8), ("residual", 16), ("none", 16)])
 def test_each_head_has_its_width(head: str, dim: int) -> None:
     assert head in HEADS
     encoder = made(head)

@@ -8,7 +8,7 @@ from src.contracts.settings.data import MISSING
 
 __all__ = ["HEADS", "EncoderSettings", "encoder_problems"]
 
-HEADS = ("mlp", "linear", "residual", "none")
+HEADS = ("mlp", "linear", "pca", "residual", "none")
 
 
 @dataclass
@@ -21,7 +21,8 @@ class EncoderSettings:
         weights: take the weights of this file instead: safetensors, a checkpoint that holds tensors only, or an earlier
             run's checkpoints/best.ckpt, whose head comes with it.
         backbone_kwargs: further arguments of `timm.create_model`.
-        head: `mlp` (Linear-ReLU-Linear), `linear`, `residual` (the backbone's own features plus a Linear-ReLU-Linear
+        head: `mlp` (Linear-ReLU-Linear), `linear`, `pca` (linear, begins as the principal directions of the training
+            images' features), `residual` (the backbone's own features plus a Linear-ReLU-Linear
             that begins as zero), or `none` (the features alone).
         hidden_dim: width of the head's hidden layer.
         embedding_dim: numbers in an embedding; with `residual` and `none` it is the backbone's.

@@ -26,6 +26,11 @@ class OptimSettings:
         freeze_norm: no batch norm of the backbone changes its statistics, be its stage frozen or not.
         ema: decay, by step, of an exponential moving average of the weights, which is what is validated and kept; about
             the last 1 / (1 - ema) steps count. 0 is off.
+        l2_sp: weight of half the squared distance of the backbone's weights from where they started. 0 is off.
+        relations: weight of how much the distances within a batch differ from those of the encoder that training
+            started from, which embeds each batch as well. 0 is off.
+        interpolate: shares of the trained weights, the rest being those of the start, that are tried after training;
+            the validation split chooses among them and 1. Empty is off.
     """
 
     lr: float = 1e-3
@@ -38,6 +43,9 @@ class OptimSettings:
     unfreeze: dict[int, int] = field(default_factory=dict)
     freeze_norm: bool = False
     ema: float = 0.0
+    l2_sp: float = 0.0
+    relations: float = 0.0
+    interpolate: list[float] = field(default_factory=list)
 
 
 def optim_problems(optim: OptimSettings) -> list[str]:
@@ -45,9 +53,11 @@ def optim_problems(optim: OptimSettings) -> list[str]:
     problems = []
     if not 0 <= optim.warmup < 1:
         problems.append(f"`optim.warmup={optim.warmup}`: a share of the steps, in [0, 1)")
-    for name in ("lr", "backbone_lr", "proxy_lr", "weight_decay"):
+    for name in ("lr", "backbone_lr", "proxy_lr", "weight_decay", "l2_sp", "relations"):
         if not 0 <= getattr(optim, name) < float("inf"):
             problems.append(f"`optim.{name}={getattr(optim, name)}`: must be finite and not negative")
+    if not all(0 <= share <= 1 for share in optim.interpolate):
+        problems.append(f"`optim.interpolate={optim.interpolate}`: shares of the trained weights, each in [0, 1]")
     if not 0 < optim.layer_decay <= 1:
         problems.append(f"`optim.layer_decay={optim.layer_decay}`: must lie in (0, 1]; 1 is off")
     if not 0 <= optim.ema < 1:
