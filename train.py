@@ -15,15 +15,17 @@ from src.datamodules.catalogue_datamodule import CatalogueDataModule
 from src.datamodules.training_set import training_set
 from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import evaluate_split, print_metrics, write_metrics
+from src.eval.per_query import write_queries
 from src.eval.validation import RetrievalValidation, validation_rows
 from src.losses.build import build_objective
-from src.models.checkpoint import load_encoder, make_card
+from src.models.checkpoint import load_encoder, make_card, method_of
 from src.models.inference import embedder
 from src.models.last_checkpoint import last_checkpoint
 from src.models.metric_learning import MetricLearning
 from src.models.pca_start import begin_from_features
 from src.models.trainer import build_trainer, fit
 from src.models.warm_start import initial_encoder
+from src.sweeps.report import study_reports
 from src.tracking.loggers import run_arguments, run_config, tracked
 from src.tracking.result import log_result
 
@@ -66,9 +68,8 @@ def train(settings: TrainSettings, folder: Path) -> Path:
     module = MetricLearning(encoder, objective=objective, card=card, **optim)
     loggers = [instantiate(logger, **run_arguments(logger, card)) for logger in settings.logger.values()]
     with tracked(loggers, run_config(settings, card)):
-        trainer = build_trainer(
-            folder=folder, loggers=loggers, callbacks=[RetrievalValidation(catalogue, rows)], **trainer_settings
-        )
+        callbacks = [RetrievalValidation(catalogue, rows), *study_reports(folder)]
+        trainer = build_trainer(folder=folder, loggers=loggers, callbacks=callbacks, **trainer_settings)
         checkpoint = fit(
             trainer, module, datamodule, epochs=settings.trainer.epochs, resume=last, interpolate=interpolate
         )
@@ -76,6 +77,14 @@ def train(settings: TrainSettings, folder: Path) -> Path:
         encoder, spec, _ = load_encoder(checkpoint)
         evaluation = evaluate_split(catalogue, "val", spec, embedder(encoder), batch=eval_batch)
         metrics = evaluation.metrics | confidence_metrics(evaluation)
+        write_queries(
+            evaluation.per_query,
+            folder / "validation" / "queries.parquet",
+            name=settings.name,
+            split="val",
+            method=method_of(card),
+            seed=settings.seed,
+        )
         write_metrics(metrics, folder / "metrics.json")
         print_metrics(metrics, f"{settings.name}: validation, best checkpoint")
         log_result(

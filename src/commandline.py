@@ -1,7 +1,9 @@
 """How the entry scripts meet Hydra: a dataclass schema first, then the YAML, then the command line; and exit codes."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -11,13 +13,16 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from src.contracts.errors import ConfigError
+from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.exit_codes import exit_with_message
 
 __all__ = ["CONF", "command", "composed", "register_schema", "settings_from"]
+
+log = logging.getLogger(__name__)
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -42,6 +47,10 @@ def command(
 
     def decorate(body: Callable[[S], None]) -> Callable[[], None]:
         def composed(config: DictConfig) -> None:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                with _for_the_sweep():
+                    body(settings_from(config, schema, completed_later))
+                return
             # Reported here, where Hydra has not yet wrapped it in a message of its own.
             with exit_with_message(*_CONFIG_ERRORS):
                 body(settings_from(config, schema, completed_later))
@@ -56,6 +65,19 @@ def command(
         return main
 
     return decorate
+
+
+@contextmanager
+def _for_the_sweep() -> Iterator[None]:
+    """Let errors of one run go to what runs many, with nothing in them but words: launchers pickle them."""
+    try:
+        yield
+    except (LookalikeError, *_CONFIG_ERRORS) as error:
+        raise LookalikeError(str(error)) from None
+    except Exception as error:
+        # Into the run's own log; the sweep gets the last line.
+        log.exception("the run failed")
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None
 
 
 def composed(schema: type[S], config_name: str, *overrides: str, completed_later: str | None = None) -> S:

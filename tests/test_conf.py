@@ -7,11 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hydra_plugins.lookalike_study._space import search_space
+from hydra_plugins.lookalike_study.sweeper import StudySweeper
 from src import commandline as command_line
 from src.catalog.catalogue import open_catalogue
 from src.commandline import CONF
@@ -42,7 +49,7 @@ def composed(name: str, *overrides: str, output: Path | None = None) -> Any:
 
 def test_no_option_is_forgotten_here() -> None:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
-    assert groups == {"data", "experiment", "logger", "loss", "miner", "model", "preprocessing", "sampler"}
+    assert groups == {"data", "experiment", "logger", "loss", "miner", "model", "preprocessing", "sampler", "sweep"}
     assert {path.stem for path in CONF.glob("*.yaml")} == set(SCHEMAS)
     for group in groups:
         assert options(group), group
@@ -178,6 +185,25 @@ def test_each_logger_is_made(name: str, tmp_path: Path, monkeypatch: pytest.Monk
 def test_several_loggers_stand_beside_each_other(tmp_path: Path) -> None:
     settings = composed("train", "data=shop", "logger=[wandb,tensorboard,mlflow]", output=tmp_path)
     assert {*settings.logger} == {"csv", "wandb", "tensorboard", "mlflow"}
+
+
+@pytest.mark.parametrize("name", options("sweep"))
+def test_each_sweep_is_complete(name: str, tmp_path: Path) -> None:
+    asked = ["experiment=demo", f"sweep={name}", "hydra.sweeper.trials=7", "hydra.sweeper.seeds=[3,4]"]
+    command_line.register_schema(TrainSettings, "train")
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        config = compose("train", overrides=asked, return_hydra_config=True)
+    assert config.hydra.mode == RunMode.MULTIRUN
+    HydraConfig.instance().set_config(config)
+    assert config.hydra.sweep.dir == f"multirun/demo/{name}"
+    values = OmegaConf.to_container(config.hydra.sweeper)
+    sweeper = StudySweeper(**{key: value for key, value in values.items() if key != "_target_"})
+    sweeper.settings.check()
+    assert (sweeper.settings.trials, sweeper.settings.seeds) == (7, [3, 4])
+    space, _ = search_space(OverridesParser.create(), sweeper.settings, ["data.k=2,4"])
+    for key in sweeper.settings.params:
+        assert key in space
+        assert OmegaConf.select(config, key) is not None
 
 
 @pytest.mark.parametrize("strength", ["none", *STRENGTHS])

@@ -14,6 +14,8 @@ from src.eval.per_query import about_queries, read_queries
 __all__ = ["Run", "check_comparable", "metric_values", "open_run"]
 
 _FILE = "queries.parquet"
+_TRAINING = "validation"
+"""Where train.py puts its own evaluation, of the validation split, below the run's folder."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,15 @@ def open_run(given: str) -> Run:
     """Open an evaluation.
 
     Args:
-        given: an output folder of evaluate.py, or a folder that has exactly one below it, or a queries.parquet.
+        given: an output folder of evaluate.py, or a folder that has exactly one below it, or a queries.parquet. Of a
+            training's folder without one, its evaluation on the validation split.
 
     Raises:
         ConfigError: none or several are there.
         TableError: the file is not a table of queries.
     """
     path = Path(given)
-    found = [path] if path.is_file() else [path / _FILE] if (path / _FILE).is_file() else sorted(path.rglob(_FILE))
+    found = [path] if path.is_file() else [path / _FILE] if (path / _FILE).is_file() else _below(path)
     if len(found) != 1:
         listed = "".join(f"\n  {file.parent}" for file in found)
         raise ConfigError(
@@ -74,6 +77,12 @@ def open_run(given: str) -> Run:
         )
     table = read_queries(found[0])
     return Run(given, table, about_queries(table))
+
+
+def _below(folder: Path) -> list[Path]:
+    """Evaluations below a folder; those of evaluate.py where there are some, else those of train.py."""
+    found = sorted(folder.rglob(_FILE))
+    return [path for path in found if path.parent.name != _TRAINING] or found
 
 
 def metric_values(table: pa.Table, metrics: Sequence[str]) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Hydra finds its plug-ins in the namespace `hydra_plugins` only."""

@@ -1,0 +1,108 @@
+"""What came out of a sweep: its trials, the best as a command line, and how little "best" may mean."""
+
+import csv
+import os
+import shlex
+import warnings
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from src.contracts.settings.sweep import SweepSettings
+from src.sweeps.optimism import how_sure
+from src.sweeps.study import place_of
+from src.sweeps.trial_file import PRUNED_AT
+from src.sweeps.trials import override, trial_folder
+
+__all__ = ["best_command", "importances", "print_outcome", "write_trials"]
+
+_SHOWN = 20
+_ENOUGH = 10
+"""Finished trials below which importances are noise."""
+
+
+def write_trials(study: optuna.Study, path: Path) -> None:
+    """Write all trials as CSV, whole or not at all: number, state, value, parameters, why it failed."""
+    trials = study.get_trials(deepcopy=False)
+    keys = sorted({key for trial in trials for key in trial.params})
+    part = path.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["trial", "folder", "state", "value", *keys, "message"])
+        for trial in trials:
+            values = [override(key, trial.params[key]).partition("=")[2] if key in trial.params else "" for key in keys]
+            value = "" if trial.value is None else trial.value
+            place = trial_folder(place_of(trial), 0).partition("/")[0]
+            writer.writerow([trial.number, place, trial.state.name.lower(), value, *values, _note(trial)])
+    os.replace(part, path)
+
+
+def print_outcome(study: optuna.Study, folder: Path, settings: SweepSettings, fixed: list[str]) -> None:
+    """A table of the best trials, and below it what to do with the best and how far to trust it."""
+    console = Console()
+    again = {trial.user_attrs.get("again_for") for trial in study.get_trials(deepcopy=False)}
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number not in again]
+    finished = sorted(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), key=_worst_last)
+    others = [trial for trial in trials if trial.state in (TrialState.PRUNED, TrialState.FAIL)]
+    table = Table(box=SIMPLE, pad_edge=False)
+    for name in ("trial", settings.metric, "parameters", ""):
+        table.add_column(name)
+    for trial in [*finished, *others][:_SHOWN]:
+        shown = f"{trial.value:.4f}" if trial.state == TrialState.COMPLETE else trial.state.name.lower()
+        parameters = " ".join(override(key, value) for key, value in trial.params.items())
+        table.add_row(str(trial.number), shown, parameters, _note(trial))
+    console.print(table)
+    states = [trial.state for trial in trials]
+    counts = (
+        f"{len(finished)} finished, {states.count(TrialState.PRUNED)} pruned, {states.count(TrialState.FAIL)} failed"
+    )
+    lines = [f"{counts}; all of them: {folder / 'trials.csv'}"]
+    if finished:
+        shares = importances(study)
+        if shares:
+            told = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
+            lines.append(f"share of the metric's variance by parameter (fANOVA): {told}")
+        lines += how_sure(folder, settings, {trial.number: place_of(trial) for trial in finished}, len(trials))
+        lines += ["the best again:", best_command(finished[0], fixed)]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def best_command(best: FrozenTrial, fixed: list[str]) -> str:
+    """The command line that trains with a trial's parameters."""
+    overrides = [each for each in fixed if not each.startswith(("sweep=", "+sweep="))]
+    overrides += [override(key, value) for key, value in best.params.items()]
+    return shlex.join(["python", "train.py", *overrides])
+
+
+def importances(study: optuna.Study) -> dict[str, float]:
+    """Share of each parameter in the metric's variance (Hutter, Hoos, Leyton-Brown, 2014), the largest first.
+
+    Empty with fewer than ten finished trials, or where parameters or values do not vary.
+    """
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    varied = len(finished[0].params) > 1 and len({trial.value for trial in finished}) > 1 if finished else False
+    if len(finished) < _ENOUGH or not varied:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.importance.get_param_importances(
+            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+        )
+
+
+def _worst_last(trial: FrozenTrial) -> float:
+    assert trial.value is not None
+    return -trial.value
+
+
+def _note(trial: FrozenTrial) -> str:
+    if trial.state == TrialState.PRUNED:
+        return f"after epoch {trial.user_attrs.get(PRUNED_AT)}"
+    if trial.state == TrialState.FAIL:
+        return str(trial.user_attrs.get("message", "interrupted, and queued again"))
+    return ""

@@ -1,0 +1,176 @@
+"""A study in a sweep's folder: opened anew or continued, with what was running when it was killed queued again."""
+
+import fcntl
+import itertools
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution, distribution_to_json
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from src.contracts.errors import ConfigError
+from src.contracts.settings.sweep import SweepSettings
+
+__all__ = ["JOURNAL", "NAME", "counted", "load_pruner", "locked", "open_study", "place_of", "storage_of", "wanted"]
+
+JOURNAL = "study.journal"
+"""The study's file in the sweep's folder: a log that several processes append to, on a network disk as well."""
+
+NAME = "sweep"
+"""Of the study in its file."""
+
+_ABOUT = "about"
+_PRUNERS = {
+    "median": optuna.pruners.MedianPruner,
+    "hyperband": optuna.pruners.HyperbandPruner,
+    "halving": optuna.pruners.SuccessiveHalvingPruner,
+    "none": optuna.pruners.NopPruner,
+}
+_SAMPLERS = {
+    "tpe": optuna.samplers.TPESampler,
+    "random": optuna.samplers.RandomSampler,
+    "gp": optuna.samplers.GPSampler,
+    # All combinations are queued; nobody is asked.
+    "grid": optuna.samplers.RandomSampler,
+}
+
+
+def open_study(
+    folder: Path, settings: SweepSettings, space: Mapping[str, BaseDistribution], fixed: list[str]
+) -> optuna.Study:
+    """Open the folder's study, or make it.
+
+    Trials that were running when the sweep was killed are marked as failed and queued again with their parameters, to
+    go on in the same folders.
+
+    Args:
+        folder: the sweep's.
+        settings: of the sweep.
+        space: what is searched, by key.
+        fixed: overrides that all trials share.
+
+    Raises:
+        ConfigError: the folder holds a sweep of something else, or options that sampler or pruner do not take.
+    """
+    storage = storage_of(folder)
+    pruner = load_pruner(settings.pruner, settings.pruner_options)
+    study = optuna.create_study(
+        storage=storage, study_name=NAME, direction="maximize", load_if_exists=True, pruner=pruner
+    )
+    study.sampler = _sampler(settings, len(study.get_trials(deepcopy=False)))
+    about = {
+        "searched": {key: distribution_to_json(distribution) for key, distribution in space.items()},
+        "overrides": fixed,
+        "metric": settings.metric,
+        "seeds": settings.seeds,
+        "grid": settings.sampler == "grid",
+    }
+    known = study.user_attrs.get(_ABOUT)
+    if known is None:
+        if settings.sampler == "grid":
+            _queue_grid(study, space)
+        study.set_user_attr(_ABOUT, about)
+    elif known != about:
+        changed = ", ".join(f"{name} was {known.get(name)!r}" for name in about if known.get(name) != about[name])
+        raise ConfigError(
+            f"{folder}: holds another sweep ({changed}); ask for the same, or name another hydra.sweep.dir"
+        )
+    _queue_interrupted(study)
+    return study
+
+
+def wanted(study: optuna.Study, settings: SweepSettings) -> int:
+    """How many trials are to come to an end: as many as asked for, or all combinations of a grid."""
+    if settings.sampler != "grid":
+        return settings.trials
+    return sum("again_for" not in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+
+
+def place_of(trial: optuna.Trial | FrozenTrial) -> int:
+    """The number in the name of a trial's folder: its own, or that of the interrupted one that it continues."""
+    return int(trial.user_attrs.get("place", trial.number))
+
+
+def storage_of(folder: Path) -> JournalStorage:
+    """Where the study of a sweep's folder is kept."""
+    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+
+
+def counted(study: optuna.Study) -> int:
+    """How many trials came to an end: finished, pruned, or failed and not queued again."""
+    ended = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    trials = study.get_trials(deepcopy=False)
+    again = {trial.user_attrs.get("again_for") for trial in trials}
+    return sum(trial.state in ended and trial.number not in again for trial in trials)
+
+
+def load_pruner(name: str, options: Mapping[str, Any]) -> optuna.pruners.BasePruner:
+    """A pruner by its name in `PRUNERS`."""
+    # Epochs count from 1; the first says little.
+    given = {"n_warmup_steps": 2, **options} if name == "median" else dict(options)
+    try:
+        return _PRUNERS[name](**given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"`hydra.sweeper.pruner_options={dict(options)}`, pruner {name}: {error}") from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a sweep's folder: two sweeps in one would take each other's trials for interrupted ones.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    descriptor = os.open(folder / "LOCK", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ConfigError(f"{folder}: a sweep is running there; wait for it, or name another hydra.sweep.dir") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sampler(settings: SweepSettings, drawn: int) -> optuna.samplers.BaseSampler:
+    options: dict[str, Any] = dict(settings.sampler_options)
+    if settings.sampler == "tpe" and settings.parallel > 1:
+        # Else trials asked for together are much alike.
+        options.setdefault("constant_liar", True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        try:
+            # With the same seed, a sweep that is continued would begin with the same trials again.
+            sampler = _SAMPLERS[settings.sampler](seed=settings.sampler_seed + drawn, **options)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"`hydra.sweeper.sampler_options={options}`, {settings.sampler}: {error}") from error
+    return sampler
+
+
+def _queue_grid(study: optuna.Study, space: Mapping[str, BaseDistribution]) -> None:
+    for values in itertools.product(*(_values(key, distribution) for key, distribution in space.items())):
+        study.enqueue_trial(dict(zip(space, values, strict=True)))
+
+
+def _values(key: str, distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return [*distribution.choices]
+    if isinstance(distribution, IntDistribution) and not distribution.log:
+        return [*range(distribution.low, distribution.high + 1, distribution.step)]
+    raise ConfigError(f"`{key}`: a grid needs values that can be listed; write {key}=A,B,C")
+
+
+def _queue_interrupted(study: optuna.Study) -> None:
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        # Queued before it is closed: killed between the two, it would run twice rather than not at all.
+        again = {"again_for": trial.number, "place": place_of(trial)}
+        study.enqueue_trial(trial.params, user_attrs=again)
+        study.tell(trial.number, state=TrialState.FAIL)

@@ -1,0 +1,45 @@
+"""A sweep from its folder to what came out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution
+
+from src.contracts.settings.sweep import SweepSettings
+from src.sweeps.outcome import print_outcome, write_trials
+from src.sweeps.study import locked, open_study, wanted
+from src.sweeps.trials import Launch, run_trials
+
+__all__ = ["run_sweep"]
+
+
+def run_sweep(
+    folder: Path,
+    settings: SweepSettings,
+    space: Mapping[str, BaseDistribution],
+    fixed: list[str],
+    launch: Launch,
+) -> optuna.Study:
+    """Run the sweep of a folder, or what is left of it; print its trials and write them to `trials.csv`.
+
+    Args:
+        folder: the sweep's.
+        settings: checked.
+        space: what is searched, by key.
+        fixed: overrides that all trials share.
+        launch: trains.
+
+    Raises:
+        ConfigError: the folder holds another sweep, or one is running there.
+        LookalikeError: too many trials failed in a row.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with locked(folder):
+        study = open_study(folder, settings, space, fixed)
+        try:
+            run_trials(study, folder, settings, space, wanted(study, settings), launch)
+        finally:
+            write_trials(study, folder / "trials.csv")
+        print_outcome(study, folder, settings, fixed)
+    return study

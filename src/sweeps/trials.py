@@ -1,0 +1,160 @@
+"""Ask, train, tell: until as many trials have ended as were wanted."""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import TrialState
+
+from src.contracts.errors import LookalikeError
+from src.contracts.settings.sweep import SweepSettings
+from src.eval.evaluation import read_metrics
+from src.sweeps.study import counted, place_of
+from src.sweeps.trial_file import PRUNED_AT, TrialFile, write_trial
+
+__all__ = ["Job", "Launch", "override", "run_trials", "trial_folder"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training to be launched.
+
+    Attributes:
+        folder: its own, relative to the sweep's.
+        overrides: besides those that all trials share.
+    """
+
+    folder: str
+    overrides: list[str]
+
+
+Launch = Callable[[Sequence[Job]], list[str | None]]
+"""Trains all jobs and gives for each why it failed, or None."""
+
+
+def run_trials(
+    study: optuna.Study,
+    folder: Path,
+    settings: SweepSettings,
+    space: Mapping[str, BaseDistribution],
+    wanted: int,
+    launch: Launch,
+) -> None:
+    """Run trials until `wanted` of the study have ended.
+
+    A trial trains once for each seed: the first seeds of all trials that were asked for together, then, of those that
+    were neither pruned nor failed, the other seeds. One that fails is recorded with its message.
+
+    Args:
+        study: of the sweep.
+        folder: the sweep's; trial N trains in `trial-N/seed-S`.
+        settings: of the sweep.
+        space: what is searched, by key.
+        wanted: trials.
+        launch: trains.
+
+    Raises:
+        LookalikeError: `settings.failures` trials failed in a row.
+    """
+    in_a_row = 0
+    while (left := wanted - counted(study)) > 0:
+        batch = [study.ask(dict(space)) for _ in range(min(settings.parallel, left))]
+        failed = _first_seeds(study, folder, settings, batch, launch)
+        pruned = {number for number in range(len(batch)) if _pruned_at(study, batch[number]) is not None}
+        going = [n for n in range(len(batch)) if failed[n] is None and n not in pruned]
+        others = [(n, seed) for n in going for seed in settings.seeds[1:]]
+        if others:
+            for (n, _), message in zip(others, launch([_job(batch[n], seed) for n, seed in others]), strict=True):
+                failed[n] = failed[n] or message
+        for n, trial in enumerate(batch):
+            message = _end(study, folder, settings, trial, failed[n], n in pruned)
+            in_a_row = in_a_row + 1 if message else 0
+            if in_a_row >= settings.failures:
+                raise LookalikeError(
+                    f"{in_a_row} trials failed in a row, so the sweep was given up; the last: {message}. Mend it and "
+                    f"start the sweep again in hydra.sweep.dir={folder}; failed trials count as trials"
+                )
+
+
+def trial_folder(place: int, seed: int) -> str:
+    """Where a trial of this place (`place_of`) trains, relative to the sweep's folder."""
+    return f"trial-{place:04d}/seed-{seed}"
+
+
+def override(key: str, value: Any) -> str:
+    """`key=value` as it is trained with: numbers have four digits, so that they can be written down."""
+    return f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+
+
+def _job(trial: optuna.Trial, seed: int) -> Job:
+    overrides = [override(key, value) for key, value in trial.params.items()]
+    # One that was interrupted goes on from its last checkpoint.
+    resume = ["trainer.resume=true"] if place_of(trial) != trial.number else []
+    return Job(trial_folder(place_of(trial), seed), [*overrides, f"seed={seed}", *resume])
+
+
+def _first_seeds(
+    study: optuna.Study, folder: Path, settings: SweepSettings, batch: Sequence[optuna.Trial], launch: Launch
+) -> list[str | None]:
+    jobs = [_job(trial, settings.seeds[0]) for trial in batch]
+    for job, trial in zip(jobs, batch, strict=True):
+        file = TrialFile(
+            str(folder.resolve()), trial._trial_id, settings.metric, settings.pruner, settings.pruner_options
+        )
+        write_trial(folder / job.folder, file)
+    return launch(jobs)
+
+
+def _pruned_at(study: optuna.Study, trial: optuna.Trial) -> int | None:
+    return study.get_trials(deepcopy=False)[trial.number].user_attrs.get(PRUNED_AT)
+
+
+def _end(
+    study: optuna.Study,
+    folder: Path,
+    settings: SweepSettings,
+    trial: optuna.Trial,
+    message: str | None,
+    pruned: bool,
+) -> str | None:
+    """Tell the study how a trial ended, and give the reason where it failed."""
+    shown = " ".join(override(key, value) for key, value in trial.params.items())
+    if message is None and pruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        log.info("trial %d pruned: %s", trial.number, shown)
+        return None
+    value = math.nan
+    if message is None:
+        value, message = _objective(folder, settings, place_of(trial))
+    if message is not None:
+        trial.set_user_attr("message", message)
+        study.tell(trial, state=TrialState.FAIL)
+        log.warning("trial %d failed: %s: %s", trial.number, shown, message)
+        return message
+    study.tell(trial, value)
+    log.info("trial %d: %s %.4f (best %.4f): %s", trial.number, settings.metric, value, study.best_value, shown)
+    return None
+
+
+def _objective(folder: Path, settings: SweepSettings, place: int) -> tuple[float, str | None]:
+    """The mean over seeds, or why there is none."""
+    values = []
+    for seed in settings.seeds:
+        path = folder / trial_folder(place, seed) / "metrics.json"
+        try:
+            metrics = read_metrics(path)
+        except json.JSONDecodeError:
+            metrics = {}
+        if settings.metric not in metrics:
+            return math.nan, f"{path} has no {settings.metric}; it has {', '.join(metrics) or 'nothing'}"
+        values.append(float(metrics[settings.metric]))
+    mean = sum(values) / len(values)
+    return mean, None if math.isfinite(mean) else f"{settings.metric} is {mean}"
