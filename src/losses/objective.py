@@ -68,6 +68,9 @@ class Objective(nn.Module):
 
         Returns:
             A scalar, float32 whatever the encoder computes in.
+
+        Raises:
+            ConfigError: a batch that the loss cannot take.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
@@ -78,9 +81,17 @@ class Objective(nn.Module):
 
     def _over_all(self, embeddings: Tensor, facts: Facts) -> Any:
         if self._kind == "whole batch":
-            # SmoothAP finds an item's images by their places.
+            # SmoothAP finds an item's images by their places, and refuses items with more images than others.
             order = facts.items.argsort(stable=True)
-            return self.loss(embeddings[order], facts.items[order])
+            try:
+                return self.loss(embeddings[order], facts.items[order])
+            except ValueError as error:
+                counts = facts.items.bincount()
+                counts = counts[counts > 0]
+                raise ConfigError(
+                    f"`loss`: {type(self.loss).__name__} needs equally many images of each item in a batch, and this "
+                    f"one has {counts.min()} to {counts.max()}; draw P x K batches, or choose another loss"
+                ) from error
         tuples = self.miner(embeddings, facts.items) if self.miner is not None else None
         return self.loss(embeddings, facts.items, tuples)
 

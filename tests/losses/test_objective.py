@@ -166,6 +166,32 @@ def test_batch_hard_finds_the_hardest_of_the_allowed_pairs(batch: str, rule: Pai
     assert found == expected
 
 
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_semi_hard_and_multi_similarity_go_by_the_allowed_pairs_alone(rule: PairRule) -> None:
+    vectors = embeddings(12)
+    for known in FACTS.values():
+        pairs = rule(known, known, ~torch.eye(12, dtype=torch.bool))
+        distance, cosine = torch.cdist(vectors, vectors).detach(), (vectors @ vectors.T).detach()
+        semi_hard, positives, negatives = set(), set(), set()
+        for a in range(12):
+            near, far = torch.where(pairs.positive[a])[0].tolist(), torch.where(pairs.negative[a])[0].tolist()
+            gaps = {(a, p, n): float(distance[a, n] - distance[a, p]) for p in near for n in far}
+            semi_hard |= {triplet for triplet, gap in gaps.items() if 0 < gap <= 0.2}
+            positives |= {(a, p) for p in near if far and cosine[a, p] - 0.1 < cosine[a, far].max()}
+            negatives |= {(a, n) for n in far if near and cosine[a, n] + 0.1 > cosine[a, near].min()}
+        memory = CrossBatchMemory(size=1, dim=6)
+        objective = Objective(losses.TripletMarginLoss(), miner=MINERS["semi_hard"](), rule=rule, memory=memory)
+        assert listed(*chosen_by(objective, vectors, known)) == semi_hard
+        memory = CrossBatchMemory(size=1, dim=6)
+        objective = Objective(InfoNCE(), miner=MINERS["multi_similarity"](), rule=rule, memory=memory)
+        found = chosen_by(objective, vectors, known)
+        assert (listed(*found[:2]), listed(*found[2:])) == (positives, negatives)
+
+
+def listed(*columns: Tensor) -> set[tuple[int, ...]]:
+    return set(zip(*(column.tolist() for column in columns), strict=True))
+
+
 def test_without_rule_or_memory_the_library_is_called_as_it_documents() -> None:
     known = FACTS["everything known"]
     plain, ours = embeddings(12), embeddings(12)
@@ -181,6 +207,11 @@ def test_smooth_ap_finds_an_item_s_images_in_any_order() -> None:
     expected = losses.SmoothAPLoss()(vectors[order], items[order])
     found = Objective(losses.SmoothAPLoss())(vectors, facts(items.tolist()))
     torch.testing.assert_close(found, expected)
+
+
+def test_smooth_ap_refuses_a_batch_with_more_images_of_some_items() -> None:
+    with pytest.raises(ConfigError, match=r"SmoothAPLoss needs equally many images of each item.* has 1 to 7"):
+        Objective(losses.SmoothAPLoss())(embeddings(12), FACTS["uneven"])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ BATCHES = {
     "some categories unknown": facts(
         [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5],
         parents=[0, 0, 0, 0, 2, 2, 3, 3, 4, 4, 5, 5],
-        categories=[0, 0, 0, 0, 0, 0, 1, 1, -1, -1, 2, 2],
+        categories=[0, 0, 0, 0, 0, 0, 1, 1, -1, -1, -1, -1],
     ),
 }
 
