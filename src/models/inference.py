@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from src.models.encoder import Encoder
+from src.models.heap import keep_freed_memory
 
 __all__ = ["embedder"]
 
@@ -14,6 +15,7 @@ def embedder(encoder: Encoder) -> Callable[[np.ndarray], np.ndarray]:
     """A function from uint8 pixels (images, size, size, 3) to float32 embeddings (images, dim), on the GPU if any."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = encoder.to(device).eval()
+    keep_freed_memory()
 
     def embed(pixels: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

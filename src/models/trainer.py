@@ -14,6 +14,7 @@ from src.contracts.errors import ConfigError, LookalikeError
 from src.models.checkpoint_files import WholeCheckpoints
 from src.models.interpolation import choose_share
 from src.models.last_checkpoint import LAST, LastCheckpoint
+from src.models.heap import keep_freed_memory
 from src.models.metric_learning import MetricLearning
 
 __all__ = ["BEST", "build_trainer", "fit"]
@@ -54,6 +55,7 @@ def build_trainer(
     Raises:
         ConfigError: an accelerator that this machine does not have.
     """
+    keep_freed_memory()
     # Lightning advertises at INFO, and what it calls deprecated of torch is not for our users to mend.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", module=r"lightning\..*")
