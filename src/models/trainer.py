@@ -12,9 +12,9 @@ from lightning.pytorch.loggers import Logger
 
 from src.contracts.errors import ConfigError, LookalikeError
 from src.models.checkpoint_files import WholeCheckpoints
+from src.models.heap import keep_freed_memory
 from src.models.interpolation import choose_share
 from src.models.last_checkpoint import LAST, LastCheckpoint
-from src.models.heap import keep_freed_memory
 from src.models.metric_learning import MetricLearning
 
 __all__ = ["BEST", "build_trainer", "fit"]
