@@ -18,6 +18,7 @@ from src.eval.evaluation import evaluate_split, print_metrics, write_metrics
 from src.eval.per_query import write_queries
 from src.eval.validation import RetrievalValidation, validation_rows
 from src.losses.build import build_objective
+from src.miners.build import add_hard_negatives
 from src.models.checkpoint import load_encoder, make_card, method_of
 from src.models.inference import embedder
 from src.models.last_checkpoint import last_checkpoint
@@ -65,10 +66,19 @@ def train(settings: TrainSettings, folder: Path) -> Path:
     objective = build_objective(
         settings.loss, settings.miner, make=instantiate, images=images, dim=encoder.dim, **asdict(settings.objective)
     )
-    module = MetricLearning(encoder, objective=objective, card=card, **optim)
+    target, searches = add_hard_negatives(
+        objective,
+        datamodule,
+        catalogue,
+        images,
+        clicks=settings.clicks,
+        neighbours=settings.neighbours,
+        batch=eval_batch,
+    )
+    module = MetricLearning(encoder, objective=target, card=card, **optim)
     loggers = [instantiate(logger, **run_arguments(logger, card)) for logger in settings.logger.values()]
     with tracked(loggers, run_config(settings, card)):
-        callbacks = [RetrievalValidation(catalogue, rows), *study_reports(folder)]
+        callbacks = [RetrievalValidation(catalogue, rows), *searches, *study_reports(folder)]
         trainer = build_trainer(folder=folder, loggers=loggers, callbacks=callbacks, **trainer_settings)
         checkpoint = fit(
             trainer, module, datamodule, epochs=settings.trainer.epochs, resume=last, interpolate=interpolate

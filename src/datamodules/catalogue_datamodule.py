@@ -53,7 +53,11 @@ class _Pixels(Dataset[Tensor]):
 
 
 class CatalogueDataModule(lightning.LightningDataModule):
-    """P x K batches for training; the pixels of `val_rows`, in order, for validation."""
+    """P x K batches for training; the pixels of `val_rows`, in order, for validation.
+
+    Attributes:
+        sampler: what draws the training batches.
+    """
 
     def __init__(
         self,
@@ -77,7 +81,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
                 f"`data.p={p}` x `data.k={k}`: a batch of {p * k} images is larger than the data ({len(images)} "
                 f"training images); lower `data.p` or `data.k`"
             )
-        self._sampler = sampler(images, p=p, k=k, seed=seed)
+        self.sampler = sampler(images, p=p, k=k, seed=seed)
         self._catalogue, self._images, self._val_rows = catalogue, images, val_rows
         self._spec, self._cache = spec, cache
         self._strength = STRENGTHS.get(augmentation)
@@ -95,7 +99,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
         self._loader = TrainingLoader(
             _TrainingBatches(self.training_pixels(), self._images),
-            RankBatches(self._sampler, rank=rank, world=world, first=self._first),
+            RankBatches(self.sampler, rank=rank, world=world, first=self._first),
             generator=torch.Generator(),
             num_workers=self._workers,
             persistent_workers=self._workers > 0,
@@ -134,4 +138,4 @@ class CatalogueDataModule(lightning.LightningDataModule):
                 f"the catalogue has changed since its checkpoint ({len(self._images)} training images now): "
                 "a run goes on with the images that it began with; train in another folder with hydra.run.dir=DIR"
             )
-        self._first = state_dict["batches"] % len(self._sampler)
+        self._first = state_dict["batches"] % len(self.sampler)

@@ -36,7 +36,12 @@ def preference_loss(
 
 
 class ClickPreference(nn.Module):
-    """Adds the log's preferences to an objective."""
+    """Adds the log's preferences to an objective.
+
+    Attributes:
+        parts: the objective's own, and `clicks`, the preferences' loss in the last batch, unweighted and without a
+            gradient.
+    """
 
     def __init__(
         self, objective: nn.Module, pairs: ClickPairs, *, item_count: int, weight: float, temperature: float
@@ -52,6 +57,7 @@ class ClickPreference(nn.Module):
         """
         super().__init__()
         self.objective = objective
+        self.parts: dict[str, Tensor] = {}
         self._item_count, self._weight, self._temperature = item_count, weight, temperature
         keys = torch.from_numpy(pairs.images * item_count + pairs.items)
         keys, order = torch.sort(keys)
@@ -68,8 +74,11 @@ class ClickPreference(nn.Module):
             facts: of the same images.
         """
         loss: Tensor = self.objective(embeddings, facts)
-        similarities = embeddings @ embeddings.T
-        return loss + self._weight * preference_loss(similarities, self.judgements(facts), self._temperature)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            embeddings = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+            preferences = preference_loss(embeddings @ embeddings.T, self.judgements(facts), self._temperature)
+        self.parts = {**getattr(self.objective, "parts", {}), "clicks": preferences.detach()}
+        return loss + self._weight * preferences
 
     def judgements(self, facts: Facts) -> Float[Tensor, "batch batch"]:
         """What is known of each image (row) and the item of each other one: 1 for its own item, 0 for itself."""

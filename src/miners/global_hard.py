@@ -8,6 +8,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import WeightAveraging
 from rich.progress import track
 from torch import Tensor, nn
 
@@ -24,10 +25,11 @@ log = logging.getLogger(__name__)
 class GlobalHardNegatives(lightning.Callback):
     """Gives a sampler, each few epochs, the items that the encoder takes for each other.
 
-    The training set is embedded as it is, without augmentation, in evaluation mode; parted among the processes, and
-    searched by the first, whose result all of them use. That costs a pass over the images without gradients and the
-    search of `confused_items`, and 4 bytes x numbers in an embedding x images of memory. The neighbourhoods in use are
-    part of a checkpoint, so that a run that is resumed within an epoch draws the rest of it as it would have.
+    The training set is embedded as it is, without augmentation, in evaluation mode, by averaged weights if any; parted
+    among the processes, and searched by the first, whose result all of them use. That costs a pass over the images
+    without gradients and the search of `confused_items`, and 4 bytes x numbers in an embedding x images of memory. The
+    neighbourhoods in use are part of a checkpoint: a run that is resumed within an epoch draws the rest as it would
+    have.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class GlobalHardNegatives(lightning.Callback):
         self._sampler, self._images, self._pixels, self._lasting = sampler, images, pixels, lasting
         self._every, self._first = every, first_epoch
         self._count, self._skip, self._batch = count, skip, batch
+        self._searched = -1
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Search, where it is time to."""
         epoch = trainer.current_epoch
-        if epoch < self._first or (epoch - self._first) % self._every:
+        # A run that goes on within an epoch begins it again, with other weights by then.
+        if epoch < self._first or (epoch - self._first) % self._every or epoch == self._searched:
             return
         start = time.perf_counter()
         vectors = self._embedded(trainer, pl_module)
@@ -74,6 +78,7 @@ class GlobalHardNegatives(lightning.Callback):
         # Float arithmetic may differ between devices; the batches must not.
         neighbourhoods, confusion = trainer.strategy.broadcast(found)
         self._use(neighbourhoods)
+        self._searched = epoch
         if confusion is not None:
             pl_module.log("train/confusion", confusion, sync_dist=True)
         log.info(
@@ -88,14 +93,17 @@ class GlobalHardNegatives(lightning.Callback):
         """Log how many of the epoch's items were neighbours."""
         pl_module.log("train/neighbour_share", self._sampler.neighbour_share, sync_dist=True)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The neighbourhoods in use."""
+    def state_dict(self) -> dict[str, Any]:
+        """The neighbourhoods in use, and the epoch that found them."""
         used = self._sampler.neighbourhoods
-        return {name: torch.from_numpy(getattr(used, name)) for name in ("starts", "items", "weights")}
+        table = {name: torch.from_numpy(getattr(used, name)) for name in ("starts", "items", "weights")}
+        return {"neighbourhoods": table, "epoch": self._searched}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Use those of the checkpoint."""
-        self._sampler.neighbourhoods = Neighbourhoods(**{name: value.numpy() for name, value in state_dict.items()})
+        table: dict[str, Tensor] = state_dict["neighbourhoods"]
+        self._sampler.neighbourhoods = Neighbourhoods(**{name: value.numpy() for name, value in table.items()})
+        self._searched = state_dict["epoch"]
 
     def _use(self, found: Neighbourhoods) -> None:
         self._sampler.neighbourhoods = found.with_others(self._lasting) if self._lasting is not None else found
@@ -106,7 +114,7 @@ class GlobalHardNegatives(lightning.Callback):
         # All processes embed equally many; what is too many is dropped after gathering.
         mine = np.arange(trainer.global_rank, -(-len(pixels) // world) * world, world) % len(pixels)
         batches = [mine[start : start + self._batch] for start in range(0, len(mine), self._batch)]
-        encoder = pl_module.encoder
+        encoder = _averaged(trainer, pl_module).encoder
         assert isinstance(encoder, nn.Module)
         # Not `encoder.train()` afterwards: parts of it may be frozen in evaluation mode.
         modes = {module: module.training for module in encoder.modules()}
@@ -124,3 +132,13 @@ class GlobalHardNegatives(lightning.Callback):
         # Row r is the (r // world)-th of process r % world.
         vectors: np.ndarray = gathered.transpose(0, 1).reshape(world * len(mine), -1)[: len(pixels)].cpu().numpy()
         return vectors
+
+
+def _averaged(trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> nn.Module:
+    """The module whose weights are validated: their average, where one is kept and has begun."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        # Lightning gives no other way to it.
+        model = getattr(callback, "_average_model", None) if isinstance(callback, WeightAveraging) else None
+        if model is not None and int(model.n_averaged):
+            return model.module
+    return pl_module

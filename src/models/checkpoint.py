@@ -44,6 +44,8 @@ def make_card(settings: TrainSettings) -> dict[str, Any]:
         "loss": _named(settings.loss),
         "miner": _named(settings.miner),
         "objective": asdict(settings.objective),
+        "neighbours": asdict(settings.neighbours),
+        "clicks": asdict(settings.clicks),
         "start": start,
         "optim": asdict(settings.optim),
         "trainer": {name: value for name, value in asdict(settings.trainer).items() if name not in _LEFT_OUT},

@@ -106,5 +106,16 @@ def test_training_by_it_moves_what_was_passed_over_away_and_the_objective_counts
     torch.testing.assert_close(both, 1 + 3 * alone)
 
 
+def test_its_part_is_logged_beside_the_objective_s() -> None:
+    class Parted(Nothing):
+        parts = {"triplet": torch.tensor(0.5)}  # noqa: RUF012
+
+    term = ClickPreference(Parted(), PAIRS, item_count=5, weight=3.0, temperature=0.1)
+    value = term(torch.eye(4).bfloat16(), batch([3, 5, 9, 6], [4, 4, 0, 1]))
+    assert set(term.parts) == {"triplet", "clicks"}
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, 3 * term.parts["clicks"])
+
+
 def test_the_log_is_no_part_of_a_checkpoint() -> None:
     assert not ClickPreference(Nothing(), PAIRS, item_count=5, weight=1.0, temperature=0.1).state_dict()

@@ -6,6 +6,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -135,3 +136,36 @@ def test_the_first_search_comes_when_it_is_asked_for(first: int, tmp_path: Path,
         run(4, folder=tmp_path, every=2, first_epoch=first)
     found = [record.args[0] for record in caplog.records if record.name == "src.miners.global_hard"]
     assert found == ([1, 3] if first == 0 else [3])
+
+
+def test_averaged_weights_search(tmp_path: Path) -> None:
+    class Drift(Module):
+        def training_step(self, rows: Tensor, batch_idx: int) -> Tensor:
+            return self.encoder.turn.sum()
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=1.0)
+
+    class Seen(GlobalHardNegatives):
+        def _embedded(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> np.ndarray:
+            found = super()._embedded(trainer, pl_module)
+            angles.append((float(np.arctan2(found[0, 1], found[0, 0])), pl_module.encoder.turn.item()))
+            return found
+
+    angles: list[tuple[float, float]] = []
+    sampler = NeighbourhoodSampler(IMAGES, p=6, k=2, seed=0, share=0.5)
+    search = Seen(sampler, IMAGES, lambda: PIXELS, every=1, first_epoch=1, count=2, skip=0, batch=7)
+    never = WeightAveraging(multi_avg_fn=lambda averaged, current, count: None)
+    lightning.Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        logger=False,
+        callbacks=[search, never],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        log_every_n_steps=1,
+        default_root_dir=tmp_path,
+    ).fit(Drift(), DataLoader(Rows(), batch_size=None, sampler=sampler))
+    # The first step's weights (turned by -1) are the average for ever; those in training have moved on, to -4.
+    assert angles == [(pytest.approx(-1, abs=1e-5), -4.0)]

@@ -4,6 +4,7 @@ import os
 import signal
 import warnings
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,12 +16,13 @@ from src.catalog.catalogue import open_catalogue
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import OptimSettings, TrainerSettings
 from src.datamodules.catalogue_datamodule import CatalogueDataModule
-from src.datamodules.pk_sampler import PKSampler
+from src.datamodules.neighbourhood_sampler import NeighbourhoodSampler
 from src.datamodules.training_set import training_set
 from src.eval.validation import RetrievalValidation, validation_rows
 from src.losses.cross_batch_memory import CrossBatchMemory
 from src.losses.objective import Objective
 from src.losses.weighted_sum import WeightedSum
+from src.miners.global_hard import GlobalHardNegatives
 from src.models import checkpoint_files
 from src.models.checkpoint import CARD
 from src.models.encoder import build_encoder
@@ -89,7 +91,7 @@ def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int 
         images,
         spec=SPEC,
         val_rows=rows,
-        sampler=PKSampler,
+        sampler=partial(NeighbourhoodSampler, share=0.5),
         p=2,
         k=2,
         augmentation="strong",
@@ -117,7 +119,13 @@ def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int 
         settings.pop(name)
     if where.endswith("saved"):
         kill_while_saving(where, step)
+    search = GlobalHardNegatives(
+        datamodule.sampler, images, datamodule.training_pixels, every=1, first_epoch=1, count=3, skip=0, batch=8
+    )
     trainer = build_trainer(
-        folder=folder, loggers=[], callbacks=[RetrievalValidation(catalogue, rows), Killer(where, step)], **settings
+        folder=folder,
+        loggers=[],
+        callbacks=[RetrievalValidation(catalogue, rows), search, Killer(where, step)],
+        **settings,
     )
     fit(trainer, module, datamodule, epochs=EPOCHS, resume=last_checkpoint(folder, CARD_OF_RUN))

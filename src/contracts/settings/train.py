@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass, field
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings._problems import raise_all
 from src.contracts.settings._secrets import secret_problems
+from src.contracts.settings.clicks import ClickSettings, click_problems
 from src.contracts.settings.data import MISSING, DataSettings, data_problems
 from src.contracts.settings.encoder import EncoderSettings, encoder_problems
-from src.contracts.settings.objective import Component, ObjectiveSettings, objective_problems
+from src.contracts.settings.neighbours import NeighbourSettings, neighbour_problems
+from src.contracts.settings.objective import Component, ObjectiveSettings, class_name, objective_problems
 from src.contracts.settings.optim import OptimSettings, optim_problems
 from src.contracts.settings.trainer import TrainerSettings, trainer_problems
 
@@ -29,6 +31,8 @@ class TrainSettings:
     loss: Component = field(default_factory=dict)
     miner: Component = field(default_factory=dict)
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    neighbours: NeighbourSettings = field(default_factory=NeighbourSettings)
+    clicks: ClickSettings = field(default_factory=ClickSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     logger: Component = field(default_factory=dict)
@@ -38,6 +42,8 @@ class TrainSettings:
         problems = [*data_problems(self.data), *encoder_problems(self.model), *optim_problems(self.optim)]
         problems += [*trainer_problems(self.trainer), *secret_problems(asdict(self))]
         problems += objective_problems(self.loss, self.miner, self.objective, p=self.data.p, k=self.data.k)
+        problems += click_problems(self.clicks)
+        problems += neighbour_problems(self.neighbours, sampler=class_name(self.sampler), clicks=self.clicks.weight)
         if self.data.p < 2:
             problems.append(f"`data.p={self.data.p}`: negatives need at least 2 items per batch; set `data.p=16`")
         if not 0 <= self.seed < 2**32:

@@ -1,0 +1,165 @@
+"""What hard negatives and clicks give on the built-in shop: python -m benchmarks.hard_negatives.
+
+Trains one small network after another with the demo's recipe: batches drawn by chance, with category-aware negatives,
+with global hard negatives, with clicks; several seeds each. Runs that are there are not trained again: a run that was
+stopped is taken up by the same command. Prints one table, of the validation split; `--split test`, when all is chosen.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from rich.progress import track
+
+from src.contracts.errors import ConfigError
+from src.contracts.exit_codes import exit_with_message
+from src.eval.methods import compare_methods
+from src.eval.paired import Difference
+from src.eval.runs import Run, check_comparable, open_run
+
+ARMS: dict[str, tuple[str, ...]] = {
+    "random": (),
+    "category batches": ("sampler=category",),
+    "category-aware miner": ("miner=category_hard",),
+    "category batches and miner": ("sampler=category", "miner=category_hard"),
+    "global hard negatives": ("sampler=neighbours", "neighbours.every=1"),
+    "clicks: loss": ("clicks.weight=0.3",),
+    "clicks: loss and batches": ("sampler=neighbours", "clicks.weight=0.3"),
+    "global hard negatives and clicks": ("sampler=neighbours", "neighbours.every=1", "clicks.weight=0.3"),
+}
+"""What differs from the demo's recipe; the first is what the others are compared with."""
+
+FIGURES = ("Recall@1", "Recall@1, items with a twin", "item before its twin")
+
+
+def main() -> None:
+    """Train and evaluate what is missing, and print the table."""
+    options = _parser().parse_args()
+    with exit_with_message():
+        unknown = [name for name in options.arms if name not in ARMS]
+        if unknown:
+            raise ConfigError(f"--arms {', '.join(unknown)}: none of {', '.join(ARMS)}")
+        todo = [(name, seed) for name in options.arms for seed in range(options.seeds)]
+        for name, seed in track(todo, "training and evaluating"):
+            _run(name, seed, options)
+        print(f"{options.split} split, {options.parents} products, {options.epochs} epochs, {options.seeds} seeds")
+        print(as_table({name: _figures(name, options) for name in options.arms}))
+
+
+def as_table(figures: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
+    """A Markdown table: means over the seeds, and differences to the first line with their 95 % intervals.
+
+    Args:
+        figures: by name, float64 of shape (seeds, queries, figures), and the product of each query.
+    """
+    names = list(figures)
+    base, products = figures[names[0]]
+    lines = ["| | " + " | ".join(FIGURES) + " |", "| --- |" + " ---: |" * len(FIGURES)]
+    for name in names:
+        means = np.nanmean(figures[name][0], axis=(0, 1))
+        cells = [f"{mean:.3f}" for mean in means]
+        if name != names[0]:
+            differences = compare_methods(figures[name][0], base, products)
+            cells = [f"{cell} ({_described(each)})" for cell, each in zip(cells, differences, strict=True)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    counts = (~np.isnan(base[0])).sum(axis=0)
+    lines.append("| queries | " + " | ".join(str(count) for count in counts) + " |")
+    return "\n".join(lines)
+
+
+def query_figures(table: pa.Table) -> np.ndarray:
+    """The figures of each query: float64 of shape (queries, 3), NaN where they mean nothing for it.
+
+    A twin that is not among the results listed stands behind them; an item that is not there either does not pass it.
+    """
+    right = table["recall@1"].to_numpy(zero_copy_only=False).astype(np.float64)
+    ranks = 1 / table["mrr"].to_numpy(zero_copy_only=False).astype(np.float64)
+    twins = table["twin_id"].to_pylist()
+    before = np.full(len(right), np.nan)
+    for query, (twin, results) in enumerate(zip(twins, table["result_item_ids"].to_pylist(), strict=True)):
+        if twin is not None:
+            place = results.index(twin) + 1 if twin in results else len(results) + 1
+            before[query] = ranks[query] < place
+    with_twin = np.array([twin is not None for twin in twins])
+    return np.column_stack([right, np.where(with_twin, right, np.nan), before])
+
+
+def _figures(name: str, options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    runs: list[Run] = [open_run(str(_folder(name, seed, options) / options.split)) for seed in range(options.seeds)]
+    check_comparable(runs, ["recall@1", "mrr"])
+    return np.stack([query_figures(run.table) for run in runs]), runs[0].products()
+
+
+def _folder(name: str, seed: int, options: argparse.Namespace) -> Path:
+    plain = "".join(letter if letter.isalnum() else "_" for letter in name)
+    return Path(options.output) / f"{options.parents}x{options.epochs}" / plain / f"seed{seed}"
+
+
+def _run(name: str, seed: int, options: argparse.Namespace) -> None:
+    """Train, unless the checkpoint is evaluated already."""
+    folder = _folder(name, seed, options)
+    shop = Path(options.output) / f"shop{options.parents}"
+    if not (folder / "metrics.json").exists():
+        _call(
+            "train.py",
+            "experiment=demo",
+            f"name={folder.parent.name}",
+            f"seed={seed}",
+            f"data.root={shop}",
+            f"data.cache={Path(options.output) / 'pixels'}",
+            f"data.shop.parents={options.parents}",
+            f"data.shop.sessions={options.sessions}",
+            f"trainer.epochs={options.epochs}",
+            f"trainer.patience={options.epochs}",
+            f"hydra.run.dir={folder}",
+            *ARMS[name],
+        )
+    if not (folder / options.split / "metrics.json").exists():
+        _call(
+            "evaluate.py",
+            f"checkpoint={folder / 'checkpoints' / 'best.ckpt'}",
+            f"output={folder / options.split}",
+            f"split={options.split}",
+            "report=false",
+            "pictures=0",
+            "resamples=0",
+        )
+
+
+def _call(*command: str) -> None:
+    done = subprocess.run(  # noqa: S603  # our own entry scripts, with arguments of ours
+        [sys.executable, *command],
+        env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "OMP_WAIT_POLICY": "PASSIVE"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ConfigError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+
+
+def _described(difference: Difference) -> str:
+    if difference.value is None or difference.low is None or difference.high is None:
+        return difference.reason or "no interval"
+    return f"{difference.value:+.3f}, {difference.low:+.3f} to {difference.high:+.3f}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", default="outputs/hard_negatives", help="folder of the shop and the runs")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), metavar="NAME", help="the first is compared with")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--parents", type=int, default=600, help="products of the shop")
+    parser.add_argument("--sessions", type=int, default=20_000, help="sessions of its log")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--split", default="val", choices=("val", "test"))
+    return parser
+
+
+if __name__ == "__main__":
+    main()
