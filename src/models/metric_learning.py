@@ -13,6 +13,7 @@ from src.models.checkpoint import CARD
 from src.models.encoder import Encoder
 from src.models.freezing import Freezing
 from src.models.parameter_groups import parameter_groups
+from src.models.step_diagnostics import StepDiagnostics
 from src.models.weight_averaging import MovingAverage
 
 __all__ = ["MetricLearning"]
@@ -45,14 +46,16 @@ class MetricLearning(lightning.LightningModule):
         self.objective = objective
         self._lr, self._backbone_lr, self._proxy_lr = lr, backbone_lr, proxy_lr
         self._weight_decay, self._warmup, self._layer_decay = weight_decay, warmup, layer_decay
-        self._adaptation: list[lightning.Callback] = [Freezing(stages=freeze, unfreeze=unfreeze, norms=freeze_norm)]
+        self._callbacks: list[lightning.Callback] = [Freezing(stages=freeze, unfreeze=unfreeze, norms=freeze_norm)]
+        margin = getattr(getattr(objective, "loss", None), "margin", 0.1)
+        self._callbacks.append(StepDiagnostics(margin=float(margin)))
         if ema:
-            self._adaptation.append(MovingAverage(ema))
+            self._callbacks.append(MovingAverage(ema))
         self._anchoring = Anchoring(encoder, l2_sp=l2_sp, relations=relations)
         self._card = card
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of one batch."""
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """The loss of one batch, and its embeddings for who measures them."""
         embeddings = self.encoder(batch.pixels)
         loss: Tensor = self.objective(embeddings, batch.facts)
         terms = self._anchoring(batch.pixels, embeddings)
@@ -60,7 +63,7 @@ class MetricLearning(lightning.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.pixels))
         for name, value in (getattr(self.objective, "parts", {}) | terms).items():
             self.log(f"train/loss/{name}", value, batch_size=len(batch.pixels))
-        return loss
+        return {"loss": loss, "embeddings": embeddings.detach()}
 
     def validation_step(self, pixels: Tensor, batch_idx: int) -> Tensor:
         """Embed a batch; a callback makes metrics of all of them."""
@@ -84,8 +87,8 @@ class MetricLearning(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_callbacks(self) -> list[lightning.Callback]:
-        """How the encoder is adapted."""
-        return self._adaptation
+        """How the encoder is adapted, and watched."""
+        return self._callbacks
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the card in: plain values, by which the encoder is built again."""
