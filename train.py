@@ -34,9 +34,8 @@ from src.tracking.result import log_result
 def train(settings: TrainSettings, folder: Path) -> Path:
     """Train into a folder, evaluate the best checkpoint on the validation split, write metrics.json; the checkpoint."""
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    data, optim, trainer_settings = settings.data, asdict(settings.optim), asdict(settings.trainer)
+    data, trainer_settings = settings.data, asdict(settings.trainer)
     eval_batch, resume = trainer_settings.pop("eval_batch"), trainer_settings.pop("resume")
-    interpolate = optim.pop("interpolate")
 
     catalogue = check_leakage(
         open_catalogue(data, need_gallery=True),
@@ -75,14 +74,12 @@ def train(settings: TrainSettings, folder: Path) -> Path:
         neighbours=settings.neighbours,
         batch=eval_batch,
     )
-    module = MetricLearning(encoder, objective=target, card=card, **optim)
+    module = MetricLearning(encoder, objective=target, card=card, **asdict(settings.optim))
     loggers = [instantiate(logger, **run_arguments(logger, card)) for logger in settings.logger.values()]
     with tracked(loggers, run_config(settings, card)):
         callbacks = [RetrievalValidation(catalogue, rows), *searches, *study_reports(folder)]
         trainer = build_trainer(folder=folder, loggers=loggers, callbacks=callbacks, **trainer_settings)
-        checkpoint = fit(
-            trainer, module, datamodule, epochs=settings.trainer.epochs, resume=last, interpolate=interpolate
-        )
+        checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs, resume=last)
 
         encoder, spec, _ = load_encoder(checkpoint)
         evaluation = evaluate_split(catalogue, "val", spec, embedder(encoder), batch=eval_batch)

@@ -1,6 +1,6 @@
 """The Lightning module: encoder, objective, optimiser."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning
@@ -39,6 +39,7 @@ class MetricLearning(lightning.LightningModule):
         ema: float = 0.0,
         l2_sp: float = 0.0,
         relations: float = 0.0,
+        interpolate: Sequence[float] = (),
         card: dict[str, Any],
     ) -> None:
         super().__init__()
@@ -52,6 +53,7 @@ class MetricLearning(lightning.LightningModule):
         if ema:
             self._callbacks.append(MovingAverage(ema))
         self._anchoring = Anchoring(encoder, l2_sp=l2_sp, relations=relations)
+        self.interpolate = interpolate
         self._card = card
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:

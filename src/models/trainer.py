@@ -94,7 +94,6 @@ def fit(
     *,
     epochs: int,
     resume: Path | None = None,
-    interpolate: Sequence[float] = (),
 ) -> Path:
     """Train, or with `epochs=0` save the encoder as it is, and return the best checkpoint.
 
@@ -104,7 +103,6 @@ def fit(
         datamodule: what it learns from.
         epochs: as the trainer was built with.
         resume: the checkpoint to go on from; without one, an older run's in this folder is deleted.
-        interpolate: see `OptimSettings`.
 
     Raises:
         LookalikeError: training ended without a checkpoint.
@@ -114,7 +112,7 @@ def fit(
         trainer.validate(module, datamodule, verbose=False)
         trainer.save_checkpoint(path, weights_only=False)
         return path
-    start = {name: value.clone() for name, value in module.encoder.state_dict().items()} if interpolate else {}
+    start = {name: value.clone() for name, value in module.encoder.state_dict().items()} if module.interpolate else {}
     if resume is None:
         (Path(trainer.default_root_dir) / LAST).unlink(missing_ok=True)
     trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
@@ -123,8 +121,7 @@ def fit(
         raise LookalikeError(
             f"no validation took place in {epochs} epoch(s), so there is no checkpoint; lower `trainer.validate_every`"
         )
-    if interpolate:
-        choose_share(
-            trainer, module, datamodule, start=start, checkpoint=Path(best), shares=interpolate, monitor=_MONITOR
-        )
+    if module.interpolate:
+        shares = module.interpolate
+        choose_share(trainer, module, datamodule, start=start, checkpoint=Path(best), shares=shares, monitor=_MONITOR)
     return Path(best)

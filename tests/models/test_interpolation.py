@@ -51,12 +51,12 @@ def test_validation_chooses_and_the_checkpoint_holds_it(
     chosen: float,
 ) -> None:
     lightning.seed_everything(0, verbose=False)
-    module = make_module(card, ema=ema)
+    module = make_module(card, ema=ema, interpolate=[0.3, 0.6])
     begin = {name: value.clone() for name, value in module.encoder.state_dict().items()}
     score = ScoreByDistance(wanted, next(module.encoder.parameters()).detach().clone())
     trainer = make_trainer(tmp_path, epochs=1)
     trainer.callbacks[0] = score
-    best = fit(trainer, module, Colours(), epochs=1, interpolate=[0.3, 0.6])
+    best = fit(trainer, module, Colours(), epochs=1)
     content = torch.load(best, weights_only=True)
     assert content[SHARE]["share"] == chosen
     assert sorted(content[SHARE]["scores"]) == [0.3, 0.6, 1.0]
