@@ -9,7 +9,8 @@ from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 from src.eval.comparison import Contender, compare_runs, group_runs
 from src.eval.comparison_pages import as_html, as_markdown, print_comparison
-from src.eval.runs import open_run
+from src.eval.contender_trainings import read_trainings
+from src.eval.runs import expand_sweep, open_run
 
 __all__ = ["main"]
 
@@ -25,6 +26,9 @@ examples:
 
   is InfoNCE better than triplet, judged by three seeds each?
     python -m src.eval.compare runs/triplet-seed*/ runs/infonce-seed*/ --baseline runs/triplet-seed1/ --html out.html
+
+  what did a sweep find, with what differs between its trials and their learning curves?
+    python -m src.eval.compare multirun/demo/rates --metrics recall@1 --html out.html
 
 exit codes: 0 the comparison was made, whatever it says; 2 it cannot be made (the message says why).
 """
@@ -42,7 +46,7 @@ def _compare(options: argparse.Namespace) -> None:
         raise ConfigError(f"--confidence {options.confidence}: must be from 0.5 to below 1")
     if options.resamples < 100:
         raise ConfigError(f"--resamples {options.resamples}: must be at least 100")
-    given = [*options.runs]
+    given = [run for folder in options.runs for run in expand_sweep(folder)]
     folders = {os.path.normpath(run) for run in given}
     if options.baseline and os.path.normpath(options.baseline) not in folders and Path(options.baseline).exists():
         given.insert(0, options.baseline)
@@ -60,10 +64,11 @@ def _compare(options: argparse.Namespace) -> None:
     comparison = compare_runs(
         contenders, baseline, metrics, resamples=options.resamples, confidence=options.confidence, seed=options.seed
     )
-    print_comparison(comparison)
+    trainings = read_trainings([baseline, *(each for each in contenders if each is not baseline)], metrics[0])
+    print_comparison(comparison, trainings)
     for path, text in ((options.markdown, as_markdown), (options.html, as_html)):
         if path is not None:
-            _write(path, text(comparison))
+            _write(path, text(comparison, trainings))
             print(f"written: {path}")
 
 
@@ -94,7 +99,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="output folder of evaluate.py, or a folder with one below"
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="output folder of evaluate.py, or a folder with one below; of a training that was not evaluated yet, its "
+        "validation; of a sweep, all that finished",
     )
     parser.add_argument("--baseline", metavar="RUN|METHOD", help="what to compare with; by default the first RUN")
     parser.add_argument(

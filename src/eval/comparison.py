@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,11 @@ def verdict_of(difference: Difference, adjusted: float | None, confidence: float
 def _labels(groups: list[list[Run]]) -> list[str]:
     """The shortest that tells all groups apart: names, folders that hold all of a group's runs, or first folders."""
     folders = [os.path.commonpath([os.path.relpath(run.given) for run in group]) for group in groups]
+    while len({Path(folder).name for folder in folders}) == 1 and all(
+        len(Path(folder).parts) > 1 for folder in folders
+    ):
+        # What all end with (`/eval`, `/seed-0`) tells nothing.
+        folders = [str(Path(folder).parent) for folder in folders]
     choices = [[group[0].name for group in groups], folders, [group[0].given for group in groups]]
     for labels in choices:
         if len(set(labels)) == len(labels) and all(labels):

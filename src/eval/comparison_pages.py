@@ -1,26 +1,32 @@
 """A comparison as a table on the terminal, as Markdown, and as a page that stands alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from src.eval.comparison import Comparison, Line
+from src.eval.contender_trainings import Trainings
 
 __all__ = ["HEADER", "as_html", "as_markdown", "explanation", "print_comparison"]
 
 HEADER = ("metric", "run or method", "seeds", "value", "difference", "p", "verdict")
+_LINES = ("#4e79a7", "#f28e2b", "#e15759", "#59a14f", "#b07aa1", "#76b7b2", "#edc948", "#ff9da7", "#9c755f", "#8a8a8a")
 _COLOURS = {"better": "green", "worse": "red", "can't tell": "yellow", "baseline": "dim"}
 
 
-def print_comparison(comparison: Comparison) -> None:
-    """A table on the terminal, and below it what it says and does not say."""
+def print_comparison(comparison: Comparison, trainings: Trainings) -> None:
+    """A table on the terminal, below it what it says and does not say, and what differs in the configs."""
     table = Table(box=SIMPLE, pad_edge=False)
     for name in HEADER[1:]:
-        table.add_column(name, no_wrap=name != "run or method", min_width=8 if name == "run or method" else None)
+        table.add_column(
+            name, no_wrap=name != "run or method", min_width=8 if name == "run or method" else None, overflow="fold"
+        )
     last = None
     for line in comparison.lines:
         if line.metric != last:
@@ -34,17 +40,27 @@ def print_comparison(comparison: Comparison) -> None:
     console.print(table)
     for sentence in explanation(comparison):
         console.print(sentence, markup=False, highlight=False)
+    if trainings.differences:
+        configs = Table(box=SIMPLE, pad_edge=False, title="what differs in the config", title_justify="left")
+        for name in ("setting", *trainings.labels):
+            configs.add_column(Text(name), overflow="fold")
+        for name, values in trainings.differences:
+            configs.add_row(*map(Text, (name, *values)))
+        console.print(configs)
 
 
-def as_markdown(comparison: Comparison) -> str:
-    """A Markdown table and what it says."""
-    rows = [HEADER, ("---",) * len(HEADER), *(_cells(line) for line in comparison.lines)]
-    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-    return table + "\n\n" + "\n".join(f"- {sentence}" for sentence in explanation(comparison)) + "\n"
+def as_markdown(comparison: Comparison, trainings: Trainings) -> str:
+    """A Markdown table, what it says, and what differs in the configs."""
+    text = _markdown_table(HEADER, [_cells(line) for line in comparison.lines])
+    text += "\n" + "".join(f"- {sentence}\n" for sentence in explanation(comparison))
+    if trainings.differences:
+        rows = [(name, *values) for name, values in trainings.differences]
+        text += "\n" + _markdown_table(("setting", *trainings.labels), rows)
+    return text
 
 
-def as_html(comparison: Comparison) -> str:
-    """A page that loads nothing, for light and dark."""
+def as_html(comparison: Comparison, trainings: Trainings) -> str:
+    """A page in the report's style that loads nothing, for light and dark, with learning curves."""
     reach = max(
         (abs(end) for line in comparison.lines if line.difference for end in _ends(line) if end is not None),
         default=0.0,
@@ -57,7 +73,23 @@ def as_html(comparison: Comparison) -> str:
         for line in comparison.lines
     ]
     template = environment.get_template("comparison.html.jinja")
-    return template.render(header=HEADER, rows=rows, sentences=explanation(comparison))
+    # Ours, and not from a caller.
+    style = Markup((Path(__file__).parent / "report" / "page.css").read_text())  # noqa: S704
+    return template.render(
+        style=style,
+        header=HEADER,
+        rows=rows,
+        sentences=explanation(comparison),
+        labels=trainings.labels,
+        differences=trainings.differences,
+        curves=trainings.curves,
+        colours=_LINES,
+    )
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def explanation(comparison: Comparison) -> list[str]:

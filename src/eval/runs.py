@@ -1,5 +1,6 @@
 """Evaluated runs that are to be compared: their queries.parquet, opened and checked to hold the same queries."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyarrow as pa
 from src.contracts.errors import ConfigError
 from src.eval.per_query import about_queries, read_queries
 
-__all__ = ["Run", "check_comparable", "metric_values", "open_run"]
+__all__ = ["Run", "check_comparable", "expand_sweep", "metric_values", "open_run"]
 
 _FILE = "queries.parquet"
 _TRAINING = "validation"
@@ -77,6 +78,31 @@ def open_run(given: str) -> Run:
         )
     table = read_queries(found[0])
     return Run(given, table, about_queries(table))
+
+
+def expand_sweep(given: str) -> list[str]:
+    """The runs of a sweep's folder (Hydra's multirun, or `sweep=NAME`), or what was given where it is none.
+
+    Trials that were pruned or failed are left out, and so is a run of the same method and seed as one before it.
+
+    Raises:
+        ConfigError: a sweep without a run that finished.
+    """
+    folder = Path(given)
+    if not (folder / "multirun.yaml").is_file():
+        return [given]
+    found = sorted({path.parent.parent for path in folder.rglob(f"{_TRAINING}/{_FILE}")})
+    if (folder / "trials.csv").is_file():
+        with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
+            finished = {row["folder"] for row in csv.DictReader(file) if row["state"] == "complete"}
+        found = [path for path in found if path.relative_to(folder).parts[0] in finished]
+    if not found:
+        raise ConfigError(f"{given}: a sweep in which no run finished")
+    once: dict[object, str] = {}
+    for path in map(str, found):
+        run = open_run(path)
+        once.setdefault(path if run.method is None else (run.method, run.seed), path)
+    return [*once.values()]
 
 
 def _below(folder: Path) -> list[Path]:

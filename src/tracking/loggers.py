@@ -1,14 +1,17 @@
 """What a run is called at its loggers, what they are told of it, and how they are closed."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.contracts.settings import TrainSettings
+from src.eval.training_log import EARLIER
 from src.models.checkpoint import method_of
 
 __all__ = ["run_arguments", "run_config", "tracked"]
@@ -61,7 +64,12 @@ def tracked(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[No
         config: plain values.
     """
     for logger in loggers:
-        logger.log_hyperparams(dict(config))
+        if isinstance(logger, CSVLogger):
+            _keep_earlier(Path(logger.log_dir))
+        with warnings.catch_warnings():
+            # What it speaks of was kept.
+            warnings.filterwarnings("ignore", message=".*exists and is not empty")
+            logger.log_hyperparams(dict(config))
         if isinstance(logger, WandbLogger):
             # Else a run's table shows its last validation, and checkpoints are chosen by the best.
             logger.experiment.define_metric("val/recall@1", summary="max")
@@ -71,6 +79,15 @@ def tracked(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[No
         _close(loggers, failed=True)
         raise
     _close(loggers, failed=False)
+
+
+@rank_zero_only
+def _keep_earlier(folder: Path) -> None:
+    """Put aside what a run had logged before it was continued: Lightning would begin the file anew."""
+    log = folder / "metrics.csv"
+    if log.is_file():
+        number = len([*folder.glob(EARLIER)]) + 1
+        log.rename(folder / EARLIER.replace("*", f"{number:03d}"))
 
 
 @rank_zero_only

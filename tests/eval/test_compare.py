@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from lightning.pytorch.loggers import CSVLogger
 
 from src.contracts.errors import ConfigError, TableError
 from src.eval.compare import main
@@ -14,7 +15,7 @@ from src.eval.embedded import Embedded
 from src.eval.evaluation import evaluate_embedded
 from src.eval.per_query import write_queries
 from src.eval.protocol import Protocol
-from src.eval.runs import check_comparable, open_run
+from src.eval.runs import check_comparable, expand_sweep, open_run
 
 
 def shop(noise: float, seed: int, *, items: int = 60, gallery_items: int | None = None) -> tuple[Embedded, Embedded]:
@@ -195,3 +196,62 @@ def test_a_seed_given_twice_is_refused(good, tmp_path: Path) -> None:
         group_runs([open_run(run) for run in (good[0], again)])
     with pytest.raises(ConfigError, match="given twice"):
         group_runs([open_run(good[0]), open_run(good[0])], by_method=False)
+
+
+def trained(folder: Path, noise: float, seed: int, method: str, lr: float, curve: list[float]) -> str:
+    """A training's folder: what it logged, and its evaluation on the validation split."""
+    logger = CSVLogger(folder, name="log", version="")
+    logger.log_hyperparams({"seed": seed, "method": method, "optim": {"lr": lr, "warmup": 0.1}})
+    for epoch, value in enumerate(curve):
+        logger.log_metrics({"val/recall@1": value, "epoch": epoch}, step=epoch)
+    logger.save()
+    evaluate(folder / "validation", noise, seed, method=method)
+    return str(folder)
+
+
+def test_runs_stand_side_by_side_with_what_differs_and_their_curves(tmp_path: Path, capsys) -> None:
+    low = [trained(tmp_path / f"low-{seed}", 1.6, seed, "low", 0.001, [0.1, 0.2, 0.2]) for seed in (1, 2, 3)]
+    high = [trained(tmp_path / f"high-{seed}", 0.8, 3 + seed, "high", 0.01, [0.3, 0.4]) for seed in (1, 2)]
+    page, text = tmp_path / "a.html", tmp_path / "a.md"
+    main([*low, *high, "--metrics", "recall@1", "--resamples", "200", "--html", str(page), "--markdown", str(text)])
+    assert "optim.lr" in capsys.readouterr().out
+    assert "| optim.lr | 0.001 | 0.01 |" in text.read_text()
+    html = page.read_text()
+    assert html.count("<polyline") == 5
+    assert "best 0.4000, epoch 2" in html
+    assert "optim.warmup" not in html + text.read_text()
+    assert "prefers-color-scheme: dark" in html
+    assert "http:" not in html + text.read_text()
+
+
+def test_a_sweep_stands_for_the_trials_that_finished(tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    for number, (method, seed) in enumerate([("a", 0), ("b", 0), ("b", 1), ("a", 0), ("c", 0)]):
+        trained(sweep / f"trial-{number:04d}" / f"seed-{seed}", 1.0, seed, method, 0.1, [0.5])
+    (sweep / "multirun.yaml").write_text("")
+    # A plain multirun: all that differ in method or seed.
+    runs = [str(Path(run).relative_to(sweep)) for run in expand_sweep(str(sweep))]
+    assert runs == ["trial-0000/seed-0", "trial-0001/seed-0", "trial-0002/seed-1", "trial-0004/seed-0"]
+    (sweep / "trials.csv").write_text(
+        "trial,folder,state\n0,trial-0000,fail\n1,trial-0001,complete\n2,trial-0002,pruned\n3,trial-0003,complete\n"
+    )
+    runs = [str(Path(run).relative_to(sweep)) for run in expand_sweep(str(sweep))]
+    assert runs == ["trial-0001/seed-0", "trial-0003/seed-0"]
+    (sweep / "trials.csv").write_text("trial,folder,state\n")
+    with pytest.raises(ConfigError, match="a sweep in which no run finished"):
+        expand_sweep(str(sweep))
+    assert expand_sweep("elsewhere") == ["elsewhere"]
+
+
+def test_what_all_folders_end_with_is_no_part_of_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = [evaluate(Path("runs") / name / "eval" / "test", 0.8, method=None) for name in ("a", "b")]
+    assert [each.label for each in group_runs([open_run(run) for run in runs])] == ["runs/a", "runs/b"]
+
+
+def test_an_evaluation_goes_before_the_training_s_own(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    evaluate(folder / "validation", 0.8, method="val")
+    assert open_run(str(folder)).method == "val"
+    evaluate(folder / "test", 0.8, method="test")
+    assert open_run(str(folder)).method == "test"

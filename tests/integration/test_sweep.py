@@ -42,7 +42,8 @@ def test_a_sweep_trains_records_what_fails_and_is_done_when_asked_again(tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     with (folder / "trials.csv").open() as file:
         failed, finished = csv.DictReader(file)
-    assert failed["message"] == "`data.k=1`: NTXentLoss needs at least 2 images per item; set `data.k=4`"
+    assert failed["message"].startswith("`data.k=1`: ")
+    assert failed["message"].endswith(" needs at least 2 images per item; set `data.k=4`")
     assert finished["state"] == "complete"
     run = folder / "trial-0001" / "seed-0"
     assert open_run(str(run)).values(["recall@1"]).mean() == pytest.approx(float(finished["value"]))

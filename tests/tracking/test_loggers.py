@@ -7,6 +7,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.contracts.settings import EncoderSettings, TrainerSettings, TrainSettings
+from src.eval.training_log import learning_curve
 from src.models.checkpoint import make_card, method_of
 from src.tracking.loggers import run_arguments, run_config, tracked
 from src.tracking.mlflow_logger import MLflowLogger
@@ -110,3 +111,15 @@ def test_a_run_that_fails_is_closed_as_failed(tmp_path: Path, settings, card) ->
     with pytest.raises(RuntimeError, match="by design"), tracked([logger], run_config(settings, card)):
         raise RuntimeError("by design")
     assert logger.status == "failed"
+
+
+def test_a_run_that_is_continued_keeps_what_it_had_logged(tmp_path: Path, settings, card) -> None:
+    # The last validation of the first part comes after its last checkpoint, and is made again.
+    for part in ([(0, 0.125), (1, 0.25), (2, 0.5)], [(2, 0.5), (3, 0.75)], [(4, 0.875)]):
+        logger = CSVLogger(tmp_path, name="log", version="")
+        with tracked([logger], run_config(settings, card)):
+            for epoch, value in part:
+                logger.log_metrics({"val/recall@1": value, "epoch": epoch}, step=epoch)
+    assert learning_curve(tmp_path, "recall@1") == [(1, 0.125), (2, 0.25), (3, 0.5), (4, 0.75), (5, 0.875)]
+    names = sorted(path.name for path in (tmp_path / "log").iterdir())
+    assert names == ["hparams.yaml", "metrics-001.csv", "metrics-002.csv", "metrics.csv"]

@@ -1,0 +1,109 @@
+"""Learning curves of several runs, laid out for a drawing."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from src.eval.training_log import Point
+
+__all__ = ["CurveLine", "Curves", "lay_out"]
+
+_WIDTH, _HEIGHT = 720, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 34
+_TICKS = 5
+
+
+@dataclass(frozen=True)
+class CurveLine:
+    """One run's curve.
+
+    Attributes:
+        contender: its number, from 0.
+        label: the contender's.
+        points: of the line.
+        best: where its best validation lies.
+        told: value and epoch of that.
+    """
+
+    contender: int
+    label: str
+    points: str
+    best: tuple[float, float]
+    told: str
+
+
+@dataclass(frozen=True)
+class Curves:
+    """An SVG drawing in pixels.
+
+    Attributes:
+        metric: what is drawn.
+        width: of the drawing.
+        height: of the drawing.
+        plot: left, top, right and bottom of the plot.
+        x_ticks: (x, label).
+        y_ticks: (y, label).
+        lines: one for each run that logged something.
+    """
+
+    metric: str
+    width: int
+    height: int
+    plot: tuple[int, int, int, int]
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+    lines: list[CurveLine]
+
+
+def lay_out(metric: str, curves: Mapping[str, Sequence[Sequence[Point]]]) -> Curves | None:
+    """Lay the curves of all runs out on common axes.
+
+    Args:
+        metric: names the values.
+        curves: of each contender's runs, by its label.
+
+    Returns:
+        None where no run has a point.
+    """
+    points = [point for runs in curves.values() for run in runs for point in run]
+    if not points:
+        return None
+    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+    last = max(epoch for epoch, _ in points)
+    first = min(epoch for epoch, _ in points)
+    low, high = min(value for _, value in points), max(value for _, value in points)
+    step = _round_step((high - low) / _TICKS or 0.1)
+    low = math.floor(low / step + 1e-9) * step
+    high = max(math.ceil(high / step - 1e-9) * step, low + step)
+
+    def at_x(epoch: float) -> float:
+        return _LEFT + (epoch - first) / max(last - first, 1e-9) * (right - _LEFT)
+
+    def at_y(value: float) -> float:
+        return bottom - (value - low) / (high - low) * (bottom - _TOP)
+
+    lines = []
+    for number, (label, runs) in enumerate(curves.items()):
+        for run in runs:
+            if run:
+                best = max(run, key=lambda point: point[1])
+                drawn = " ".join(f"{at_x(epoch):.1f},{at_y(value):.1f}" for epoch, value in run)
+                told = f"best {best[1]:.4f}, epoch {best[0]:g}"
+                lines.append(CurveLine(number, label, drawn, (at_x(best[0]), at_y(best[1])), told))
+    epochs = range(math.ceil(first), math.floor(last) + 1, max(1, math.ceil((last - first) / 10)))
+    values = [low + step * tick for tick in range(round((high - low) / step) + 1)]
+    return Curves(
+        metric,
+        _WIDTH,
+        _HEIGHT,
+        (_LEFT, _TOP, right, bottom),
+        [(at_x(epoch), str(epoch)) for epoch in epochs],
+        [(at_y(value), f"{value:.4g}") for value in values],
+        lines,
+    )
+
+
+def _round_step(wanted: float) -> float:
+    """The next of 1, 2, 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(wanted))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted * (1 - 1e-9))

@@ -1,0 +1,85 @@
+"""What a training's folder tells of it besides its checkpoint: the config, and the metrics by step."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["EARLIER", "Point", "config_differences", "flat_config", "learning_curve", "training_folder"]
+
+Point = tuple[float, float]
+"""Epoch, from 1, and value."""
+
+_LOG = Path("log") / "metrics.csv"
+EARLIER = "metrics-*.csv"
+"""Beside `metrics.csv`: what a run had logged when it was continued, by number."""
+
+_CONFIG = Path("log") / "hparams.yaml"
+_LEVELS = 3
+_OWN = ("format", "method", "name", "seed")
+"""What says which run it is, and not how it was trained."""
+
+
+def training_folder(given: Path) -> Path | None:
+    """The folder of the training that an evaluation belongs to: itself or one above it, as `RUN/eval` is below `RUN`.
+
+    Args:
+        given: folder or file of an evaluation.
+
+    Returns:
+        None where there is none.
+    """
+    path = given.resolve()
+    return next((folder for folder in (path, *path.parents[:_LEVELS]) if (folder / _LOG).is_file()), None)
+
+
+def flat_config(folder: Path) -> dict[str, str]:
+    """A training's resolved config by dotted names, without what says which run it is.
+
+    Empty where the file is not there or not readable.
+    """
+    try:
+        config = yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return {name: value for name, value in _flat(config, "") if name not in _OWN}
+
+
+def config_differences(configs: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
+    """The names whose values are not the same in all configs, in order, with each config's value.
+
+    Args:
+        configs: of `flat_config`; what one lacks reads "not set", and an empty config, which is not known, "?".
+    """
+    known = [config for config in configs if config]
+    names = sorted({name for config in known for name in config})
+    return [
+        (name, [config.get(name, "not set") if config else "?" for config in configs])
+        for name in names
+        if len({config.get(name, "not set") for config in known}) > 1
+    ]
+
+
+def learning_curve(folder: Path, metric: str) -> list[Point]:
+    """A metric at each validation, in order. Empty where it was not logged."""
+    points: dict[float, float] = {}
+    try:
+        # A run that was continued begins a new file, and logs the validations after its last checkpoint again.
+        for path in (*sorted((folder / _LOG.parent).glob(EARLIER)), folder / _LOG):
+            with path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    epoch, value = row.get("epoch"), row.get(f"val/{metric}")
+                    if epoch and value and math.isfinite(float(value)):
+                        points[float(epoch) + 1] = float(value)
+    except (OSError, ValueError):
+        return []
+    return sorted(points.items())
+
+
+def _flat(value: Any, name: str) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        return [pair for key, part in value.items() for pair in _flat(part, f"{name}.{key}" if name else str(key))]
+    return [(name, str(value))]
