@@ -79,31 +79,42 @@ def _grid(shape: torch.Size, strength: Strength, generator: torch.Generator) -> 
     stretch = torch.exp(_uniform(count, -math.log(strength.stretch), math.log(strength.stretch), generator) / 2)
     mirror = torch.where(torch.rand(count, generator=generator) < strength.flip, -1.0, 1.0)
     shift = _uniform(2 * count, -2 * strength.shift, 2 * strength.shift, generator).view(count, 2)
-    # affine_grid maps output to input positions: magnification divides.
+    # The grid maps output to input positions: magnification divides.
     across, down = mirror * stretch / zoom, 1 / (stretch * zoom)
     rows = [
         torch.stack([across * angle.cos(), -down * angle.sin(), shift[:, 0]], dim=1),
         torch.stack([across * angle.sin(), down * angle.cos(), shift[:, 1]], dim=1),
     ]
-    return F.affine_grid(torch.stack(rows, dim=1), list(shape), align_corners=False)
+    matrix = torch.stack(rows, dim=1)
+    # What F.affine_grid computes, of rows and columns apart: a thirtieth of its time on a CPU.
+    ys, xs = ((torch.arange(side) * 2 + 1) / side - 1 for side in shape[2:])
+    across_part, down_part = matrix[:, None, :, 0] * xs[None, :, None], matrix[:, None, :, 1] * ys[None, :, None]
+    return across_part[:, None, :, :] + (down_part + matrix[:, None, :, 2])[:, :, None, :]
 
 
 def _recolour(images: Tensor, strength: Strength, generator: torch.Generator) -> Tensor:
-    count, device = len(images), images.device
+    """Saturation, contrast, then brightness and tint, as one matrix of each image: all of them are linear.
+
+    With grey g of a pixel, mean m of the image, and factors s, c and b (of each channel): an x becomes
+    b (c (s x + (1 - s) g) + (1 - c) m).
+    """
+    count, height, width = len(images), *images.shape[2:]
 
     def factor(limit: float, channels: int = 1) -> Tensor:
-        values = _uniform(count * channels, 1 - limit, 1 + limit, generator)
-        return values.view(count, channels, 1, 1).to(device)
+        return _uniform(count * channels, 1 - limit, 1 + limit, generator).view(count, channels, 1)
 
-    grey = images.mean(dim=1, keepdim=True)
-    images = grey + (images - grey) * factor(strength.saturation)
-    mean = grey.mean(dim=(2, 3), keepdim=True)
-    images = mean + (images - mean) * factor(strength.contrast)
-    return (images * factor(strength.brightness) * factor(strength.tint, 3)).clamp(0, 255)
+    saturation, contrast = factor(strength.saturation), factor(strength.contrast)
+    light = factor(strength.brightness) * factor(strength.tint, 3)
+    matrix = light * contrast * (saturation * torch.eye(3) + (1 - saturation) / 3)
+    flat = images.reshape(count, 3, height * width)
+    offset = (light * (1 - contrast)).to(images.device) * flat.mean(dim=(1, 2), keepdim=True)
+    return torch.baddbmm(offset, matrix.to(images.device), flat).clamp_(0, 255).view(images.shape)
 
 
 def _erase(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Random erasing (Zhong et al., 2020): a rectangle of 2 to 15 % of the image becomes its mean colour."""
+    """Random erasing (Zhong et al., 2020), in place: a rectangle of 2 to 15 % of the image becomes its mean colour."""
+    if not probability:
+        return images
     count, _, height, width = images.shape
     hit = torch.rand(count, generator=generator) < probability
     area = _uniform(count, 0.02, 0.15, generator).sqrt()
@@ -112,5 +123,9 @@ def _erase(images: Tensor, probability: float, generator: torch.Generator) -> Te
     centre_y, centre_x = _uniform(count, 0, height, generator), _uniform(count, 0, width, generator)
     inside_y = (torch.arange(height) - centre_y[:, None]).abs() < half_h[:, None]
     inside_x = (torch.arange(width) - centre_x[:, None]).abs() < half_w[:, None]
-    mask = (hit[:, None, None] & inside_y[:, :, None] & inside_x[:, None, :])[:, None].to(images.device)
-    return torch.where(mask, images.mean(dim=(2, 3), keepdim=True), images)
+    rows = hit.nonzero().flatten()
+    mask = (inside_y[rows, :, None] & inside_x[rows, None, :])[:, None].to(images.device)
+    rows = rows.to(images.device)
+    chosen = images[rows]
+    images[rows] = torch.where(mask, chosen.mean(dim=(2, 3), keepdim=True), chosen)
+    return images

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from src.datamodules.augmentation import STRENGTHS, Strength, augment
+from src.datamodules.augmentation import STRENGTHS, Strength, _grid, augment
 
 NOTHING = Strength((1.0, 1.0), 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -114,6 +115,40 @@ def test_erasing_paints_a_rectangle_in_the_mean_colour() -> None:
     assert different.any(dim=(1, 2)).float().mean() > 0.95
     untouched = run(pixels, replace(NOTHING, erase=0.25)) - pixels.float()
     assert 60 < int((untouched.abs().amax(dim=(1, 2, 3)) < 0.5).sum()) < 90
+
+
+@pytest.mark.parametrize("size", [(24, 24), (5, 9), (1, 1)])
+def test_colours_change_one_after_the_other(size: tuple[int, int]) -> None:
+    pixels = batch(20, *size)
+    strength = replace(NOTHING, brightness=0.3, contrast=0.3, saturation=0.3, tint=0.12)
+    # The same draws: six of the geometry, then saturation, contrast, brightness and tint.
+    rng = torch.Generator().manual_seed(5)
+    torch.rand(6 * 20, generator=rng)
+
+    def drawn(limit: float, channels: int = 1) -> np.ndarray:
+        values = torch.rand(20 * channels, generator=rng).double().numpy() * 2 * limit + 1 - limit
+        return values.reshape(20, 1, 1, channels)
+
+    images = pixels.double().numpy()
+    grey = images.mean(axis=3, keepdims=True)
+    images = grey + (images - grey) * drawn(0.3)
+    mean = images.mean(axis=(1, 2, 3), keepdims=True)
+    images = mean + (images - mean) * drawn(0.3)
+    images = np.clip(images * drawn(0.3) * drawn(0.12, 3), 0, 255)
+    np.testing.assert_allclose(run(pixels, strength, seed=5).numpy(), images, atol=0.02)
+
+
+def test_geometry_is_that_of_an_affine_grid() -> None:
+    strength = STRENGTHS["strong"]
+    grid = _grid(torch.Size((6, 3, 7, 11)), strength, torch.Generator().manual_seed(1))
+    # Three points give back the matrix; all others must lie where torch's own puts them.
+    ys, xs = ((torch.arange(side) * 2 + 1) / side - 1 for side in (7, 11))
+    across = (grid[:, 0, 10] - grid[:, 0, 0]) / (xs[10] - xs[0])
+    down = (grid[:, 6, 0] - grid[:, 0, 0]) / (ys[6] - ys[0])
+    shift = grid[:, 3, 5]
+    matrix = torch.stack([across, down, shift], dim=2)
+    torch.testing.assert_close(F.affine_grid(matrix, [6, 3, 7, 11], align_corners=False), grid, atol=1e-5, rtol=0)
+    assert shift.abs().max() <= 2 * strength.shift
 
 
 def test_shapes_are_checked_in_tests() -> None:
