@@ -101,6 +101,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
             _TrainingBatches(self.training_pixels(), self._images),
             RankBatches(self.sampler, rank=rank, world=world, first=self._first),
             generator=torch.Generator(),
+            pin_memory=self._on_cuda(),
             num_workers=self._workers,
             persistent_workers=self._workers > 0,
             multiprocessing_context="spawn" if self._workers else None,
@@ -113,7 +114,13 @@ class CatalogueDataModule(lightning.LightningDataModule):
         count = len(self._val_rows)
         batches = [list(range(i, min(i + self._eval_batch, count))) for i in range(0, count, self._eval_batch)]
         # A generator of its own: validating draws no random number of the training's.
-        return DataLoader(_Pixels(pixels), batch_size=None, sampler=batches, generator=torch.Generator())
+        return DataLoader(
+            _Pixels(pixels), batch_size=None, sampler=batches, generator=torch.Generator(), pin_memory=self._on_cuda()
+        )
+
+    def _on_cuda(self) -> bool:
+        """Whether batches go to a CUDA device, which copies from pinned memory while it computes."""
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment training batches on the device, by the seed, the step and the process alone."""

@@ -1,28 +1,46 @@
 """Pixels made once and kept on disk, so that training reads memory instead of decoding files each epoch."""
 
+import fcntl
 import hashlib
+import logging
 import os
-import tempfile
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from src.catalog.audit import is_remote
 from src.catalog.catalogue import Catalogue
+from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixels import iterate_pixels
 
 __all__ = ["open_pixel_cache"]
 
+log = logging.getLogger(__name__)
+
 _BATCH = 64
+_SAVED_EVERY = 32
+"""Batches after which what is decoded is on disk for sure."""
+
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TextColumn("{task.fields[rate]}"),
+    TimeRemainingColumn(),
+)
 
 
 def open_pixel_cache(catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec, folder: Path) -> np.ndarray:
     """Pixels of some rows as a memory map, decoded on the first call.
 
     The file is named by the preprocessing hash and by each image's name, size and time of change; it takes
-    3 x size x size bytes an image. Files of other settings stay until somebody deletes the folder.
+    3 x size x size bytes an image. A decoding that was killed goes on where its last 2,048 images were saved; one that
+    another process is at is waited for. Files of other settings stay until somebody deletes the folder.
 
     Args:
         catalogue: where the images are.
@@ -32,31 +50,93 @@ def open_pixel_cache(catalogue: Catalogue, rows: np.ndarray, spec: Preprocessing
 
     Returns:
         Read-only uint8 array of shape (images, size, size, 3).
+
+    Raises:
+        LookalikeError: the disk has no room for the file.
+        CatalogueError: images that cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{_key(catalogue, rows, spec)}.npy"
     if not path.exists():
-        _write(path, catalogue, rows, spec)
+        part = path.with_suffix(".part")
+        with _alone(part):
+            if path.exists():
+                part.unlink()
+            else:
+                _fill(part, path.with_suffix(".done"), catalogue, rows, spec)
+                os.replace(part, path)
     pixels: np.ndarray = np.load(path, mmap_mode="r")
     return pixels
 
 
-def _write(path: Path, catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec) -> None:
-    # A name of its own, then a rename: neither a killed process nor a second one leaves half a file.
-    descriptor, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
-    os.close(descriptor)
+def _fill(part: Path, done_file: Path, catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec) -> None:
+    """Decode what is not decoded yet; on images that cannot be read, nothing stays."""
+    shape = (len(rows), spec.size, spec.size, 3)
+    done = _done(part, done_file, shape)
     try:
-        shape = (len(rows), spec.size, spec.size, 3)
-        pixels = np.lib.format.open_memmap(name, mode="w+", dtype=np.uint8, shape=shape)
-        batches = iterate_pixels(catalogue, rows, spec, batch=_BATCH)
-        done = 0
-        for batch in track(batches, "decoding images", total=-(-len(rows) // _BATCH), transient=True):
-            pixels[done : done + len(batch)] = batch
-            done += len(batch)
+        _check_room(part, int(np.prod(shape)), spec.size)
+        pixels = np.lib.format.open_memmap(part, mode="r+" if done else "w+", dtype=np.uint8, shape=shape)
+        if not done:
+            done_file.unlink(missing_ok=True)
+        with Progress(*_COLUMNS, transient=True) as bar:
+            task = bar.add_task("decoding images", total=len(rows), completed=done, rate="")
+            for number, batch in enumerate(iterate_pixels(catalogue, rows[done:], spec, batch=_BATCH), start=1):
+                pixels[done : done + len(batch)] = batch
+                done += len(batch)
+                speed = bar.tasks[task].speed
+                bar.update(task, completed=done, rate=f"{speed:.0f} images/s" if speed else "")
+                if number % _SAVED_EVERY == 0:
+                    pixels.flush()
+                    done_file.write_text(str(done))
         pixels.flush()
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    except LookalikeError:
+        part.unlink()
+        done_file.unlink(missing_ok=True)
+        raise
+    done_file.unlink(missing_ok=True)
+
+
+def _done(part: Path, done_file: Path, shape: tuple[int, ...]) -> int:
+    """Images that an earlier, killed call decoded into the part file."""
+    try:
+        if np.load(part, mmap_mode="r").shape != shape:
+            return 0
+        return min(int(done_file.read_text()), shape[0])
+    except (OSError, ValueError, EOFError):
+        return 0
+
+
+def _check_room(part: Path, size: int, side: int) -> None:
+    # What a killed call wrote is taken already.
+    wanted = size - part.stat().st_blocks * 512
+    free = shutil.disk_usage(part.parent).free
+    if wanted > free:
+        raise LookalikeError(
+            f"`data.cache={part.parent}`: pixels at {side} x {side} take {wanted / 2**30:.1f} GiB of disk, and "
+            f"{free / 2**30:.1f} GiB are free; delete old caches there, name a folder on another disk, or lower "
+            "`preprocessing.size`"
+        )
+
+
+@contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """Hold the part file locked, while it is there: of several processes one decodes, and the others wait for it."""
+    while True:
+        with part.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info("another process decodes these images; waiting for it (%s)", part)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                ours = os.path.samestat(os.fstat(file.fileno()), part.stat())
+            except FileNotFoundError:
+                ours = False
+            if not ours:
+                # What was waited for is the finished file by now, or was given up.
+                continue
+            yield
+            return
 
 
 def _key(catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec) -> str:

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from src.contracts.errors import ConfigError
 from src.datamodules.batch_sampler import BatchSampler
+from src.datamodules.prefetch import prefetched
 from src.datamodules.training_set import Batch
 
 __all__ = ["RankBatches", "TrainingLoader"]
@@ -72,7 +73,9 @@ class TrainingLoader(DataLoader[Batch]):
         the epoch, and worker processes would fetch ahead from the wrong one.
         """
         self.given = self._numbers.first
-        for batch in super().__iter__():
+        batches = super().__iter__()
+        # Worker processes are ahead by themselves.
+        for batch in batches if self.num_workers else prefetched(batches):
             self.given += 1
             yield batch
 

@@ -1,15 +1,21 @@
 """Pixels on disk are the pixels of the files, as long as the files are those."""
 
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from src.catalog.catalogue import Catalogue, open_catalogue
-from src.contracts.errors import CatalogueError
+from src.contracts.errors import CatalogueError, LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
-from src.datamodules.pixel_cache import open_pixel_cache
+from src.datamodules.pixel_cache import _alone, open_pixel_cache
 from src.datamodules.pixels import iterate_pixels
 
 SPEC = PreprocessingSpec(size=16)
@@ -86,3 +92,104 @@ def test_a_file_that_vanished_is_reported_by_its_row(catalogue: Catalogue) -> No
     (catalogue.root / catalogue.items["image"][5].as_py()).unlink()
     with pytest.raises(CatalogueError, match=f"row 6: {catalogue.items['image'][5]}"):
         list(iterate_pixels(catalogue, np.arange(10), SPEC, batch=4))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from src.catalog.catalogue import Catalogue
+from src.contracts.preprocessing import PreprocessingSpec
+from src.datamodules import pixel_cache
+import pyarrow.parquet as pq
+
+root, cache, batches = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+iterate = pixel_cache.iterate_pixels
+
+def until(*arguments, **keywords):
+    for number, batch in enumerate(iterate(*arguments, **keywords)):
+        if number == batches:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield batch
+
+pixel_cache.iterate_pixels = until
+pixel_cache._BATCH, pixel_cache._SAVED_EVERY = 10, 2
+catalogue = Catalogue(pq.read_table(cache.parent / "items.parquet"), root)
+pixel_cache.open_pixel_cache(catalogue, np.arange(catalogue.items.num_rows), PreprocessingSpec(size=16), cache)
+"""
+
+
+def kill_while_decoding(catalogue: Catalogue, cache: Path, repository: Path, batches: int) -> None:
+    pq.write_table(catalogue.items, cache.parent / "items.parquet")
+    arguments = [sys.executable, "-c", KILLED, str(catalogue.root), str(cache), str(batches)]
+    done = subprocess.run(arguments, cwd=repository, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+def spoil(catalogue: Catalogue, rows: range) -> None:
+    """Make images unreadable that look unchanged: who decodes them again fails."""
+    for row in rows:
+        path = catalogue.root / catalogue.items["image"][row].as_py()
+        status = path.stat()
+        path.write_bytes(b"x" * status.st_size)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_killed_decoding_goes_on(catalogue: Catalogue, tmp_path: Path, repository: Path) -> None:
+    rows, cache = np.arange(150), tmp_path / "cache"
+    wanted = expected(catalogue, rows)
+    kill_while_decoding(catalogue, cache, repository, batches=7)
+    assert sorted(path.suffix for path in cache.iterdir()) == [".done", ".part"]
+    # Seven batches of ten were decoded, and six saved.
+    spoil(catalogue, range(60))
+    np.testing.assert_array_equal(open_pixel_cache(catalogue, rows, SPEC, cache), wanted)
+    assert [path.suffix for path in cache.iterdir()] == [".npy"]
+
+
+@pytest.mark.parametrize("left", ["nothing saved", "no count", "no part", "torn part"])
+def test_what_a_killed_decoding_left_is_trusted_only_as_far_as_it_goes(
+    catalogue: Catalogue, tmp_path: Path, repository: Path, left: str
+) -> None:
+    rows, cache = np.arange(150), tmp_path / "cache"
+    kill_while_decoding(catalogue, cache, repository, batches=1 if left == "nothing saved" else 4)
+    part = next(cache.glob("*.part"))
+    if left == "no count":
+        part.with_suffix(".done").unlink()
+    if left == "no part":
+        part.unlink()
+    if left == "torn part":
+        part.write_bytes(part.read_bytes()[:1000])
+    np.testing.assert_array_equal(open_pixel_cache(catalogue, rows, SPEC, cache), expected(catalogue, rows))
+    assert [path.suffix for path in cache.iterdir()] == [".npy"]
+
+
+def test_a_second_process_waits_for_the_first(catalogue: Catalogue, tmp_path: Path) -> None:
+    rows, cache = np.arange(8), tmp_path / "cache"
+    open_pixel_cache(catalogue, rows, SPEC, cache)
+    path = next(cache.iterdir())
+    path.unlink()
+    part, answers = path.with_suffix(".part"), []
+    waiter = threading.Thread(target=lambda: answers.append(open_pixel_cache(catalogue, rows, SPEC, cache)))
+    with _alone(part):
+        waiter.start()
+        waiter.join(0.5)
+        assert waiter.is_alive()
+        # What it would decode looks otherwise.
+        with part.open("wb") as file:
+            np.save(file, np.zeros((8, 16, 16, 3), np.uint8))
+        part.rename(path)
+    waiter.join(20)
+    assert not answers[0].any()
+    assert [found.suffix for found in cache.iterdir()] == [".npy"]
+
+
+def test_a_full_disk_is_noticed_before_the_work(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10_000))
+    with pytest.raises(
+        LookalikeError, match=r"`data\.cache=.*pixels at 16 x 16 take .* GiB of disk.* are free; delete"
+    ):
+        open_pixel_cache(catalogue, np.arange(150), SPEC, tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())

@@ -1,0 +1,56 @@
+"""Batches that are fetched while the one before is trained on."""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+__all__ = ["prefetched"]
+
+T = TypeVar("T")
+
+
+def prefetched(batches: Iterable[T], *, depth: int = 2) -> Iterator[T]:
+    """Yield the same batches in the same order, taken by a thread that is a few ahead.
+
+    Copying a batch out of the pixel cache waits for the disk where its pages are not in memory; numpy and torch let go
+    of the interpreter while they copy, so that the thread's waiting costs the training nothing.
+
+    Args:
+        batches: where they come from; asked by the thread only, and not before the first is asked for here.
+        depth: batches that may wait.
+
+    Yields:
+        What `batches` yields; an exception of it is raised here, after the batches before it.
+    """
+    ready: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(entry: tuple[T] | BaseException | None) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put(entry, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def fetch() -> None:
+        try:
+            for batch in batches:
+                if not put((batch,)):
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=fetch, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while (entry := ready.get()) is not None:
+            if isinstance(entry, BaseException):
+                raise entry
+            yield entry[0]
+    finally:
+        stopped.set()
+        thread.join()
