@@ -71,8 +71,17 @@ class Freezing(lightning.Callback):
         return self._schedule[max(start for start in self._schedule if start <= epoch)]
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """Before processes agree on which gradients they exchange."""
+        """Before processes agree on which gradients they exchange, which they do once.
+
+        Raises:
+            ConfigError: a schedule of unfreezing for several processes, which would each go their own way.
+        """
         if stage == "fit":
+            if len(self._schedule) > 1 and trainer.world_size > 1:
+                raise ConfigError(
+                    f"`optim.unfreeze`: {trainer.world_size} processes do not exchange the gradients of stages "
+                    "that are let go later; train on one device, or with `optim.freeze` alone"
+                )
             self._freeze(trainer, pl_module)
             # Lightning warns of what is in evaluation mode before it calls the next hook.
             pl_module.train()
