@@ -91,8 +91,8 @@ def _print(stages: list[Stage], title: str) -> None:
     print(f"bottleneck: {slowest.name}; the next, {following.name}, is {ratio:.1f} times as fast")
     cold = next(stage for stage in stages if stage.each_epoch and stage.name.endswith("cold"))
     if cold.images_per_second < slowest.images_per_second:
-        rate = f"{cold.images_per_second:,.0f} images/s"
-        print(f"  where the cache does not fit into memory, {cold.name} is slower: {rate}")
+        described = f"{cold.images_per_second:,.0f} images/s"
+        print(f"  where the cache does not fit into memory, {cold.name} is slower: {described}")
 
 
 if __name__ == "__main__":
