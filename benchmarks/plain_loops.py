@@ -45,7 +45,7 @@ LOSSES = ("multi_similarity", "triplet", "supcon", "proxy_anchor")
 
 _DIM = 256
 _BATCH, _PER_CLASS = 64, 4
-_BACKBONE_LR, _HEAD_LR, _PROXY_LR, _WEIGHT_DECAY = 1e-4, 1e-3, 1e-2, 1e-4
+_PROXY_LR, _WEIGHT_DECAY = 1e-2, 1e-4
 _STORED = 224
 """Side of the photos that crops are taken from: their own, so that a crop has its detail."""
 
@@ -102,20 +102,25 @@ def augmentation(spec: PreprocessingSpec) -> v2.Transform:
     )
 
 
-def train(network: Network, photos: Photos, labels: np.ndarray, *, loss: str, epochs: int, steps: int | None) -> float:
+def train(network: Network, photos: Photos, labels: np.ndarray, arguments: argparse.Namespace) -> float:
     """Train in place; the steps per second."""
-    loss_function, miner = loss_and_miner(loss, int(labels.max()) + 1)
+    epochs, steps = arguments.epochs, arguments.steps
+    loss_function, miner = loss_and_miner(arguments.loss, int(labels.max()) + 1)
     sampler = MPerClassSampler(labels, m=_PER_CLASS, batch_size=_BATCH, length_before_new_iter=len(labels))
     loader = DataLoader(photos, batch_size=_BATCH, sampler=sampler, drop_last=True)
     groups = [
-        {"params": network.backbone.parameters(), "lr": _BACKBONE_LR},
-        {"params": network.head.parameters(), "lr": _HEAD_LR},
+        {"params": network.backbone.parameters(), "lr": arguments.backbone_lr},
+        {"params": network.head.parameters(), "lr": arguments.head_lr},
     ]
     if proxies := list(loss_function.parameters()):
         groups.append({"params": proxies, "lr": _PROXY_LR})
     optimizer = torch.optim.AdamW(groups, weight_decay=_WEIGHT_DECAY)
     total = epochs * len(loader)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
+    warm = round(arguments.warmup * total)
+    scheduler: Any = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total - warm)
+    if warm:
+        rise = torch.optim.lr_scheduler.LinearLR(optimizer, 0.01, 1.0, warm)
+        scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, scheduler], [warm])
     network.train()
     done, start = 0, time.perf_counter()
     for epoch in range(epochs):
@@ -176,10 +181,11 @@ def run(arguments: argparse.Namespace) -> None:
     network = network.to(memory_format=torch.channels_last)
     print(f"{arguments.loss}: {len(rows)} images of {labels.max() + 1} products, {arguments.threads} thread(s)")
     photos = Photos(stored, labels, augmentation(spec))
-    rate = train(network, photos, labels, loss=arguments.loss, epochs=arguments.epochs, steps=arguments.steps)
+    rate = train(network, photos, labels, arguments)
 
     name = f"plain {arguments.loss}"
-    method = f"{name}, {arguments.epochs} epochs" + (f", {arguments.steps} steps" if arguments.steps else "")
+    rates = f"rates {arguments.backbone_lr:g} and {arguments.head_lr:g}, warm-up {arguments.warmup:g}"
+    method = f"{name}, {arguments.epochs} epochs, {arguments.steps or 'all'} steps, {rates}"
     # The split that evaluate.py would take goes into the folder itself, further ones below it.
     report = catalogue.test_split()
     asked = [(report, catalogue, arguments.output)]
@@ -218,6 +224,9 @@ def main() -> None:
     parser.add_argument("--unseen", action="store_true", help="train on some products, search among others")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--backbone-lr", type=float, default=1e-4)
+    parser.add_argument("--head-lr", type=float, default=1e-3)
+    parser.add_argument("--warmup", type=float, default=0.0, help="share of the steps in which the rates rise")
     parser.add_argument("--steps", type=int, help="stop after so many, to try it")
     with exit_with_message():
         run(parser.parse_args())
