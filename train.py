@@ -31,11 +31,17 @@ from src.tracking.loggers import run_arguments, run_config, tracked
 from src.tracking.result import log_result
 
 
-def train(settings: TrainSettings, folder: Path) -> Path:
-    """Train into a folder, evaluate the best checkpoint on the validation split, write metrics.json; the checkpoint."""
+def train(settings: TrainSettings, folder: Path) -> Path | None:
+    """Train into a folder, evaluate the best checkpoint on the validation split, write metrics.json.
+
+    Returns:
+        The best checkpoint; None in processes beside the first, which are done when training is.
+    """
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     data, trainer_settings = settings.data, asdict(settings.trainer)
-    eval_batch, resume = trainer_settings.pop("eval_batch"), trainer_settings.pop("resume")
+    eval_batch, chunk, compiled, resume = (
+        trainer_settings.pop(name) for name in ("eval_batch", "chunk", "compile", "resume")
+    )
 
     catalogue = check_leakage(
         open_catalogue(data, need_gallery=True),
@@ -74,12 +80,14 @@ def train(settings: TrainSettings, folder: Path) -> Path:
         neighbours=settings.neighbours,
         batch=eval_batch,
     )
-    module = MetricLearning(encoder, objective=target, card=card, **asdict(settings.optim))
+    module = MetricLearning(encoder, objective=target, card=card, chunk=chunk, **asdict(settings.optim))
     loggers = [instantiate(logger, **run_arguments(logger, card)) for logger in settings.logger.values()]
     with tracked(loggers, run_config(settings, card)):
         callbacks = [RetrievalValidation(catalogue, rows), *searches, *study_reports(folder)]
         trainer = build_trainer(folder=folder, loggers=loggers, callbacks=callbacks, **trainer_settings)
-        checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs, resume=last)
+        checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs, resume=last, compiled=compiled)
+        if not trainer.is_global_zero:
+            return None
 
         encoder, spec, _ = load_encoder(checkpoint)
         evaluation = evaluate_split(catalogue, "val", spec, embedder(encoder), batch=eval_batch)
@@ -110,7 +118,8 @@ def train(settings: TrainSettings, folder: Path) -> Path:
 def main(settings: TrainSettings) -> None:
     """Train in the run's folder."""
     checkpoint = train(settings, Path(HydraConfig.get().runtime.output_dir))
-    print(f"checkpoint: {checkpoint}")
+    if checkpoint:
+        print(f"checkpoint: {checkpoint}")
 
 
 if __name__ == "__main__":

@@ -90,13 +90,18 @@ class CatalogueDataModule(lightning.LightningDataModule):
         self._first = 0
         self._loader: TrainingLoader | None = None
 
+    def prepare_data(self) -> None:
+        """Decode what is not cached yet: called in the first process, while the others wait."""
+        self.training_pixels()
+        open_pixel_cache(self._catalogue, self._val_rows, self._spec, self._cache)
+
     def training_pixels(self) -> np.ndarray:
         """Every training image once, as it was cached: uint8 of shape (images, size, size, 3), on the disk."""
         return open_pixel_cache(self._catalogue, self._images.rows, self._spec, self._cache)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """One epoch of P x K batches."""
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+        rank, world = self._process()
         self._loader = TrainingLoader(
             _TrainingBatches(self.training_pixels(), self._images),
             RankBatches(self.sampler, rank=rank, world=world, first=self._first),
@@ -109,10 +114,12 @@ class CatalogueDataModule(lightning.LightningDataModule):
         return self._loader
 
     def val_dataloader(self) -> DataLoader[Tensor]:
-        """The validation images, each once."""
+        """The validation images, each once; of several processes each embeds as many, and some images come twice."""
         pixels = open_pixel_cache(self._catalogue, self._val_rows, self._spec, self._cache)
+        rank, world = self._process()
         count = len(self._val_rows)
-        batches = [list(range(i, min(i + self._eval_batch, count))) for i in range(0, count, self._eval_batch)]
+        mine = (np.arange(rank, -(-count // world) * world, world) % count).tolist()
+        batches = [mine[start : start + self._eval_batch] for start in range(0, len(mine), self._eval_batch)]
         # A generator of its own: validating draws no random number of the training's.
         return DataLoader(
             _Pixels(pixels), batch_size=None, sampler=batches, generator=torch.Generator(), pin_memory=self._on_cuda()
@@ -121,6 +128,10 @@ class CatalogueDataModule(lightning.LightningDataModule):
     def _on_cuda(self) -> bool:
         """Whether batches go to a CUDA device, which copies from pinned memory while it computes."""
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
+    def _process(self) -> tuple[int, int]:
+        """Number of the process, and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment training batches on the device, by the seed, the step and the process alone."""

@@ -62,7 +62,8 @@ class RetrievalValidation(lightning.Callback):
         pl_module.log_dict({f"val/{name}": float(value) for name, value in metrics.items()})
         pl_module.log("recall@1", metrics["recall@1"], prog_bar=True, logger=False)
         described = _describe(trainer.callback_metrics, metrics)
-        log.info("epoch %d/%s: %s", trainer.current_epoch + 1, trainer.max_epochs, described)
+        if trainer.is_global_zero:
+            log.info("epoch %d/%s: %s", trainer.current_epoch + 1, trainer.max_epochs, described)
 
     def _rows(self, trainer: lightning.Trainer) -> Tensor:
         """Which rows this process embedded, in their order; the sampler gives them one by one or as batches."""

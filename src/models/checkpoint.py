@@ -24,8 +24,8 @@ CARD = "lookalike"
 _FORMAT = 1
 _PREFIX = "encoder."
 _WITHOUT_EFFECT = {"data": ("cache", "workers"), "trainer": ("accelerator", "eval_batch")}
-_LEFT_OUT = ("checkpoint_every", "resume")
-"""Settings of the trainer that say how a run is kept, and nothing of what it comes to."""
+_LEFT_OUT = ("checkpoint_every", "compile", "resume")
+"""Settings of the trainer that say how a run is made and kept, and nothing of what it comes to."""
 
 
 def make_card(settings: TrainSettings) -> dict[str, Any]:

@@ -112,6 +112,9 @@ class LastCheckpoint(Checkpoint):
         if self._random is not None:
             _set_random_state(self._random[trainer.global_rank])
             self._random = None
+        elif trainer.global_rank:
+            # Of one seed all processes would drop the same units of different images.
+            torch.manual_seed(torch.initial_seed() + trainer.global_rank)
 
     def _save(self, trainer: lightning.Trainer) -> None:
         self._stopped = trainer.should_stop

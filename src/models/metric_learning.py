@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from src.datamodules.training_set import Batch
+from src.losses.gather import gather_batch
 from src.models.anchoring import Anchoring
 from src.models.checkpoint import CARD
+from src.models.chunks import embed_in_chunks
 from src.models.encoder import Encoder
 from src.models.freezing import Freezing
 from src.models.parameter_groups import parameter_groups
@@ -40,6 +42,7 @@ class MetricLearning(lightning.LightningModule):
         l2_sp: float = 0.0,
         relations: float = 0.0,
         interpolate: Sequence[float] = (),
+        chunk: int = 0,
         card: dict[str, Any],
     ) -> None:
         super().__init__()
@@ -55,11 +58,15 @@ class MetricLearning(lightning.LightningModule):
         self._anchoring = Anchoring(encoder, l2_sp=l2_sp, relations=relations)
         self.interpolate = interpolate
         self._card = card
+        self._chunk = chunk
+        self.gradient_norm: Tensor | None = None
+        # What an objective remembers is the same in all processes, and need not be sent at each step.
+        self._ddp_params_and_buffers_to_ignore = [f"objective.{name}" for name, _ in objective.named_buffers()]
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """The loss of one batch, and its embeddings for who measures them."""
-        embeddings = self.encoder(batch.pixels)
-        loss: Tensor = self.objective(embeddings, batch.facts)
+        """The loss of one batch, in which all processes have their part; and its embeddings for who measures them."""
+        embeddings = embed_in_chunks(self.encoder, batch.pixels, chunk=self._chunk)
+        loss: Tensor = self.objective(*gather_batch(embeddings, batch.facts))
         terms = self._anchoring(batch.pixels, embeddings)
         loss = loss + sum(terms.values())
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.pixels))
@@ -91,6 +98,13 @@ class MetricLearning(lightning.LightningModule):
     def configure_callbacks(self) -> list[lightning.Callback]:
         """How the encoder is adapted, and watched."""
         return self._callbacks
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip by the norm over all weights, and keep the norm: who looks at it need not add it up again."""
+        limit = gradient_clip_val if gradient_clip_val is not None else float("inf")
+        self.gradient_norm = nn.utils.clip_grad_norm_(self.parameters(), limit, foreach=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the card in: plain values, by which the encoder is built again."""

@@ -1,17 +1,20 @@
 """Lightning's trainer as Lookalike uses it."""
 
 import logging
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import lightning
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import Logger
 
 from src.contracts.errors import ConfigError, LookalikeError
 from src.models.checkpoint_files import WholeCheckpoints
+from src.models.failures import StopWhenNotFinite, failures_named
 from src.models.heap import keep_freed_memory
 from src.models.interpolation import choose_share
 from src.models.last_checkpoint import LAST, LastCheckpoint
@@ -23,6 +26,7 @@ BEST = Path("checkpoints") / "best.ckpt"
 """Where a run's best checkpoint lies, relative to its folder."""
 
 _MONITOR = "val/recall@1"
+_LOG_EVERY = 10
 
 
 def build_trainer(
@@ -37,6 +41,8 @@ def build_trainer(
     validate_every: int,
     accelerator: str,
     checkpoint_every: int,
+    devices: int = 1,
+    sync_batchnorm: bool = False,
 ) -> lightning.Trainer:
     """A trainer that keeps the checkpoint of the best validation Recall@1 and stops when it does not get better.
 
@@ -51,6 +57,8 @@ def build_trainer(
         validate_every: epochs from one validation to the next.
         accelerator: Lightning's name.
         checkpoint_every: steps from one checkpoint to go on from to the next.
+        devices: GPUs or CPU processes; above 1 this script is started once for each further one.
+        sync_batchnorm: see `TrainerSettings`.
 
     Raises:
         ConfigError: an accelerator that this machine does not have.
@@ -59,17 +67,20 @@ def build_trainer(
     # Lightning advertises at INFO, and what it calls deprecated of torch is not for our users to mend.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", module=r"lightning\..*")
+    # Every process has the loss of the joined batch and the metrics of all images: there is nothing to accumulate.
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*", module=r"lightning\..*")
     checkpoint = ModelCheckpoint(
         dirpath=folder / BEST.parent, filename=BEST.stem, monitor=_MONITOR, mode="max", enable_version_counter=False
     )
     stopping = EarlyStopping(monitor=_MONITOR, mode="max", patience=patience, check_finite=True)
     last = LastCheckpoint(folder, every=checkpoint_every)
+    finite = StopWhenNotFinite(every=math.gcd(_LOG_EVERY, checkpoint_every))
     rates = [LearningRateMonitor("step")] if loggers else []
     try:
         return lightning.Trainer(
             default_root_dir=folder,
             logger=list(loggers),
-            callbacks=[*callbacks, checkpoint, last, stopping, *rates, RichProgressBar(leave=False)],
+            callbacks=[*callbacks, finite, checkpoint, last, stopping, *rates, RichProgressBar(leave=False)],
             # With epochs=0 it would not even validate; `fit` never lets such a one train.
             max_epochs=max(epochs, 1),
             precision=precision,  # type: ignore[arg-type]  # a Literal there, checked by the settings
@@ -77,14 +88,21 @@ def build_trainer(
             check_val_every_n_epoch=validate_every,
             accelerator=accelerator,
             plugins=[WholeCheckpoints()],
-            devices=1,
+            devices=devices,
+            strategy="ddp" if devices > 1 else "auto",
+            sync_batchnorm=sync_batchnorm,
+            # Our loaders give each process its part.
+            use_distributed_sampler=False,
             num_sanity_val_steps=0,
-            log_every_n_steps=10,
+            log_every_n_steps=_LOG_EVERY,
             deterministic="warn",
             enable_model_summary=False,
         )
     except MisconfigurationException as error:
-        raise ConfigError(f"`trainer.accelerator={accelerator}`, `trainer.precision={precision}`: {error}") from error
+        raise ConfigError(
+            f"`trainer.accelerator={accelerator}`, `trainer.devices={devices}`, `trainer.precision={precision}`: "
+            f"{error}"
+        ) from error
 
 
 def fit(
@@ -94,6 +112,7 @@ def fit(
     *,
     epochs: int,
     resume: Path | None = None,
+    compiled: bool = False,
 ) -> Path:
     """Train, or with `epochs=0` save the encoder as it is, and return the best checkpoint.
 
@@ -103,9 +122,11 @@ def fit(
         datamodule: what it learns from.
         epochs: as the trainer was built with.
         resume: the checkpoint to go on from; without one, an older run's in this folder is deleted.
+        compiled: whether to compile the encoder.
 
     Raises:
-        LookalikeError: training ended without a checkpoint.
+        LookalikeError: training ended without a checkpoint, because of the numbers, the memory or the settings.
+        SystemExit: 130, after Ctrl-C.
     """
     if epochs == 0:
         path = Path(trainer.default_root_dir) / BEST
@@ -115,7 +136,12 @@ def fit(
     start = {name: value.clone() for name, value in module.encoder.state_dict().items()} if module.interpolate else {}
     if resume is None:
         (Path(trainer.default_root_dir) / LAST).unlink(missing_ok=True)
-    trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
+    # Pixels lie with their channels last; convolutions need not reorder weights at each step if these do as well.
+    module.encoder.to(memory_format=torch.channels_last)
+    if compiled:
+        module.encoder.compile()
+    with failures_named(trainer):
+        trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if not best:
         raise LookalikeError(
@@ -124,4 +150,6 @@ def fit(
     if module.interpolate:
         shares = module.interpolate
         choose_share(trainer, module, datamodule, start=start, checkpoint=Path(best), shares=shares, monitor=_MONITOR)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
     return Path(best)

@@ -101,6 +101,7 @@ def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int 
         seed=0,
     )
     network = {"backbone": "resnet10t", "backbone_kwargs": {"channels": [8, 8, 16, 16], "drop_rate": 0.2}}
+    optim = asdict(OptimSettings(lr=1e-2, backbone_lr=1e-2, warmup=0.2))
     module = MetricLearning(
         build_encoder(spec=SPEC, **network, hidden_dim=16, embedding_dim=8),
         objective=WeightedSum(
@@ -110,12 +111,12 @@ def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int 
             }
         ),
         card=CARD_OF_RUN,
-        **asdict(OptimSettings(lr=1e-2, backbone_lr=1e-2, warmup=0.2)),
+        **optim,
     )
     settings = asdict(
         TrainerSettings(epochs=EPOCHS, accelerator="cpu", validate_every=1, checkpoint_every=4, patience=patience)
     )
-    for name in ("eval_batch", "resume"):
+    for name in ("eval_batch", "resume", "chunk", "compile"):
         settings.pop(name)
     if where.endswith("saved"):
         kill_while_saving(where, step)

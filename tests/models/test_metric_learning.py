@@ -89,7 +89,7 @@ class Colours(lightning.LightningDataModule):
 
 def make_trainer(folder: Path, **changes: object) -> lightning.Trainer:
     settings = asdict(TrainerSettings(epochs=2, accelerator="cpu"))
-    for name in ("eval_batch", "resume"):
+    for name in ("eval_batch", "resume", "chunk", "compile"):
         settings.pop(name)
     loggers = [CSVLogger(folder, name="log", version="")]
     return build_trainer(folder=folder, loggers=loggers, callbacks=[ScoreByLoss()], **{**settings, **changes})

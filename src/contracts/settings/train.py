@@ -46,6 +46,17 @@ class TrainSettings:
         problems += neighbour_problems(self.neighbours, sampler=class_name(self.sampler), clicks=self.clicks.weight)
         if self.data.p < 2:
             problems.append(f"`data.p={self.data.p}`: negatives need at least 2 items per batch; set `data.p=16`")
+        devices = self.trainer.devices
+        if devices > 1 and self.data.p % devices:
+            problems.append(
+                f"`data.p={self.data.p}`: must be a multiple of `trainer.devices={devices}`, so that each process has "
+                "whole items"
+            )
+        if devices > 1 and self.optim.unfreeze:
+            problems.append(
+                f"`optim.unfreeze` with `trainer.devices={devices}`: processes agree on what trains before the first "
+                "step; unfreeze on one device, or set `optim.unfreeze={}`"
+            )
         if not 0 <= self.seed < 2**32:
             problems.append(f"`seed={self.seed}`: must lie in 0..{2**32 - 1}")
         raise_all(problems)

@@ -24,6 +24,10 @@ class TrainerSettings:
         eval_batch: images embedded at once.
         checkpoint_every: steps from one `last.ckpt` to the next; each epoch ends with one as well.
         resume: go on from the `last.ckpt` in the run's folder, if there is one.
+        devices: GPUs, or with `accelerator=cpu` processes, that share each batch; `data.p` must be a multiple.
+        sync_batchnorm: batch norms use the statistics of all GPUs' images, not of their own.
+        chunk: images embedded at a time in training, for large batches in small memory; 0 embeds a batch at once.
+        compile: compile the encoder with `torch.compile`.
     """
 
     epochs: int = MISSING
@@ -35,11 +39,23 @@ class TrainerSettings:
     eval_batch: int = 128
     checkpoint_every: int = 500
     resume: bool = False
+    devices: int = 1
+    sync_batchnorm: bool = False
+    chunk: int = 0
+    compile: bool = False
 
 
 def trainer_problems(trainer: TrainerSettings) -> list[str]:
     """What cannot work, a line each."""
-    least = {"patience": 1, "validate_every": 1, "eval_batch": 1, "epochs": 0, "checkpoint_every": 1}
+    least = {
+        "patience": 1,
+        "validate_every": 1,
+        "eval_batch": 1,
+        "epochs": 0,
+        "checkpoint_every": 1,
+        "devices": 1,
+        "chunk": 0,
+    }
     problems = below(trainer, "trainer", least)
     if trainer.precision not in ("32-true", "bf16-mixed"):
         problems.append(f"`trainer.precision={trainer.precision}`: must be 32-true or bf16-mixed")
@@ -48,4 +64,6 @@ def trainer_problems(trainer: TrainerSettings) -> list[str]:
         problems.append(f"`trainer.accelerator={trainer.accelerator}`: must be one of {names}")
     if not trainer.gradient_clip > 0:
         problems.append(f"`trainer.gradient_clip={trainer.gradient_clip}`: must be above 0")
+    if trainer.sync_batchnorm and (trainer.devices == 1 or trainer.accelerator == "cpu"):
+        problems.append("`trainer.sync_batchnorm=true`: there must be several GPUs; set `trainer.devices`, or false")
     return problems
