@@ -6,15 +6,13 @@ stopped is taken up by the same command. Prints one table, of the validation spl
 """
 
 import argparse
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from rich.progress import track
 
+from benchmarks.entry_scripts import run_script
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 from src.eval.methods import compare_methods
@@ -104,7 +102,7 @@ def _run(name: str, seed: int, options: argparse.Namespace) -> None:
     folder = _folder(name, seed, options)
     shop = Path(options.output) / f"shop{options.parents}"
     if not (folder / "metrics.json").exists():
-        _call(
+        run_script(
             "train.py",
             "experiment=demo",
             f"name={folder.parent.name}",
@@ -119,7 +117,7 @@ def _run(name: str, seed: int, options: argparse.Namespace) -> None:
             *ARMS[name],
         )
     if not (folder / options.split / "metrics.json").exists():
-        _call(
+        run_script(
             "evaluate.py",
             f"checkpoint={folder / 'checkpoints' / 'best.ckpt'}",
             f"output={folder / options.split}",
@@ -128,19 +126,6 @@ def _run(name: str, seed: int, options: argparse.Namespace) -> None:
             "pictures=0",
             "resamples=0",
         )
-
-
-def _call(*command: str) -> None:
-    done = subprocess.run(  # noqa: S603  # our own entry scripts, with arguments of ours
-        [sys.executable, *command],
-        env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "OMP_WAIT_POLICY": "PASSIVE"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ConfigError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
 
 
 def _described(difference: Difference) -> str:
