@@ -24,11 +24,18 @@ from benchmarks.entry_scripts import run_script
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 
+_FAST = ("optim.backbone_lr=1e-3", "optim.freeze=4", "model.head=linear", "model.embedding_dim=256")
+
 COMBINATIONS: dict[str, tuple[str, ...]] = {
-    "triplet, batch-hard, P x K": ("loss=triplet", "miner=batch_hard"),
-    "MultiSimilarity, its miner, P x K": ("loss=multi_similarity", "miner=multi_similarity"),
-    "SupCon, P x K": ("loss=supcon",),
-    "ProxyAnchor, P x K": ("loss=proxy_anchor",),
+    "triplet, batch-hard": ("loss=triplet", "miner=batch_hard", *_FAST),
+    "MultiSimilarity, its miner": ("loss=multi_similarity", "miner=multi_similarity", *_FAST),
+    "SupCon": ("loss=supcon", *_FAST),
+    "ProxyAnchor": ("loss=proxy_anchor", *_FAST),
+    "InfoNCE across domains, memory": ("loss=infonce", "objective.pairs=cross_domain", "objective.memory=512", *_FAST),
+    "normalised softmax": ("loss=normalized_softmax", *_FAST),
+    "InfoNCE across domains and normalised softmax": (
+        *("loss=infonce_and_proxies", "objective.pairs=cross_domain", *_FAST),
+    ),
 }
 """What differs from experiment=grocery."""
 
