@@ -55,7 +55,8 @@ def main() -> None:
         names = options.only or [*_peer_names(), *COMBINATIONS]
         with ThreadPoolExecutor(options.jobs) as pool, Progress() as progress:
             task = progress.add_task("training and evaluating", total=len(names) * options.seeds)
-            for _ in pool.map(lambda one: _run(*one, options), [(n, s) for s in range(options.seeds) for n in names]):
+            todo = [(name, seed) for seed in range(options.seeds) for name in names]
+            for _ in pool.map(lambda one: _run(one[0], one[1], options), todo):
                 progress.advance(task)
         columns = _UNSEEN if options.unseen else _SEEN
         print(f"| | {' | '.join(columns)} |\n| --- |{' ---: |' * len(columns)}")
@@ -95,10 +96,10 @@ def _run(name: str, seed: int, options: argparse.Namespace) -> None:
     if name not in COMBINATIONS:
         if not (folder / "metrics.json").exists():
             loss = PEERS[_peer_names().index(name)]
-            protocol = ("--unseen",) if options.unseen else ()
+            unseen = ("--unseen",) if options.unseen else ()
             run_script(
                 *("-m", "benchmarks.plain_loops", "--loss", loss, "--seed", str(seed), "--threads", "1"),
-                *("--output", str(folder), *protocol),
+                *("--output", str(folder), *unseen),
             )
         return
     if not (folder / "metrics.json").exists():
