@@ -120,9 +120,10 @@ PAIRS = ["objective.pairs=cross_domain", "objective.variants=ignored", "objectiv
 
 @pytest.mark.parametrize("miner", options("miner"))
 def test_each_miner_serves_each_loss_over_pairs(miner: str) -> None:
-    for name in PAIR_LOSSES:
+    # One that takes triplets and one that takes pairs.
+    for name in ("triplet", "multi_similarity"):
         takes_a_step(f"loss={name}", f"miner={miner}")
-    takes_a_step("loss=infonce", f"miner={miner}", *PAIRS)
+        takes_a_step(f"loss={name}", f"miner={miner}", *PAIRS)
 
 
 @pytest.mark.parametrize("name", [*PAIR_LOSSES, "recall_at_k", "multi_similarity_and_proxy_anchor"])

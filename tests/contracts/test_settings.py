@@ -88,7 +88,11 @@ CROSS, MEMORY = ObjectiveSettings(pairs="cross_domain"), ObjectiveSettings(memor
         ({"loss": SMOOTH, "data": {"p": 256, "k": 4}}, "SmoothAPLoss compares all triples of 1024 images, 4 GB"),
         (
             {"miner": SEMI_HARD, "data": {"p": 32}, "objective": ObjectiveSettings(memory=8192)},
-            "TripletMarginMiner lists all triplets of 64 images with 8256, 4 GB a tensor",
+            "TripletMarginMiner lists all triplets of 64 images with 8256, up to 4 GB a tensor",
+        ),
+        (
+            {"data": {"p": 32}, "objective": ObjectiveSettings(memory=8192)},
+            "TripletMarginLoss lists all triplets of 64 images with 8256, up to 4 GB a tensor",
         ),
         ({"loss": RECALL}, "`loss.ks=[1, 4]`: among 3 other images Recall@4 is always 1"),
         ({"optim": OptimSettings(proxy_lr=-1.0)}, "`optim.proxy_lr=-1.0`: must be finite"),

@@ -153,9 +153,10 @@ def _term_problems(term: Term, objective: ObjectiveSettings, *, p: int, k: int) 
             f"{4 * batch**3 / 1e9:.0f} GB a tensor; lower `data.p` to {int((_LARGEST / 4) ** (1 / 3)) // k}"
         )
     references = batch + objective.memory
-    if miner == "TripletMarginMiner" and batch * references**2 > _LARGEST:
+    lists_triplets = miner == "TripletMarginMiner" or (name == "TripletMarginLoss" and not miner)
+    if lists_triplets and batch * references**2 > _LARGEST:
         problems.append(
-            f"`miner`: {miner} lists all triplets of {batch} images with {references}, "
+            f"`miner`: {miner or name} lists all triplets of {batch} images with {references}, up to "
             f"{batch * references**2 / 1e9:.0f} GB a tensor; lower `objective.memory` or the batch, or choose "
             "miner=batch_hard"
         )
