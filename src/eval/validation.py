@@ -8,6 +8,7 @@ import lightning
 import numpy as np
 import pyarrow as pa
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from src.catalog.catalogue import Catalogue
@@ -63,7 +64,10 @@ class RetrievalValidation(lightning.Callback):
         pl_module.log("recall@1", metrics["recall@1"], prog_bar=True, logger=False)
         described = _describe(trainer.callback_metrics, metrics)
         if trainer.is_global_zero:
-            log.info("epoch %d/%s: %s", trainer.current_epoch + 1, trainer.max_epochs, described)
+            # What is validated before or after training belongs to no epoch.
+            fitting = trainer.state.fn == TrainerFn.FITTING
+            when = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}" if fitting else "validation"
+            log.info("%s: %s", when, described)
 
     def _rows(self, trainer: lightning.Trainer) -> Tensor:
         """Which rows this process embedded, in their order; the sampler gives them one by one or as batches."""

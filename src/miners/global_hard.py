@@ -8,7 +8,6 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import WeightAveraging
 from rich.progress import track
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from src.datamodules.neighbourhood_sampler import NeighbourhoodSampler
 from src.datamodules.neighbourhoods import Neighbourhoods
 from src.datamodules.training_set import TrainingSet
 from src.miners.confused_items import confused_items
+from src.models.weight_averaging import validated_module
 
 __all__ = ["GlobalHardNegatives"]
 
@@ -114,7 +114,7 @@ class GlobalHardNegatives(lightning.Callback):
         # All processes embed equally many; what is too many is dropped after gathering.
         mine = np.arange(trainer.global_rank, -(-len(pixels) // world) * world, world) % len(pixels)
         batches = [mine[start : start + self._batch] for start in range(0, len(mine), self._batch)]
-        encoder = _averaged(trainer, pl_module).encoder
+        encoder = validated_module(trainer, pl_module).encoder
         assert isinstance(encoder, nn.Module)
         # Not `encoder.train()` afterwards: parts of it may be frozen in evaluation mode.
         modes = {module: module.training for module in encoder.modules()}
@@ -132,13 +132,3 @@ class GlobalHardNegatives(lightning.Callback):
         # Row r is the (r // world)-th of process r % world.
         vectors: np.ndarray = gathered.transpose(0, 1).reshape(world * len(mine), -1)[: len(pixels)].cpu().numpy()
         return vectors
-
-
-def _averaged(trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> nn.Module:
-    """The module whose weights are validated: their average, where one is kept and has begun."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        # Lightning gives no other way to it.
-        model = getattr(callback, "_average_model", None) if isinstance(callback, WeightAveraging) else None
-        if model is not None and int(model.n_averaged):
-            return model.module
-    return pl_module

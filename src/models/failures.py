@@ -89,5 +89,6 @@ def _kept(trainer: lightning.Trainer) -> str:
     if not path.is_file():
         return "; no checkpoint was written yet"
     return (
-        f"; {path} is kept: the same command with hydra.run.dir={trainer.default_root_dir} trainer.resume=true goes on"
+        f"; {path} is kept: the same config with hydra.run.dir={trainer.default_root_dir} trainer.resume=true goes on, "
+        "another config begins anew"
     )

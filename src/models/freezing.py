@@ -74,15 +74,15 @@ class Freezing(lightning.Callback):
         """Before processes agree on which gradients they exchange, which they do once.
 
         Raises:
-            ConfigError: a schedule of unfreezing for several processes, which would each go their own way.
+            ConfigError: fewer stages than are to be frozen, or nothing but them to train.
         """
         if stage == "fit":
-            if len(self._schedule) > 1 and trainer.world_size > 1:
-                raise ConfigError(
-                    f"`optim.unfreeze`: {trainer.world_size} processes do not exchange the gradients of stages "
-                    "that are let go later; train on one device, or with `optim.freeze` alone"
-                )
             self._freeze(trainer, pl_module)
+            if not any(parameter.requires_grad for parameter in pl_module.parameters()):
+                raise ConfigError(
+                    f"`optim.freeze={self.frozen(trainer.current_epoch)}`: nothing is left to train; freeze fewer "
+                    "stages, or choose a head (`model.head=mlp`)"
+                )
             # Lightning warns of what is in evaluation mode before it calls the next hook.
             pl_module.train()
 

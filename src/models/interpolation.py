@@ -1,7 +1,6 @@
 """Weights between those that training started from and those that it ended with."""
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
+
+from src.models.checkpoint_files import WholeCheckpoints
 
 __all__ = ["SHARE", "choose_share", "interpolated"]
 
@@ -81,8 +82,6 @@ def choose_share(
     if trainer.is_global_zero:
         content["state_dict"] = state | {f"{_PREFIX}{name}": value for name, value in weights.items()}
         content[SHARE] = {"share": chosen, "scores": scores}
-        part = checkpoint.with_suffix(".part")
-        torch.save(content, part)
-        os.replace(part, checkpoint)
+        WholeCheckpoints().save_checkpoint(content, checkpoint)
     trainer.strategy.barrier()
     return chosen

@@ -15,7 +15,7 @@ from src.models.chunks import embed_in_chunks
 from src.models.encoder import Encoder
 from src.models.freezing import Freezing
 from src.models.parameter_groups import parameter_groups
-from src.models.step_diagnostics import StepDiagnostics
+from src.models.step_diagnostics import StepDiagnostics, triplet_margin
 from src.models.weight_averaging import MovingAverage
 
 __all__ = ["MetricLearning"]
@@ -51,8 +51,7 @@ class MetricLearning(lightning.LightningModule):
         self._lr, self._backbone_lr, self._proxy_lr = lr, backbone_lr, proxy_lr
         self._weight_decay, self._warmup, self._layer_decay = weight_decay, warmup, layer_decay
         self._callbacks: list[lightning.Callback] = [Freezing(stages=freeze, unfreeze=unfreeze, norms=freeze_norm)]
-        margin = getattr(getattr(objective, "loss", None), "margin", 0.1)
-        self._callbacks.append(StepDiagnostics(margin=float(margin)))
+        self._callbacks.append(StepDiagnostics(margin=triplet_margin(objective)))
         if ema:
             self._callbacks.append(MovingAverage(ema))
         self._anchoring = Anchoring(encoder, l2_sp=l2_sp, relations=relations)
@@ -83,7 +82,8 @@ class MetricLearning(lightning.LightningModule):
         """AdamW; by step, the rates rise and fall along half cosines (one cycle; Smith, Topin, 2018)."""
         optimizer = torch.optim.AdamW(self._parameter_groups())
         steps = int(self.trainer.estimated_stepping_batches)
-        warm = max(1, round(self._warmup * steps))
+        # OneCycleLR divides by the steps from the lowest rate to the peak, and so needs both.
+        warm = max(2, round(self._warmup * steps))
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],

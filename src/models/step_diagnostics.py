@@ -6,17 +6,29 @@ from typing import Any
 
 import lightning
 import torch
+from pytorch_metric_learning.losses import TripletMarginLoss
+from torch import nn
 
 from src.datamodules.training_set import Batch
 from src.losses.diagnostics import diagnose
 
-__all__ = ["StepDiagnostics", "collapsed"]
+__all__ = ["StepDiagnostics", "collapsed", "triplet_margin"]
 
 log = logging.getLogger(__name__)
 
 _APART = 0.1
 _DIRECTIONS = 2.0
 _MEASUREMENTS = 3
+_MARGIN = 0.1
+
+
+def triplet_margin(objective: nn.Module) -> float:
+    """The margin of an objective's triplet loss, in distance, wherever in it that is; 0.1 where there is none.
+
+    Other losses' margins are angles or similarities, and say nothing of distances.
+    """
+    losses = (module for module in objective.modules() if isinstance(module, TripletMarginLoss))
+    return next((float(loss.margin) for loss in losses), _MARGIN)
 
 
 def collapsed(found: dict[str, float], items: int) -> str | None:

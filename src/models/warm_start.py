@@ -2,11 +2,16 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from src.contracts.errors import ConfigError
 from src.contracts.preprocessing import PreprocessingSpec
+from src.contracts.settings import EncoderSettings
 from src.models.checkpoint import load_encoder, run_card
 from src.models.encoder import Encoder, build_encoder
 
@@ -44,15 +49,21 @@ def initial_encoder(*, spec: PreprocessingSpec, weights: str | None = None, **mo
         )
     earlier, _, _ = load_encoder(Path(weights), setting="model.weights")
     encoder = build_encoder(spec=spec, **{**model, "pretrained": False})
-    changed = [name for name in _HEAD if name in model and model[name] != card["model"][name]]
-    if not changed:
+    # A card of before there was a choice of heads names none.
+    was = asdict(EncoderSettings()) | card["model"]
+    now = was | model
+    if was["head"] == now["head"] and _shapes(earlier.head) == _shapes(encoder.head):
         encoder.load_state_dict(earlier.state_dict())
         log.info("start: backbone and head of the run %r", card["name"])
         return encoder
     encoder.backbone.load_state_dict(earlier.backbone.state_dict())
-    differences = ", ".join(f"model.{name} was {card['model'][name]}, is {model[name]}" for name in changed)
+    differences = ", ".join(f"model.{name} was {was[name]}, is {now[name]}" for name in _HEAD if was[name] != now[name])
     log.warning("start: the backbone alone of the run %r, with a new head (%s)", card["name"], differences)
     return encoder
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in module.state_dict().items()}
 
 
 def _other_backbone(earlier: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:

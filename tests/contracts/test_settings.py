@@ -75,6 +75,10 @@ CROSS, MEMORY = ObjectiveSettings(pairs="cross_domain"), ObjectiveSettings(memor
         ({"objective": ObjectiveSettings(pairs="some")}, "`objective.pairs=some`: must be all or cross_domain"),
         ({"objective": ObjectiveSettings(variants="")}, "`objective.variants=`: must be negative or ignored"),
         ({"objective": ObjectiveSettings(memory=-1)}, "`objective.memory=-1`: must be at least 0"),
+        (
+            {"objective": ObjectiveSettings(memory_start=5)},
+            "`objective.memory_start=5`: there is no memory to wait for",
+        ),
         ({"objective": ObjectiveSettings(memory_start=-1)}, "`objective.memory_start=-1`: must be at least 0"),
         ({"objective": ObjectiveSettings(memory=3)}, "`objective.memory=3`: holds less than a batch of 4 images"),
         ({"loss": PROXY, "miner": HARD}, "ProxyAnchorLoss is not made of tuples that BatchHardMiner could choose"),

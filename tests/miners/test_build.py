@@ -119,12 +119,14 @@ def test_settings_that_cannot_work_are_named() -> None:
         "`clicks.clip",
     ]
 
-    def neighbours(sampler: str, clicks: float = 0.0, **changes: int) -> list[str]:
-        return neighbour_problems(NeighbourSettings(**changes), sampler=sampler, clicks=clicks)
+    def neighbours(sampler: str, clicks: float = 0.0, epochs: int = 2, **changes: int) -> list[str]:
+        return neighbour_problems(NeighbourSettings(**changes), sampler=sampler, clicks=clicks, epochs=epochs)
 
     assert not neighbours("PKSampler")
     assert not neighbours("NeighbourhoodSampler", every=1)
     assert not neighbours("NeighbourhoodSampler", clicks=0.3)
     assert "set `sampler=neighbours`" in neighbours("PKSampler", every=1)[0]
+    assert "`trainer.epochs=1` end before the first search" in neighbours("NeighbourhoodSampler", every=1, epochs=1)[0]
+    assert not neighbours("NeighbourhoodSampler", every=1, epochs=0)
     assert "nothing finds neighbours" in neighbours("NeighbourhoodSampler")[0]
     assert len(neighbours("NeighbourhoodSampler", every=1, count=0, skip=-1)) == 2

@@ -6,7 +6,6 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -14,6 +13,7 @@ from src.datamodules.neighbourhood_sampler import NeighbourhoodSampler
 from src.datamodules.neighbourhoods import Neighbourhoods
 from src.datamodules.training_set import TrainingSet
 from src.miners.global_hard import GlobalHardNegatives
+from src.models.weight_averaging import MovingAverage
 
 COUNT = 24
 ITEMS = np.repeat(np.arange(COUNT), 2)
@@ -155,7 +155,7 @@ def test_averaged_weights_search(tmp_path: Path) -> None:
     angles: list[tuple[float, float]] = []
     sampler = NeighbourhoodSampler(IMAGES, p=6, k=2, seed=0, share=0.5)
     search = Seen(sampler, IMAGES, lambda: PIXELS, every=1, first_epoch=1, count=2, skip=0, batch=7)
-    never = WeightAveraging(multi_avg_fn=lambda averaged, current, count: None)
+    never = MovingAverage(1.0)
     lightning.Trainer(
         accelerator="cpu",
         max_epochs=2,

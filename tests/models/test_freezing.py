@@ -87,13 +87,13 @@ def test_more_stages_than_there_are_are_refused() -> None:
     freeze_stages(nn.Linear(2, 2), 0)
 
 
-def test_processes_do_not_let_stages_go() -> None:
-    trainer = lightning.Trainer(devices=2, accelerator="cpu", logger=False, enable_checkpointing=False)
-    freezing = Freezing(stages=3, unfreeze={1: 0})
-    with pytest.raises(ConfigError, match=r"`optim\.unfreeze`: 2 processes do not exchange .* one device"):
-        freezing.setup(trainer, make_module(), "fit")
-    freezing.setup(trainer, make_module(), "validate")
-    Freezing(stages=3).setup(trainer, make_module(), "fit")
+def test_something_must_be_left_to_train() -> None:
+    trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    module = make_module()
+    Freezing(stages=5).setup(trainer, module, "fit")
+    module.encoder.head = nn.Identity()
+    with pytest.raises(ConfigError, match=r"`optim\.freeze=5`: nothing is left to train; .*`model\.head=mlp`"):
+        Freezing(stages=5).setup(trainer, module, "fit")
 
 
 def test_an_epoch_has_the_stages_of_the_last_change() -> None:

@@ -4,6 +4,7 @@ import math
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning
 import numpy as np
@@ -153,6 +154,21 @@ def test_the_learning_rate_warms_up_and_decays_to_nothing(tmp_path: Path) -> Non
     assert (np.diff(peaks[: top + 1, 0]) > 0).all()
     assert (np.diff(peaks[top:, 0]) < 0).all()
     assert peaks[-1].max() < 0.0005
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0.2), (2, 0.0), (3, 0.2), (10, 0.9)])
+def test_few_steps_have_a_schedule_as_well(steps: int, warmup: float) -> None:
+    module = make_module()
+    module._warmup = warmup
+    module._trainer = SimpleNamespace(estimated_stepping_batches=steps)  # type: ignore[assignment]
+    made = module.configure_optimizers()
+    rates = []
+    for _ in range(steps):
+        rates.append(made["optimizer"].param_groups[-1]["lr"])
+        made["optimizer"].step()
+        made["lr_scheduler"]["scheduler"].step()
+    assert all(0 < rate <= 2e-2 for rate in rates)
+    assert steps == 1 or max(rates) == pytest.approx(2e-2)
 
 
 def test_no_epochs_save_the_encoder_as_it_is(tmp_path: Path, card: dict) -> None:

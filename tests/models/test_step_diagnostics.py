@@ -9,11 +9,14 @@ from typing import Any
 import lightning
 import pytest
 import torch
+from pytorch_metric_learning.losses import ArcFaceLoss, TripletMarginLoss
 from torch.utils.data import DataLoader
 
 from src.datamodules.training_set import Batch, Facts
 from src.losses.diagnostics import diagnose
-from src.models.step_diagnostics import collapsed
+from src.losses.objective import Objective
+from src.losses.weighted_sum import WeightedSum
+from src.models.step_diagnostics import collapsed, triplet_margin
 from tests.models.test_freezing import plain_trainer
 from tests.models.test_metric_learning import Colours, make_module, make_trainer
 
@@ -93,6 +96,15 @@ def test_a_collapse_is_named_once_with_what_to_change(data: type, caplog: pytest
     assert "the encoder has collapsed at step" in message
     for fix in ("`optim.lr`", "`optim.backbone_lr`", "margin", "miner", "`data.k`"):
         assert fix in message
+
+
+def test_the_margin_is_that_of_a_triplet_loss_wherever_it_is() -> None:
+    arcface = Objective(ArcFaceLoss(num_classes=3, embedding_size=4))
+    triplets = Objective(TripletMarginLoss(margin=0.3))
+    # An angle is no distance.
+    assert triplet_margin(arcface) == 0.1
+    assert triplet_margin(triplets) == 0.3
+    assert triplet_margin(WeightedSum({"a": (arcface, 1.0), "b": (triplets, 1.0)})) == 0.3
 
 
 def test_a_few_items_may_lie_in_one_direction() -> None:

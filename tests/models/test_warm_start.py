@@ -90,6 +90,23 @@ def test_with_another_head_the_backbone_alone_is_taken_and_said(
     assert started.dim == changes.get("embedding_dim", 16 if "head" in changes else 8)
 
 
+def test_sizes_that_a_head_has_not_do_not_cost_it_its_weights(run: str) -> None:
+    content = torch.load(run, weights_only=True)
+    card, torch_head = content[CARD], torch.nn.Linear(16, 8).state_dict()
+    state = {name: value for name, value in content["state_dict"].items() if ".head." not in name}
+    state |= {f"encoder.head.{name}": value for name, value in torch_head.items()}
+    torch.save({CARD: {**card, "model": {**card["model"], "head": "linear"}}, "state_dict": state}, run)
+    assert torch.equal(start(run, head="linear", hidden_dim=99).state_dict()["head.weight"], torch_head["weight"])
+
+
+def test_a_run_of_before_heads_could_be_chosen_is_one_with_an_mlp(run: str, encoder: Encoder) -> None:
+    content = torch.load(run, weights_only=True)
+    del content[CARD]["model"]["head"]
+    torch.save(content, run)
+    assert same(start(run), encoder)
+    assert not same(start(run, head="linear").head, encoder.head)
+
+
 @pytest.mark.parametrize(
     ("spec", "changes", "named"),
     [

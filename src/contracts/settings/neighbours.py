@@ -26,18 +26,24 @@ class NeighbourSettings:
     skip: int = 0
 
 
-def neighbour_problems(neighbours: NeighbourSettings, *, sampler: str, clicks: float) -> list[str]:
+def neighbour_problems(neighbours: NeighbourSettings, *, sampler: str, clicks: float, epochs: int) -> list[str]:
     """What cannot work, a line each.
 
     Args:
         neighbours: the settings.
         sampler: name of the sampler's class.
         clicks: weight of what is learned from clicks.
+        epochs: of the training; 0 trains nothing.
     """
     problems = below(neighbours, "neighbours", {"every": 0, "first_epoch": 0, "count": 1, "skip": 0})
     if neighbours.every > 0 and sampler != _SAMPLER:
         problems.append(
             f"`neighbours.every={neighbours.every}`: {sampler} makes no batches of neighbours; set `sampler=neighbours`"
+        )
+    if neighbours.every > 0 and 0 < epochs <= neighbours.first_epoch:
+        problems.append(
+            f"`neighbours.first_epoch={neighbours.first_epoch}`: `trainer.epochs={epochs}` end before the first "
+            "search; train longer, or search earlier"
         )
     if neighbours.every == 0 and clicks == 0 and sampler == _SAMPLER:
         problems.append(

@@ -87,6 +87,11 @@ def objective_problems(loss: Component, miner: Component, objective: ObjectiveSe
     for name, values in (("pairs", ("all", "cross_domain")), ("variants", ("negative", "ignored"))):
         if getattr(objective, name) not in values:
             problems.append(f"`objective.{name}={getattr(objective, name)}`: must be {' or '.join(values)}")
+    if objective.memory == 0 < objective.memory_start:
+        problems.append(
+            f"`objective.memory_start={objective.memory_start}`: there is no memory to wait for; set "
+            f"`objective.memory={16 * p * k}`, or leave it out"
+        )
     if 0 < objective.memory < p * k:
         problems.append(
             f"`objective.memory={objective.memory}`: holds less than a batch of {p * k} images; set at least "

@@ -43,7 +43,12 @@ class TrainSettings:
         problems += [*trainer_problems(self.trainer), *secret_problems(asdict(self))]
         problems += objective_problems(self.loss, self.miner, self.objective, p=self.data.p, k=self.data.k)
         problems += click_problems(self.clicks)
-        problems += neighbour_problems(self.neighbours, sampler=class_name(self.sampler), clicks=self.clicks.weight)
+        problems += neighbour_problems(
+            self.neighbours,
+            sampler=class_name(self.sampler),
+            clicks=self.clicks.weight,
+            epochs=self.trainer.epochs,
+        )
         if self.data.p < 2:
             problems.append(f"`data.p={self.data.p}`: negatives need at least 2 items per batch; set `data.p=16`")
         devices = self.trainer.devices
