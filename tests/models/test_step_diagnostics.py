@@ -77,7 +77,7 @@ class Noise(Colours):
         items, unknown = torch.arange(32) // 4, torch.full((32,), -1)
         facts = Facts(items, torch.arange(32), items, unknown, unknown)
         batches = [
-            Batch(torch.randint(0, 256, (32, 32, 32, 3), generator=rng, dtype=torch.uint8), facts) for _ in range(60)
+            Batch(torch.randint(0, 256, (32, 32, 32, 3), generator=rng, dtype=torch.uint8), facts) for _ in range(40)
         ]
         return DataLoader(batches, batch_size=None)
 
@@ -89,10 +89,12 @@ def test_a_collapse_is_named_once_with_what_to_change(data: type, caplog: pytest
     trainer.log_every_n_steps = 5
     with caplog.at_level(logging.WARNING, logger="src.models.step_diagnostics"):
         trainer.fit(make_module(), data())
+    # Lightning's own messages depend on which test comes first.
+    messages = [record.getMessage() for record in caplog.records if record.name == "src.models.step_diagnostics"]
     if data is Colours:
-        assert caplog.messages == []
+        assert messages == []
         return
-    (message,) = caplog.messages
+    (message,) = messages
     assert "the encoder has collapsed at step" in message
     for fix in ("`optim.lr`", "`optim.backbone_lr`", "margin", "miner", "`data.k`"):
         assert fix in message
