@@ -54,37 +54,53 @@ def machine(device: str) -> list[Figure]:
 
 
 def training(device: str) -> list[Figure]:
-    """Steps of ViT-B/16 with head and InfoNCE in bf16, pixels on the device: what the GPU does, not what feeds it."""
-    from pytorch_metric_learning.losses import NTXentLoss
+    """Steps of ViT-B/16 with head and InfoNCE in bf16, pixels on the device: what the GPU does, not what feeds it.
 
+    Larger P x K batches are embedded in chunks, as with `trainer.chunk`, whose second forward pass counts as work.
+    """
     peak, _ = matrix_peak(device)
     encoder, spec = _encoder(device)
-    batch = 128 if device == "cuda" else 4
     encoder.train()
-    loss = NTXentLoss(temperature=0.07)
+    rows = []
+    for p, k, chunk in ((32, 4, 0), (128, 4, 128), (512, 4, 128)) if device == "cuda" else ((2, 2, 0), (4, 2, 4)):
+        rows += _trained(encoder, _pixels(p * k, spec, device), k=k, chunk=chunk, peak=peak)
+    return rows
+
+
+def _trained(encoder: "Encoder", pixels: torch.Tensor, *, k: int, chunk: int, peak: float) -> list[Figure]:
+    from src.datamodules.training_set import Facts
+    from src.losses.info_nce import InfoNCE
+    from src.losses.objective import Objective
+    from src.models.chunks import embed_in_chunks
+
+    batch, device = len(pixels), pixels.device.type
+    objective = Objective(InfoNCE(temperature=0.07))
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-5)
-    pixels = _pixels(batch, spec, device)
-    labels = torch.arange(batch, device=device) // 2
+    numbers = torch.arange(batch, device=pixels.device)
+    facts = Facts(items=numbers // k, images=numbers, parents=numbers // k, categories=0 * numbers, domains=numbers % 2)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, dtype=torch.bfloat16):
-            embeddings = encoder(pixels)
-        loss(embeddings, labels).backward()
+            embeddings = embed_in_chunks(encoder, pixels, chunk=chunk)
+        objective(embeddings, facts).backward()
         optimizer.step()
 
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     counter = FlopCounterMode(display=False)
     with counter:
         step()
     seconds = timed(step, device, at_least=5.0 if device == "cuda" else 0.0)
-    share = counter.get_total_flops() / seconds / peak
-    note = f"batch {batch}, {counter.get_total_flops() / batch / 1e9:.1f} GFLOP an image"
+    counted = counter.get_total_flops()
+    named = f"batch {batch // k} x {k}, " + (f"in chunks of {chunk}" if chunk else "at once")
+    work = f"{counted / batch / 1e9:.1f} GFLOP an image, products and attention as torch counts them"
     rows = [
-        Figure("images trained", batch / seconds, "images/s", note),
-        Figure("share of the measured matrix peak", 100 * share, "%", "products and attention, as torch counts them"),
+        Figure(f"images trained, {named}", batch / seconds, "images/s", work),
+        Figure(f"share of the measured matrix peak, {named}", 100 * counted / seconds / peak, "%"),
     ]
     if device == "cuda":
-        rows.append(Figure("memory at most", torch.cuda.max_memory_allocated() / 2**30, "GiB"))
+        rows.append(Figure(f"memory at most, {named}", torch.cuda.max_memory_allocated() / 2**30, "GiB"))
     return rows
 
 
