@@ -82,7 +82,7 @@ def train(settings: TrainSettings, folder: Path) -> Path | None:
     )
     module = MetricLearning(encoder, objective=target, card=card, chunk=chunk, **asdict(settings.optim))
     loggers = [instantiate(logger, **run_arguments(logger, card)) for logger in settings.logger.values()]
-    with tracked(loggers, run_config(settings, card)):
+    with tracked(loggers, run_config(settings, card), continued=last is not None):
         callbacks = [RetrievalValidation(catalogue, rows), *searches, *study_reports(folder)]
         trainer = build_trainer(folder=folder, loggers=loggers, callbacks=callbacks, **trainer_settings)
         checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs, resume=last, compiled=compiled)
@@ -114,7 +114,7 @@ def train(settings: TrainSettings, folder: Path) -> Path | None:
     return checkpoint
 
 
-@command(TrainSettings, "train")
+@command(TrainSettings, "train", shown="experiment=demo")
 def main(settings: TrainSettings) -> None:
     """Train in the run's folder."""
     checkpoint = train(settings, Path(HydraConfig.get().runtime.output_dir))

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.exit_codes import exit_with_message
+from src.contracts.settings._secrets import secret_problems
 
 __all__ = ["CONF", "command", "composed", "register_schema", "settings_from"]
 
@@ -32,7 +34,7 @@ S = TypeVar("S")
 
 
 def command(
-    schema: type[S], config_name: str, *, completed_later: str | None = None
+    schema: type[S], config_name: str, *, completed_later: str | None = None, shown: str | None = None
 ) -> Callable[[Callable[[S], None]], Callable[[], None]]:
     """Make a function over settings a command line.
 
@@ -43,6 +45,7 @@ def command(
         schema: the dataclass that validates the config; its `check` finds combinations that cannot work.
         config_name: the primary config in conf/, whose defaults list begins with the schema.
         completed_later: the one part of the config in which values may still be missing.
+        shown: override that `--help` shows the config with where none is given.
     """
 
     def decorate(body: Callable[[S], None]) -> Callable[[], None]:
@@ -60,11 +63,25 @@ def command(
             # Hydra would print what does not compose itself, and exit with 1.
             os.environ["HYDRA_FULL_ERROR"] = "1"
             with exit_with_message(*_CONFIG_ERRORS):
+                # Hydra writes overrides down before anything of ours could look at the config.
+                _refuse_secrets(sys.argv[1:])
+                if shown and {"--help", "-h"} & {*sys.argv} and not any("=" in given for given in sys.argv[1:]):
+                    sys.argv.append(shown)
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(composed)()
 
         return main
 
     return decorate
+
+
+def _refuse_secrets(arguments: Sequence[str]) -> None:
+    problems = []
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        where, _, key = name.lstrip("+").rpartition(".")
+        problems += secret_problems({key: "" if value == "null" else value.strip("'\"")}, where)
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 @contextmanager

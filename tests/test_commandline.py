@@ -142,3 +142,18 @@ def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path, repository: Pat
         check=False,
     )
     assert_one_message(done, f"`checkpoint={tmp_path / 'x.ckpt'}`: no such file")
+
+
+def test_a_secret_is_refused_before_it_is_written_down(tmp_path: Path, repository: Path) -> None:
+    done = run_body(tmp_path, repository, "print(1)", *GOOD, "+logger.mlflow.tracking_uri=http://u:hunter2@host/")
+    assert_one_message(done, "logger.mlflow.tracking_uri", "in the environment")
+    assert not [path for path in tmp_path.rglob("*.yaml") if "hunter2" in path.read_text()]
+
+
+def test_help_of_train_needs_no_override(repository: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "train.py", "--help"], cwd=repository, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "sampler: category" in done.stdout
+    assert "layer_decay" in done.stdout

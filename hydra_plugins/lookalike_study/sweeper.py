@@ -68,7 +68,6 @@ class StudySweeper(Sweeper):
         space, self._fixed = search_space(parser, self.settings, arguments)
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
         # Launchers that start processes of their own must find the code from any working directory.
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
@@ -81,6 +80,9 @@ class StudySweeper(Sweeper):
         legal = [number for number, message in enumerate(messages) if message is None]
         if not legal:
             return messages
+        if not self._launched:
+            # Here, where the folder is known to be this sweep's, and held.
+            OmegaConf.save(self.config, Path(self.config.hydra.sweep.dir) / "multirun.yaml")  # type: ignore[union-attr]
         first, self._launched = self._launched, self._launched + len(legal)
         try:
             returns = self._launcher.launch([overrides[number] for number in legal], initial_job_idx=first)

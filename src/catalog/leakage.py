@@ -1,6 +1,7 @@
 """Images that are on both sides of a split: what is reported on was trained on, or looks the same as what was."""
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,13 @@ def check_leakage(catalogue: Catalogue, *, leakage: str, cache: Path, table: Pat
         return catalogue
     leaks = find_leaks(catalogue, cache)
     if not leaks.num_rows:
+        # Of an earlier run in this folder.
+        table.unlink(missing_ok=True)
         return catalogue
     table.parent.mkdir(parents=True, exist_ok=True)
-    pacsv.write_csv(leaks, table)
+    part = table.with_name(f".{table.name}.{os.getpid()}.part")
+    pacsv.write_csv(leaks, part)
+    os.replace(part, table)
     same = pc.sum(leaks["same_file"]).as_py()
     done = "they are not trained on" if leakage == "remove" else "data.leakage=remove takes them out of training"
     shown = [

@@ -11,7 +11,9 @@ BITS = 10
 COLOURS = 5.0
 """Mean difference of the 8 x 8 pixels' channels, on the scale 0..255 and after one factor for brightness."""
 
-_CHUNK = 20_000
+_CHUNK = 2_000
+"""Images at a time: in a catalogue of look-alikes all 32 candidates of each have their colours compared."""
+
 _CANDIDATES = 32
 
 

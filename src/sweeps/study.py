@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution, distribution_to_json
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from src.contracts.errors import ConfigError
@@ -59,6 +59,7 @@ def open_study(
     Raises:
         ConfigError: the folder holds a sweep of something else, or options that sampler or pruner do not take.
     """
+    _cut_half_a_line(folder / JOURNAL)
     storage = storage_of(folder)
     pruner = load_pruner(settings.pruner, settings.pruner_options)
     study = optuna.create_study(
@@ -157,7 +158,8 @@ def _sampler(settings: SweepSettings, drawn: int) -> optuna.samplers.BaseSampler
 
 def _queue_grid(study: optuna.Study, space: Mapping[str, BaseDistribution]) -> None:
     for values in itertools.product(*(_values(key, distribution) for key, distribution in space.items())):
-        study.enqueue_trial(dict(zip(space, values, strict=True)))
+        # Those that were queued by a sweep that was killed while it queued are there already.
+        study.enqueue_trial(dict(zip(space, values, strict=True)), skip_if_exists=True)
 
 
 def _values(key: str, distribution: BaseDistribution) -> list[Any]:
@@ -169,8 +171,25 @@ def _values(key: str, distribution: BaseDistribution) -> list[Any]:
 
 
 def _queue_interrupted(study: optuna.Study) -> None:
+    queued = {trial.user_attrs.get("again_for") for trial in study.get_trials(deepcopy=False)}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        # Queued before it is closed: killed between the two, it would run twice rather than not at all.
-        again = {"again_for": trial.number, "place": place_of(trial)}
-        study.enqueue_trial(trial.params, user_attrs=again)
+        # Queued before it is closed, so that a kill between the two does not lose it; and not queued twice.
+        if trial.number not in queued:
+            # Killed while it was asked for, a trial has only some of the parameters that were queued for it.
+            parameters = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            study.enqueue_trial(parameters, user_attrs={"again_for": trial.number, "place": place_of(trial)})
         study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _cut_half_a_line(journal: Path) -> None:
+    """Take off what a kill or a full disk left of a record: the next one would be glued to it, and neither be read."""
+    if not journal.is_file():
+        return
+    lock = JournalFileSymlinkLock(str(journal))
+    lock.acquire()
+    try:
+        with journal.open("rb+") as file:
+            whole = file.read().rfind(b"\n") + 1
+            file.truncate(whole)
+    finally:
+        lock.release()

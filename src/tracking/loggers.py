@@ -56,16 +56,17 @@ def run_config(settings: TrainSettings, card: Mapping[str, Any]) -> dict[str, An
 
 
 @contextmanager
-def tracked(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[None]:
+def tracked(loggers: Sequence[Logger], config: Mapping[str, Any], *, continued: bool = False) -> Iterator[None]:
     """Tell the loggers a run's config, and close them after it, so that the process may run another.
 
     Args:
         loggers: of the run.
         config: plain values.
+        continued: the run goes on from a checkpoint: what it had logged is kept.
     """
     for logger in loggers:
         if isinstance(logger, CSVLogger):
-            _keep_earlier(Path(logger.log_dir))
+            _keep_earlier(Path(logger.log_dir)) if continued else _drop_earlier(Path(logger.log_dir))
         with warnings.catch_warnings():
             # What it speaks of was kept.
             warnings.filterwarnings("ignore", message=".*exists and is not empty")
@@ -88,6 +89,13 @@ def _keep_earlier(folder: Path) -> None:
     if log.is_file():
         number = len([*folder.glob(EARLIER)]) + 1
         log.rename(folder / EARLIER.replace("*", f"{number:03d}"))
+
+
+@rank_zero_only
+def _drop_earlier(folder: Path) -> None:
+    """Parts of another run in this folder, which would be read as this one's."""
+    for part in folder.glob(EARLIER):
+        part.unlink()
 
 
 @rank_zero_only

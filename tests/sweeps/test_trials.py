@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.settings.sweep import SweepSettings
 from src.sweeps.outcome import best_command, importances
-from src.sweeps.study import locked, open_study
+from src.sweeps.study import JOURNAL, locked, open_study, place_of
 from src.sweeps.sweep import run_sweep
 from src.sweeps.trial_file import PRUNED_AT, read_trial
 from src.sweeps.trials import Job
@@ -242,3 +242,40 @@ def test_the_best_is_found_and_can_be_pasted(tmp_path: Path) -> None:
     assert sum(shares.values()) == pytest.approx(1)
     few, _ = sweep(tmp_path / "few", lambda _: 0.5, trials=3)
     assert importances(few) == {}
+
+
+def test_half_a_record_is_cut_off_and_the_study_goes_on(tmp_path: Path) -> None:
+    study, _ = sweep(tmp_path / "s", lambda given: 0.5, trials=2)
+    before = (tmp_path / "s" / JOURNAL).read_bytes()
+    with (tmp_path / "s" / JOURNAL).open("ab") as file:
+        file.write(before.splitlines()[-1][:20])
+    for trials in (3, 4):
+        study, _ = sweep(tmp_path / "s", lambda given: 0.5, trials=trials)
+        assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * trials
+    assert (tmp_path / "s" / JOURNAL).read_bytes().startswith(before)
+
+
+GRID = {"data.k": IntDistribution(2, 9)}
+
+
+def test_a_grid_that_was_killed_while_queued_has_each_combination_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "set_user_attr", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            open_study(tmp_path, SweepSettings(sampler="grid"), GRID, [])
+    study, _ = sweep(tmp_path, lambda given: 0.5, space=GRID, fixed=(), sampler="grid")
+    assert sorted(trial.params["data.k"] for trial in study.trials) == [*range(2, 10)]
+
+
+def test_a_trial_that_was_killed_before_it_had_parameters_keeps_those_queued_for_it(tmp_path: Path) -> None:
+    settings = SweepSettings(sampler="grid")
+    study = open_study(tmp_path, settings, GRID, [])
+    study.ask()
+    study = open_study(tmp_path, settings, GRID, [])
+    # Queued anew, and killed before the old one was closed.
+    study.enqueue_trial({"data.k": 3}, user_attrs={"again_for": study.ask(GRID).number, "place": 1})
+    study, _ = sweep(tmp_path, lambda given: 0.5, space=GRID, fixed=(), sampler="grid")
+    finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    assert sorted((place_of(trial), trial.params["data.k"]) for trial in finished) == [*enumerate(range(2, 10))]

@@ -117,9 +117,14 @@ def test_a_run_that_is_continued_keeps_what_it_had_logged(tmp_path: Path, settin
     # The last validation of the first part comes after its last checkpoint, and is made again.
     for part in ([(0, 0.125), (1, 0.25), (2, 0.5)], [(2, 0.5), (3, 0.75)], [(4, 0.875)]):
         logger = CSVLogger(tmp_path, name="log", version="")
-        with tracked([logger], run_config(settings, card)):
+        with tracked([logger], run_config(settings, card), continued=True):
             for epoch, value in part:
                 logger.log_metrics({"val/recall@1": value, "epoch": epoch}, step=epoch)
     assert learning_curve(tmp_path, "recall@1") == [(1, 0.125), (2, 0.25), (3, 0.5), (4, 0.75), (5, 0.875)]
     names = sorted(path.name for path in (tmp_path / "log").iterdir())
     assert names == ["hparams.yaml", "metrics-001.csv", "metrics-002.csv", "metrics.csv"]
+    # The same folder, begun again: nothing of the run before may stand in its curve.
+    logger = CSVLogger(tmp_path, name="log", version="")
+    with tracked([logger], run_config(settings, card)):
+        logger.log_metrics({"val/recall@1": 0.0625, "epoch": 0}, step=0)
+    assert learning_curve(tmp_path, "recall@1") == [(1, 0.0625)]
