@@ -24,18 +24,19 @@ from benchmarks.entry_scripts import run_script
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 
-_FAST = ("optim.backbone_lr=1e-3", "optim.freeze=4", "model.head=linear", "model.embedding_dim=256")
+_BASE = ("optim.backbone_lr=1e-3", "optim.freeze=4", "model.head=none")
+_SUM = ("loss=infonce_and_proxies", "objective.pairs=cross_domain")
 
 COMBINATIONS: dict[str, tuple[str, ...]] = {
-    "triplet, batch-hard": ("loss=triplet", "miner=batch_hard", *_FAST),
-    "MultiSimilarity, its miner": ("loss=multi_similarity", "miner=multi_similarity", *_FAST),
-    "SupCon": ("loss=supcon", *_FAST),
-    "ProxyAnchor": ("loss=proxy_anchor", *_FAST),
-    "InfoNCE across domains, memory": ("loss=infonce", "objective.pairs=cross_domain", "objective.memory=512", *_FAST),
-    "normalised softmax": ("loss=normalized_softmax", *_FAST),
-    "InfoNCE across domains and normalised softmax": (
-        *("loss=infonce_and_proxies", "objective.pairs=cross_domain", *_FAST),
-    ),
+    "triplet, batch-hard": ("loss=triplet", "miner=batch_hard", *_BASE),
+    "MultiSimilarity, its miner": ("loss=multi_similarity", "miner=multi_similarity", *_BASE),
+    "SupCon": ("loss=supcon", *_BASE),
+    "ProxyAnchor": ("loss=proxy_anchor", *_BASE),
+    "InfoNCE across domains, memory": ("loss=infonce", "objective.pairs=cross_domain", "objective.memory=512", *_BASE),
+    "normalised softmax": ("loss=normalized_softmax", *_BASE),
+    "InfoNCE across domains and normalised softmax": (*_SUM, *_BASE),
+    "the same, cross-domain sampler": (*_SUM, "sampler=cross_domain", "sampler.user_share=0.75", *_BASE),
+    "the same, twice the rates": (*_SUM, *_BASE, "optim.backbone_lr=2e-3", "optim.proxy_lr=2e-2"),
 }
 """What differs from experiment=grocery."""
 

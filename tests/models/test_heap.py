@@ -19,12 +19,15 @@ if sys.argv[1] == "keep":
     assert keep_freed_memory()
 
 
+torch.set_num_threads(1)
+
+
 def use() -> None:
     parts = [torch.ones(2**24) for _ in range(3)]  # 64 MiB each
     del parts
 
 
-for _ in range(6):  # until the heap has found its shape
+for _ in range(10):  # until the heap has found its shape
     use()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):
@@ -44,5 +47,5 @@ def faults(repository: Path, how: str) -> int:
 def test_freed_tensors_cost_no_faults(repository: Path) -> None:
     # 960 MiB are 245,760 pages of 4 KiB; huge pages, where they are on, are fewer.
     usual, kept = faults(repository, "usual"), faults(repository, "keep")
-    assert kept < 1000
-    assert usual > 2 * kept
+    assert usual > 1000
+    assert kept < usual / 10
