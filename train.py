@@ -11,7 +11,7 @@ from src.catalog.catalogue import open_catalogue
 from src.catalog.leakage import check_leakage
 from src.commandline import command
 from src.contracts.settings import TrainSettings
-from src.datamodules.catalogue_datamodule import CatalogueDataModule
+from src.datamodules.catalogue_datamodule import CatalogueDataModule, check_batch_fits
 from src.datamodules.training_set import training_set
 from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import evaluate_split, print_metrics, write_metrics
@@ -43,8 +43,11 @@ def train(settings: TrainSettings, folder: Path) -> Path | None:
         trainer_settings.pop(name) for name in ("eval_batch", "chunk", "compile", "resume")
     )
 
+    catalogue = open_catalogue(data, need_gallery=True)
+    # Before images are read to be compared, and again when copies are out.
+    check_batch_fits(len(catalogue.train_rows()), p=data.p, k=data.k)
     catalogue = check_leakage(
-        open_catalogue(data, need_gallery=True),
+        catalogue,
         leakage=data.leakage,
         cache=Path(data.cache),
         table=folder / "leakage.csv",

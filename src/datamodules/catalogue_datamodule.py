@@ -19,7 +19,7 @@ from src.datamodules.pixel_cache import open_pixel_cache
 from src.datamodules.training_loader import RankBatches, TrainingLoader
 from src.datamodules.training_set import Batch, Facts, TrainingSet
 
-__all__ = ["CatalogueDataModule"]
+__all__ = ["CatalogueDataModule", "check_batch_fits"]
 
 
 class _TrainingBatches(Dataset[Batch]):
@@ -52,6 +52,15 @@ class _Pixels(Dataset[Tensor]):
         return torch.from_numpy(self._pixels[rows])
 
 
+def check_batch_fits(images: int, *, p: int, k: int) -> None:
+    """Raise `ConfigError` where a batch of P x K would need more images than there are to train on."""
+    if p * k > images:
+        raise ConfigError(
+            f"`data.p={p}` x `data.k={k}`: a batch of {p * k} images is larger than the data ({images} training "
+            f"images); lower `data.p` or `data.k`"
+        )
+
+
 class CatalogueDataModule(lightning.LightningDataModule):
     """P x K batches for training; the pixels of `val_rows`, in order, for validation.
 
@@ -76,11 +85,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
         seed: int,
     ) -> None:
         super().__init__()
-        if p * k > len(images):
-            raise ConfigError(
-                f"`data.p={p}` x `data.k={k}`: a batch of {p * k} images is larger than the data ({len(images)} "
-                f"training images); lower `data.p` or `data.k`"
-            )
+        check_batch_fits(len(images), p=p, k=k)
         self.sampler = sampler(images, p=p, k=k, seed=seed)
         self._catalogue, self._images, self._val_rows = catalogue, images, val_rows
         self._spec, self._cache = spec, cache

@@ -64,7 +64,7 @@ def build_trainer(
         ConfigError: an accelerator that this machine does not have.
     """
     keep_freed_memory()
-    # Deterministic algorithms would also fill every new tensor before it is written: a fifth of a MobileNetV2 step.
+    # Deterministic algorithms would also fill every new tensor before it is written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # made at run time
     # Lightning advertises at INFO, and what it calls deprecated of torch is not for our users to mend.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

@@ -1,6 +1,7 @@
 """Training that cannot go on says what to change, and leaves the last good checkpoint."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning
@@ -63,6 +64,15 @@ class CtrlC(lightning.Callback):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt; a shell's background jobs begin with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_with_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trainer = make_trainer(tmp_path, checkpoint_every=1)
     trainer.callbacks.append(CtrlC())

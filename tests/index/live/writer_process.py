@@ -6,6 +6,7 @@ Imported by child processes: it needs the index and nothing else.
 import os
 import random
 import signal
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -72,7 +73,8 @@ def write(folder: Path, seed: int, pipe: Connection, die_at: int | None, power_c
 class Fate:
     """Kills this process at the n-th call that changes files, before it, after it or in its middle.
 
-    A power cut also takes what was not synced: the ends of files, and names whose folder was not synced.
+    A power cut also takes what was not synced: the ends of files, and names whose folder was not synced. Calls take
+    turns, so that no other thread writes on while the power goes.
     """
 
     def __init__(self, folder: Path, die_at: int, rng: random.Random, *, power_cut: bool, flaw: str | None) -> None:
@@ -84,6 +86,7 @@ class Fate:
         self._real: dict[str, Callable] = {}
         self._synced = {str(path): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
         self._names: list[tuple[str, Callable[[], Any]]] = []
+        self._turn = threading.Lock()
 
     def install(self) -> None:
         for name in ("write", "fsync", "ftruncate", "rename", "replace", "unlink", "open"):
@@ -93,23 +96,25 @@ class Fate:
         os.open = self._opening
 
     def _opening(self, path: Any, flags: int, *arguments: Any, **keywords: Any) -> int:
-        new = bool(flags & os.O_CREAT) and not os.path.exists(path)
-        descriptor = self._real["open"](path, flags, *arguments, **keywords)
-        if new:
-            self._names.append((os.path.dirname(path), lambda: self._real["unlink"](path)))
-        return descriptor
+        with self._turn:
+            new = bool(flags & os.O_CREAT) and not os.path.exists(path)
+            descriptor = self._real["open"](path, flags, *arguments, **keywords)
+            if new:
+                self._names.append((os.path.dirname(path), lambda: self._real["unlink"](path)))
+            return descriptor
 
     def _stepping(self, name: str) -> Callable:
         def step(*arguments: Any, **keywords: Any) -> Any:
-            self._left -= 1
-            if self._left == 0:
-                if name == "write":
-                    descriptor, data = arguments
-                    self._real["write"](descriptor, data[: self._rng.randint(0, len(data))])
-                elif self._rng.random() < 0.5:
-                    self._do(name, *arguments, **keywords)
-                self._die()
-            return self._do(name, *arguments, **keywords)
+            with self._turn:
+                self._left -= 1
+                if self._left == 0:
+                    if name == "write":
+                        descriptor, data = arguments
+                        self._real["write"](descriptor, data[: self._rng.randint(0, len(data))])
+                    elif self._rng.random() < 0.5:
+                        self._do(name, *arguments, **keywords)
+                    self._die()
+                return self._do(name, *arguments, **keywords)
 
         return step
 
