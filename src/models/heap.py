@@ -13,7 +13,7 @@ def keep_freed_memory() -> bool:
     """Have glibc keep what tensors free, and use it for the next ones; elsewhere nothing happens.
 
     By default glibc takes large blocks from the system and gives them back when they are freed, so that each step of a
-    training on the CPU faults all its pages in again: of a MobileNetV2 step (batch 64, 128 px) 0.9 of 2.2 seconds. The
+    training on the CPU faults all its pages in again (`python -m benchmarks.training_speed` shows what that costs). The
     process then holds its peak of memory until it ends (mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD).
 
     Returns:
