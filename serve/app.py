@@ -6,14 +6,14 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from serve.admission import Admission
-from serve.body_limit import BodyLimit
-from serve.context import RequestContext
-from serve.endpoints import api
+from serve.api.endpoints import api
+from serve.api.probes import probes
+from serve.edge.admission import Admission
+from serve.edge.body_limit import BodyLimit
+from serve.edge.lingering import LingeringClose
+from serve.edge.request_context import RequestContext
 from serve.errors import install_handlers
-from serve.lingering import LingeringClose
 from serve.page import page
-from serve.probes import probes
 from serve.service import Service
 from serve.settings import ServeSettings
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from serve.engine import Engine
-from serve.metrics import Metrics
-from serve.pipeline import Pipeline
+from serve.bundle.engine import Engine
+from serve.observe.metrics import Metrics
+from serve.path.pipeline import Pipeline
+from serve.path.workers import Workers
 from serve.schemas import Bundle, Limits
 from serve.settings import MAX_K, ServeSettings
-from serve.workers import Workers
 from src.contracts.preprocessing import MAX_PIXELS
 
 __all__ = ["Service"]

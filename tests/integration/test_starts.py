@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from serve.engine import Engine
-from serve.filters import Filters
+from serve.bundle.engine import Engine
+from serve.bundle.filters import Filters
 from src.contracts.bundle import ITEMS_TABLE, open_bundle
 from src.models.checkpoint import load_encoder
 from tests.integration.test_pipeline import run, train

@@ -103,7 +103,7 @@ def test_signal_while_it_loads_ends_it_with_0(shop):
     # The one thing that is not real here: loading that lasts until the signal has come.
     code = (
         "import os, signal, sys, time\n"
-        "from serve.engine import Engine\n"
+        "from serve.bundle.engine import Engine\n"
         "from serve.__main__ import main\n"
         "def slow(path, **options):\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"

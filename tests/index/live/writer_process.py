@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -56,7 +57,7 @@ def write(folder: Path, seed: int, pipe: Connection, die_at: int | None, power_c
     """Change and merge until killed; each change is announced before and acknowledged after."""
     rng = random.Random(seed)
     if die_at is not None:
-        Fate(folder, die_at, rng, power_cut=power_cut, flaw=flaw).install()
+        Fate(folder, pipe, die_at, rng, power_cut=power_cut, flaw=flaw).install()
     index = LiveIndex.open(folder)
     while True:
         change = random_change(rng)
@@ -77,7 +78,10 @@ class Fate:
     turns, so that no other thread writes on while the power goes.
     """
 
-    def __init__(self, folder: Path, die_at: int, rng: random.Random, *, power_cut: bool, flaw: str | None) -> None:
+    def __init__(
+        self, folder: Path, pipe: Connection, die_at: int, rng: random.Random, *, power_cut: bool, flaw: str | None
+    ) -> None:
+        self._pipe = pipe.fileno()
         self._left = die_at
         self._rng = rng
         self._power_cut = power_cut
@@ -144,9 +148,22 @@ class Fate:
         self._synced.update({place + path[len(source) :]: size for path, size in moved.items()})
 
     def _die(self) -> None:
-        if self._power_cut:
-            for path in [path for path in self._folder.rglob("*") if path.is_file()]:
-                os.truncate(path, min(path.stat().st_size, self._synced.get(str(path), 0)))
-            for _, undo in reversed(self._names):
-                undo()
-        os.kill(os.getpid(), signal.SIGKILL)
+        process = os.getpid()
+        # Other threads read these files through memory maps: a file is cut only once no one is left to read it. The
+        # survivor holds the pipe, so that the test waits for it, and nothing else, such as the writer's lock.
+        if self._power_cut and os.fork() == 0:
+            os.closerange(3, self._pipe)
+            os.closerange(self._pipe + 1, os.sysconf("SC_OPEN_MAX"))
+            os.kill(process, signal.SIGKILL)
+            while os.getppid() == process:
+                time.sleep(0.001)
+            process = os.getpid()
+            self._lose_what_was_not_synced()
+        os.kill(process, signal.SIGKILL)
+        time.sleep(60)
+
+    def _lose_what_was_not_synced(self) -> None:
+        for path in [path for path in self._folder.rglob("*") if path.is_file()]:
+            os.truncate(path, min(path.stat().st_size, self._synced.get(str(path), 0)))
+        for _, undo in reversed(self._names):
+            undo()

@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from serve.app import create_app
-from serve.catalogue import Catalogue
+from serve.bundle.catalogue import Catalogue
 from src.contracts.bundle import open_bundle
 from src.contracts.preprocessing import preprocess
 from src.export.runtime import OnnxEncoder

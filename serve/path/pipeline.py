@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from serve.engine import Engine
+from serve.bundle.engine import Engine
 from serve.errors import Problem
-from serve.metrics import Metrics
-from serve.parameters import Parameters
+from serve.observe.metrics import Metrics
+from serve.path.asked import Asked
+from serve.path.workers import Workers
 from serve.schemas import Result, Results
-from serve.workers import Workers
 
 __all__ = ["Pipeline"]
 
@@ -23,7 +23,7 @@ class Pipeline:
         self._workers = workers
         self._metrics = metrics
 
-    async def search(self, data: bytes, parameters: Parameters) -> Results:
+    async def search(self, data: bytes, asked: Asked) -> Results:
         """Items that look like a photo.
 
         Raises:
@@ -37,11 +37,11 @@ class Pipeline:
         if not np.isfinite(vector).all():
             raise Problem(422, kind="no-embedding", detail="the encoder has no usable embedding for this image")
         results, search = await self._workers.run(
-            "search", lambda: engine.described(engine.search(vector, parameters.k, parameters.filters))
+            "search", lambda: engine.described(engine.search(vector, asked.k, asked.filters))
         )
-        return self._answer(results, parameters.k, {"decode": decode, "embed": embed, "search": search}, started)
+        return self._answer(results, asked.k, {"decode": decode, "embed": embed, "search": search}, started)
 
-    async def similar(self, item_id: str, parameters: Parameters) -> Results:
+    async def similar(self, item_id: str, asked: Asked) -> Results:
         """Items that look like an item.
 
         Raises:
@@ -53,9 +53,9 @@ class Pipeline:
         if not len(rows):
             raise Problem(404, kind="unknown-item", detail=f"this bundle has no item {item_id!r}")
         results, search = await self._workers.run(
-            "search", lambda: engine.described(engine.similar(rows, parameters.k, parameters.filters))
+            "search", lambda: engine.described(engine.similar(rows, asked.k, asked.filters))
         )
-        return self._answer(results, parameters.k, {"search": search}, started)
+        return self._answer(results, asked.k, {"search": search}, started)
 
     def _answer(self, results: list[Result], k: int, seconds: Mapping[str, float], started: float) -> Results:
         self._metrics.results.observe(len(results))

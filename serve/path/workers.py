@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from serve.metrics import Metrics
+from serve.observe.metrics import Metrics
 
 __all__ = ["Workers"]
 

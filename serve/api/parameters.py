@@ -4,14 +4,14 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from serve.bundle.filters import CHOICES, Filters
 from serve.errors import Problem
-from serve.filters import CHOICES, Filters
+from serve.path.asked import Asked
 from serve.settings import DEFAULT_K, MAX_K
 
-__all__ = ["OPENAPI", "Parameters", "parse_parameters"]
+__all__ = ["OPENAPI", "parse_parameters"]
 
 _PRICES = ("price_min", "price_max")
 _NAMES = ("k", *CHOICES, *_PRICES, "in_stock")
@@ -19,15 +19,7 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _SHOWN = 40
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parameters:
-    """What a search asks for, its query aside."""
-
-    k: int
-    filters: Filters
-
-
-def parse_parameters(fields: Iterable[tuple[str, str]]) -> Parameters:
+def parse_parameters(fields: Iterable[tuple[str, str]]) -> Asked:
     """Read the fields of a form and of a query string.
 
     Args:
@@ -54,7 +46,7 @@ def parse_parameters(fields: Iterable[tuple[str, str]]) -> Parameters:
     if problems:
         raise Problem(422, kind="invalid-parameters", detail="; ".join(problems))
     choices = {name: frozenset(values[name]) for name in CHOICES}
-    return Parameters(k=k, filters=Filters(**choices, price_min=low, price_max=high, in_stock=in_stock))
+    return Asked(k=k, filters=Filters(**choices, price_min=low, price_max=high, in_stock=in_stock))
 
 
 def _k(values: list[str], problems: list[str]) -> int:

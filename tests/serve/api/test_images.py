@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 import pytest
 
-from serve.lookup import IdLookup
+from serve.bundle.lookup import IdLookup
 
 
 def test_every_image_is_the_one_of_the_bundle(client, shop):

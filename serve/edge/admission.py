@@ -5,7 +5,7 @@ import re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve.errors import Problem, problem_response
-from serve.metrics import Metrics
+from serve.observe.metrics import Metrics
 
 __all__ = ["Admission"]
 

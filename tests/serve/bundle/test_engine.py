@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from serve import engine
-from serve.engine import Engine
+from serve.bundle import engine
+from serve.bundle.engine import Engine
 from src.contracts.bundle import Bundle
 from src.contracts.errors import BundleError
 from src.export.runtime import EncoderRuntime, open_encoder

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from serve.filters import Filters
+from serve.bundle.filters import Filters
 from src.index.filters import FilterColumns
 from tests.serve.small_bundle import BRANDS, CATEGORIES, COLORS, catalogue, picture
 

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import Problem, problem_response
-from serve.metrics import Metrics
+from serve.observe.metrics import Metrics
 
 __all__ = ["RequestContext"]
 

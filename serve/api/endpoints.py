@@ -6,12 +6,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from serve.api.parameters import OPENAPI, parse_parameters
+from serve.api.upload import read_upload
 from serve.errors import Problem
-from serve.parameters import OPENAPI, parse_parameters
 from serve.schemas import Bundle, Results
 from serve.schemas import Problem as ProblemSchema
 from serve.service import Service
-from serve.upload import read_upload
 
 __all__ = ["api"]
 

@@ -1,4 +1,4 @@
-"""The opened bundle: pixels, vectors, items. All of it blocks; `serve.pipeline` runs it on threads."""
+"""The opened bundle: pixels, vectors, items. All of it blocks; `serve.path.pipeline` runs it on threads."""
 
 import io
 import logging
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from serve.catalogue import Catalogue
-from serve.filters import Filters
+from serve.bundle.catalogue import Catalogue
+from serve.bundle.filters import Filters
 from serve.schemas import Result
 from src.contracts.bundle import INDEX, Bundle, open_bundle
 from src.contracts.errors import BundleError

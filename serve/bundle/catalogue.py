@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
-from serve.filters import CHOICES, FILTERED
-from serve.lookup import IdLookup
+from serve.bundle.filters import CHOICES, FILTERED
+from serve.bundle.lookup import IdLookup
 from serve.schemas import Item, Result, ValueCount, Values
 from src.contracts.bundle import ITEMS_TABLE, THUMBNAILS, Bundle
 from src.contracts.errors import BundleError

@@ -1,0 +1,1 @@
+"""ASGI middlewares: what every request meets before its route."""

@@ -1,0 +1,1 @@
+"""A search on its way: stages, threads, batches."""
