@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 DEMO := outputs/demo
 # Waiting threads must not spin on cores that others share.
 export OMP_WAIT_POLICY ?= PASSIVE
-EXTRAS := --extra cpu --extra rtx --extra milvus --extra train --extra serve --extra dev
+EXTRAS := --extra cpu --extra rtx --extra milvus --extra train --extra serve --extra tracing --extra dev
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint serve lock
