@@ -130,7 +130,9 @@ def kill_many(folder: Path, how: str, layout: str, kills: int, seed: int, flaw: 
 
 @pytest.fixture(scope="module", autouse=True)
 def _imported_once(repository: Path) -> Iterator[None]:
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["pytest", "tests.index.live.writer_process"])
+    # pandas: where it is installed pyarrow imports it at first use, for a second, and that in each writer.
+    modules = ["pytest", "pandas", "tests.index.live.writer_process"]
+    multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
     with pytest.MonkeyPatch.context() as patch:
         # Python 3.11 preloads with a bare sys.path.
         patch.setenv("PYTHONPATH", str(repository))
