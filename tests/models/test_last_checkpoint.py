@@ -19,7 +19,8 @@ from tests.models.killed_run import run
 
 # Processes forked from one that has imported everything and done nothing.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.models.killed_run"])
+# pandas: where it is installed pyarrow imports it at first use.
+PROCESSES.set_forkserver_preload(["pandas", "tests.models.killed_run"])
 
 
 @pytest.fixture(scope="module")
