@@ -97,7 +97,7 @@ def _run(name: str, seed: int, options: argparse.Namespace) -> None:
     if name not in COMBINATIONS:
         if not (folder / "metrics.json").exists():
             loss = PEERS[_peer_names().index(name)]
-            unseen = ("--unseen",) if options.unseen else ()
+            unseen = ("--unseen", "--split-seed", str(seed)) if options.unseen else ()
             run_script(
                 *("-m", "benchmarks.plain_loops", "--loss", loss, "--seed", str(seed), "--threads", "1"),
                 *("--output", str(folder), *unseen),

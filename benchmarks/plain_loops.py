@@ -208,7 +208,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _settings(arguments: argparse.Namespace, *overrides: str) -> TrainSettings:
-    protocol = ["data=grocery_unseen"] if arguments.unseen else []
+    protocol = ["data=grocery_unseen", f"data.split_seed={arguments.split_seed}"] if arguments.unseen else []
     runtime = f"hydra.runtime.output_dir={arguments.output}"
     return composed(TrainSettings, "train", "experiment=grocery", *protocol, *overrides, runtime)
 
@@ -222,6 +222,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--unseen", action="store_true", help="train on some products, search among others")
+    parser.add_argument("--split-seed", type=int, default=0, help="draws the products of --unseen")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--backbone-lr", type=float, default=1e-4)
