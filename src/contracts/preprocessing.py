@@ -11,18 +11,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
-from src.contracts.errors import ConfigError, LookalikeError
+from src.contracts.errors import ConfigError
+from src.contracts.image_errors import CorruptImageError, ImageError, ImageTooLargeError, UnsupportedImageError
+from src.contracts.image_structure import MAX_SCANNED_PIXELS, check_structure
 
 __all__ = [
     "CorruptImageError",
     "ImageError",
     "ImageTooLargeError",
+    "MAX_PIXELS",
+    "MAX_SIDE",
     "PreprocessingSpec",
     "UnsupportedImageError",
     "decode",
@@ -32,6 +37,9 @@ __all__ = [
 
 MAX_PIXELS = 64_000_000
 """Images of more pixels are refused before they are decoded: 64 megapixels take 192 MB as RGB."""
+
+MAX_SIDE = 32_767
+"""Longer sides are refused too: the memory that resizing one line takes grows with its length."""
 
 # MPO (several JPEGs in one file) comes with JPEG; Pillow has no opener of that name and would raise KeyError.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -43,22 +51,7 @@ _FILTERS = {
 }
 _MODES = ("crop", "pad", "squash")
 _ORIENTATION = 0x0112
-
-
-class ImageError(LookalikeError):
-    """Bytes that are no usable image; the message says why."""
-
-
-class UnsupportedImageError(ImageError):
-    """Not one of the formats that are read."""
-
-
-class ImageTooLargeError(ImageError):
-    """More pixels than the limit (a decompression bomb, or a scan that should be scaled down first)."""
-
-
-class CorruptImageError(ImageError):
-    """Truncated or damaged."""
+_STRIP = 1_000_000  # pixels
 
 
 @dataclass(frozen=True)
@@ -143,21 +136,18 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
     Raises:
         UnsupportedImageError: none of these formats.
-        ImageTooLargeError: more than `max_pixels` pixels.
-        CorruptImageError: truncated or damaged.
+        ImageTooLargeError: more than `max_pixels` pixels, a side above `MAX_SIDE`, or too many passes over the pixels.
+        CorruptImageError: truncated or damaged, or of more segments and tags than a picture has use for.
     """
     if not data:
         raise UnsupportedImageError("the image is empty (0 bytes)")
+    check_structure(data)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ImageTooLargeError(f"{width} x {height} pixels; at most {max_pixels:,} are read")
+            _check_size(image, max_pixels)
             orientation = image.getexif().get(_ORIENTATION, 1)
             pixels = _fast_jpeg(data) if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") else None
-            if pixels is None:
-                return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
-            return _upright(pixels, orientation)
+            return _upright(_rgb(image) if pixels is None else pixels, orientation)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -221,17 +211,56 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _to_8_bit(image)
-    if image.has_transparency_data:
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageTooLargeError(f"{width} x {height} pixels; at most {max_pixels:,} are read")
+    if max(width, height) > MAX_SIDE:
+        raise ImageTooLargeError(f"{width} x {height} pixels; no side may have more than {MAX_SIDE:,}")
+    if isinstance(image, TiffImageFile):
+        _check_tiff(image, max_pixels)
+
+
+def _check_tiff(image: TiffImageFile, max_pixels: int) -> None:
+    # A tile is held whole, however small the picture.
+    tile = [int(image.tag_v2.get(tag, 0)) for tag in (TILEWIDTH, TILELENGTH)]
+    if tile[0] * tile[1] > max_pixels:
+        raise ImageTooLargeError(f"tiles of {tile[0]} x {tile[1]} pixels; at most {max_pixels:,} are read")
+    # libtiff itself allows a hundred scans, which are not looked for here.
+    most = MAX_SCANNED_PIXELS // 100
+    if "jpeg" in str(image.info.get("compression")) and image.width * image.height > most:
+        raise ImageTooLargeError(
+            f"{image.width} x {image.height} pixels; of a TIFF compressed as JPEG at most {most:,} are read"
+        )
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """A decoded image's pixels, converted strip by strip: the whole at once would be in memory several times."""
+    image.load()
+    width, height = image.size
+    transparent = image.has_transparency_data
+    top = _top(image)
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP // max(1, width))
+    for y in range(0, height, rows):
+        strip = image.crop((0, y, width, min(y + rows, height)))
+        pixels[y : y + rows] = np.asarray(_strip_to_rgb(strip, top=top, transparent=transparent))
+    return pixels
+
+
+def _strip_to_rgb(image: Image.Image, *, top: float | None, transparent: bool) -> Image.Image:
+    if top is not None:
+        values = np.asarray(image, dtype=np.float64)
+        image = Image.fromarray(np.clip(np.rint(values * (255 / top)), 0, 255).astype(np.uint8))
+    if transparent:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, (*_WHITE, 255)), image).convert("RGB")
     return image.convert("RGB")
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey to 8 bits; floating point is taken as 0..1 where it fits there, else as 0..65535."""
-    values = np.asarray(image, dtype=np.float64)
-    top = 1.0 if image.mode == "F" and values.max(initial=0) <= 1 else 65535.0
-    return Image.fromarray(np.clip(np.rint(values * (255 / top)), 0, 255).astype(np.uint8))
+def _top(image: Image.Image) -> float | None:
+    """The value that becomes 255, of an image of more than 8 bits: floating point is taken as 0..1 where it fits."""
+    if image.mode == "F":
+        low, high = cast(tuple[float, float], image.getextrema())
+        return 1.0 if max(low, high) <= 1 else 65535.0
+    return 65535.0 if image.mode.startswith("I") else None
