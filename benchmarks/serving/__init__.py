@@ -1,0 +1,1 @@
+"""What the service does under load, measured from outside, over HTTP."""
