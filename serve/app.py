@@ -26,12 +26,8 @@ def create_app(bundle_path: Path, settings: ServeSettings | None = None) -> Fast
     Args:
         bundle_path: the bundle's folder.
         settings: its limits.
-
-    Raises:
-        ConfigError: settings that cannot work.
     """
     settings = settings or ServeSettings()
-    settings.check()
     service = Service(bundle_path=bundle_path, settings=settings)
 
     @asynccontextmanager

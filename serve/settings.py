@@ -1,53 +1,67 @@
 """What an operator can set."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
-from src.contracts.errors import ConfigError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["MAX_K", "DEFAULT_K", "ServeSettings"]
+from src.export.runtime import PRECISIONS, RUNTIMES
+
+__all__ = ["DEFAULT_K", "MAX_K", "ServeSettings"]
 
 DEFAULT_K = 10
 MAX_K = 100
 """Results of one search: a page of a shop shows fewer, and the response stays small."""
 
+_MIB = 1024 * 1024
 
-@dataclass(frozen=True, kw_only=True)
-class ServeSettings:
-    """The limits of one service process.
 
-    Attributes:
-        max_upload: largest request body, in bytes.
-        upload_seconds: time that a request's body may take to arrive.
-        max_in_flight: searches in the process at once, from the first byte of the request to the last of the answer;
-            more are refused with 503.
-        workers: threads that decode, embed and search; 0 takes one for each core.
-        encoder_threads: threads of one embedding; 0 takes all cores.
-        runtime: what runs the encoder; `auto` takes the best that is there.
-        precision: the encoder's arithmetic on the CPU, `f32` or `bf16`.
-        drain_seconds: after SIGTERM, the time that running requests have to finish.
-        public_key: PEM file of the key that the bundle must be signed with; without one it need not be signed.
+def _choice(*names: str) -> Any:
+    def known(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return value
+
+    return AfterValidator(known)
+
+
+class ServeSettings(BaseModel):
+    """The settings of one service. A field's name and description are its option's and its environment variable's.
+
+    A secret is a `SecretStr`: it then has no option, since a command line can be read by everybody on the machine, and
+    is shown nowhere.
     """
 
-    max_upload: int = 20 * 1024 * 1024
-    upload_seconds: float = 30.0
-    max_in_flight: int = 32
-    workers: int = 0
-    encoder_threads: int = 0
-    runtime: str = "auto"
-    precision: str = "f32"
-    drain_seconds: int = 20
-    public_key: Path | None = None
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def check(self) -> None:
-        """Raise `ConfigError` with everything that cannot work."""
-        least = {"max_upload": 1, "max_in_flight": 1, "workers": 0, "encoder_threads": 0, "drain_seconds": 1}
-        problems = [
-            f"`{name}={getattr(self, name)}`: must be at least {value}"
-            for name, value in least.items()
-            if getattr(self, name) < value
-        ]
-        if not 0 < self.upload_seconds < float("inf"):
-            problems.append(f"`upload_seconds={self.upload_seconds}`: must be above 0 and finite")
-        if problems:
-            raise ConfigError("; ".join(problems))
+    bundle: Path | None = Field(default=None, description="folder that export.py wrote")
+    public_key: Path | None = Field(
+        default=None, description="Ed25519 key (PEM) that the bundle must be signed with; see docs/export.md"
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    max_upload_mib: float = Field(default=20.0, gt=0, lt=1e6, allow_inf_nan=False, description="largest request body")
+    upload_seconds: float = Field(
+        default=30.0, gt=0, allow_inf_nan=False, description="time that a request body may take to arrive"
+    )
+    max_in_flight: int = Field(
+        default=32,
+        ge=1,
+        description="searches at once, from a request's first byte to its answer's last; more are answered 503",
+    )
+    workers: int = Field(
+        default=0, ge=0, description="threads that decode, embed and search; 0 takes one for each core"
+    )
+    encoder_threads: int = Field(default=0, ge=0, description="threads of one embedding; 0 takes all cores")
+    runtime: Annotated[str, _choice("auto", *RUNTIMES)] = Field(
+        default="auto", description=f"what runs the encoder: auto (the best that is there), {', '.join(RUNTIMES)}"
+    )
+    precision: Annotated[str, _choice(*PRECISIONS)] = Field(
+        default="f32", description=f"OpenVINO's arithmetic, {' or '.join(PRECISIONS)}; bf16 needs a CPU that has it"
+    )
+    drain_seconds: int = Field(default=20, ge=1, description="time that running requests have after SIGTERM")
+
+    @property
+    def max_upload(self) -> int:
+        """Largest request body, in bytes."""
+        return max(1, round(self.max_upload_mib * _MIB))

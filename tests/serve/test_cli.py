@@ -50,7 +50,16 @@ def refuses(capsys, monkeypatch):
 def test_help_shows_how(shop):
     result = run("--help")
     assert (result.returncode, result.stderr) == (0, "")
-    for word in ("--bundle DIR", "--host", "--port", "curl -F image=@photo.jpg", "Exit codes", "127.0.0.1", "8000"):
+    for word in (
+        "--bundle",
+        "LOOKALIKE_MAX_IN_FLIGHT=64",
+        "--host",
+        "--port",
+        "curl -F image=@photo.jpg",
+        "Exit codes",
+        "127.0.0.1",
+        "8000",
+    ):
         assert word in result.stdout
 
 
@@ -203,7 +212,7 @@ def test_port_in_use_is_told(refuses, shop):
         (["--bundle", "x", "--port", "99999"], "99999"),
         (["--bundle", "x", "--port", "http"], "http"),
         (["--bundle", "x", "--prt", "1"], "--prt"),
-        (["--bundle", "x", "--max-in-flight", "0"], "max_in_flight=0"),
+        (["--bundle", "x", "--max-in-flight", "0"], "`--max-in-flight 0`: must be at least 1"),
         (["--bundle", "x", "--max-upload-mib", "-1"], "-1"),
         (["--bundle", "x", "--max-upload-mib", "nan"], "nan"),
         (["--bundle", "x", "--host", "no.such.host.invalid"], "no.such.host.invalid"),

@@ -7,8 +7,6 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from serve.settings import ServeSettings
-from src.contracts.errors import ConfigError
 from tests.serve.running import PATIENCE, running
 from tests.serve.small_bundle import Shop, picture
 
@@ -164,8 +162,3 @@ def test_upload_that_does_not_arrive_is_408(shop):
             response = read_response(opened)
         assert response.status_code == 408
         assert "within 0.3 seconds" in response.json()["detail"]
-
-
-def test_settings_that_cannot_work_are_told_at_once():
-    with pytest.raises(ConfigError, match=r"max_upload=0.*max_in_flight=0.*upload_seconds=nan"):
-        ServeSettings(max_upload=0, max_in_flight=0, upload_seconds=float("nan")).check()
