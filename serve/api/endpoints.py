@@ -49,7 +49,8 @@ def api(service: Service) -> APIRouter:
         """Fields (`k` and the filters) may stand in the form or in the query string."""
         data, fields = await read_upload(request, max_bytes=service.settings.max_upload)
         parameters = parse_parameters([*request.query_params.multi_items(), *fields])
-        return await service.pipeline.search(data, parameters)
+        with service.current.hold() as opened:
+            return await opened.pipeline.search(data, parameters)
 
     @router.get(
         "/items/{item_id:path}/similar",
@@ -60,7 +61,8 @@ def api(service: Service) -> APIRouter:
     )
     async def similar(item_id: str, request: Request) -> Results:
         parameters = parse_parameters(request.query_params.multi_items())
-        return await service.pipeline.similar(item_id, parameters)
+        with service.current.hold() as opened:
+            return await opened.pipeline.similar(item_id, parameters)
 
     @router.get(
         "/images/{image_id:path}",
@@ -70,14 +72,17 @@ def api(service: Service) -> APIRouter:
     )
     async def image(image_id: str, request: Request, v: str = "") -> Response:
         """With `v`, the bundle's id, it may be cached for ever."""
-        jpeg = service.engine.catalogue.thumbnail(image_id)
+        with service.current.hold() as opened:
+            jpeg = opened.engine.catalogue.thumbnail(image_id)
+            bundle_id = opened.bundle_id
         if jpeg is None:
             raise Problem(404, kind="unknown-image", detail=f"this bundle has no picture of an image {image_id!r}")
-        return _picture(jpeg, request, for_ever=v == service.engine.bundle.bundle_id)
+        return _picture(jpeg, request, for_ever=v == bundle_id)
 
     @router.get("/bundle", response_model=Bundle, summary="What is served")
     async def bundle() -> Bundle:
-        return service.description
+        with service.current.hold() as opened:
+            return opened.description
 
     return router
 

@@ -1,0 +1,57 @@
+"""Which bundle answers: each request holds one, and a replaced one is closed when the last request has let go of it."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from serve.rollout.opened import Opened
+
+__all__ = ["Current"]
+
+
+@dataclass(eq=False)
+class _Place:
+    """An opened bundle and its holders."""
+
+    opened: Opened
+    holders: int = 0
+    replaced: bool = False
+    drained: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def settle(self) -> None:
+        if self.replaced and not self.holders:
+            self.drained.set()
+
+
+class Current:
+    """The opened bundle that new requests get. Only the event loop's thread touches it, so that a swap is one step."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._place = _Place(opened)
+
+    @contextmanager
+    def hold(self) -> Iterator[Opened]:
+        """The bundle of one request: everything that it is answered from, until the block ends.
+
+        Hold it once, at the start; what is held twice may be two bundles.
+        """
+        place = self._place
+        place.holders += 1
+        try:
+            yield place.opened
+        finally:
+            place.holders -= 1
+            place.settle()
+
+    async def replace(self, opened: Opened) -> Opened:
+        """Give `opened` to all requests that start from now on, and wait until nobody holds the old one.
+
+        Returns:
+            The old one, drained, not closed.
+        """
+        old, self._place = self._place, _Place(opened)
+        old.replaced = True
+        old.settle()
+        await old.drained.wait()
+        return old.opened

@@ -1,0 +1,83 @@
+"""One opened bundle with all that answers from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from serve.bundle.engine import Engine
+from serve.observe.metrics import Metrics
+from serve.path.pipeline import Pipeline
+from serve.path.workers import Workers
+from serve.schemas import Bundle, Limits
+from serve.settings import MAX_K, ServeSettings
+from src.contracts.preprocessing import MAX_PIXELS
+
+__all__ = ["Opened"]
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What a request holds from its start to its answer. Two of them share nothing but the threads.
+
+    Attributes:
+        engine: encoder, index and catalogue.
+        pipeline: searches with them.
+        description: what is served.
+    """
+
+    engine: Engine
+    pipeline: Pipeline
+    description: Bundle
+
+    @classmethod
+    def open(cls, path: Path, *, settings: ServeSettings, workers: Workers, metrics: Metrics) -> "Opened":
+        """Verify a bundle, load it, warm it up. Blocks.
+
+        Args:
+            path: the bundle's folder.
+            settings: of the service.
+            workers: the threads of all opened bundles.
+            metrics: where its searches are counted.
+
+        Raises:
+            LookalikeError: it cannot be served; see `Engine.open`.
+        """
+        engine = Engine.open(
+            path,
+            encoder_threads=settings.encoder_threads,
+            runtime=settings.runtime,
+            precision=settings.precision,
+            public_key=settings.public_key,
+        )
+        pipeline = Pipeline(engine=engine, workers=workers, metrics=metrics)
+        return cls(engine=engine, pipeline=pipeline, description=_describe(engine, settings))
+
+    @property
+    def bundle_id(self) -> str:
+        """Which bundle it is."""
+        return self.engine.bundle.bundle_id
+
+    def close(self) -> None:
+        """End what runs for this bundle only; nobody holds it any longer. Its memory goes with the last reference."""
+
+
+def _describe(engine: Engine, settings: ServeSettings) -> Bundle:
+    bundle, catalogue = engine.bundle, engine.catalogue
+    content = bundle.content
+    # `config` is left out: it names paths of the machine that exported.
+    return Bundle(
+        bundle_id=bundle.bundle_id,
+        encoder_id=content["encoder_id"],
+        runtime=engine.runtime,
+        dim=content["dim"],
+        metric=content["metric"],
+        preprocessing=content["preprocessing"],
+        index=content["index"],
+        catalogue=content["catalogue"],
+        images=len(catalogue),
+        items=catalogue.items,
+        filters=catalogue.values(),
+        price=catalogue.price_range(),
+        examples=catalogue.examples(),
+        limits=Limits(max_k=MAX_K, max_upload_bytes=settings.max_upload, max_pixels=MAX_PIXELS),
+        measured=bundle.measured,
+    )
