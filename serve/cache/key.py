@@ -1,0 +1,48 @@
+"""What an embedding is stored under."""
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["EmbeddingKeys"]
+
+_FORMAT = 1
+"""Raised when the value's format or the key's meaning changes: old entries are then never found."""
+
+
+class EmbeddingKeys:
+    """Keys of one encoder: an embedding of another one, or of pixels made otherwise, is never found under them."""
+
+    def __init__(self, *, encoder: str, preprocessing: str, arithmetic: str) -> None:
+        """Hash what determines an embedding, the image aside.
+
+        Args:
+            encoder: hash of the encoder's file.
+            preprocessing: hash of the preprocessing spec.
+            arithmetic: what runs the encoder, and in which precision: embeddings differ in their last digits.
+        """
+        parts = json.dumps([encoder, preprocessing, arithmetic]).encode()
+        self._prefix = f"lookalike:embedding:{_FORMAT}:{hashlib.sha256(parts).hexdigest()[:32]}:".encode()
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], *, encoder_file: str, arithmetic: str) -> "EmbeddingKeys":
+        """The keys of a bundle, whose manifest has `content`."""
+        return cls(
+            encoder=content["files"][encoder_file]["sha256"],
+            preprocessing=content["preprocessing"]["hash"],
+            arithmetic=arithmetic,
+        )
+
+    def key(self, data: bytes, box: tuple[float, float, float, float] | None = None) -> bytes:
+        """The key of an image.
+
+        Args:
+            data: its exact bytes; the same photo compressed anew has another key.
+            box: the part of it that is embedded; None is all of it.
+        """
+        digest = hashlib.sha256(data)
+        # 32 bytes that no file's end can pass for: the digest so far is part of what is hashed.
+        where = b"" if box is None else struct.pack("<4d", *box)
+        return self._prefix + hashlib.sha256(digest.digest() + where).hexdigest().encode()
