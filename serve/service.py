@@ -41,7 +41,7 @@ class Service:
         Raises:
             LookalikeError: the bundle cannot be served.
         """
-        workers = Workers(threads=self.settings.workers, metrics=self.metrics)
+        workers = Workers(threads=self.settings.workers)
         try:
             opened = await anyio.to_thread.run_sync(
                 lambda: Opened.open(self.bundle_path, settings=self.settings, workers=workers, metrics=self.metrics)
@@ -49,7 +49,11 @@ class Service:
             self.current = Current(opened)
             self.metrics.bundle.labels(opened.bundle_id).set(opened.description.images)
             self.ready = True
-            yield
+            try:
+                yield
+            finally:
+                self.ready = False
+                with self.current.hold() as opened:
+                    opened.close()
         finally:
-            self.ready = False
             workers.close()

@@ -49,8 +49,16 @@ class ServeSettings(BaseModel):
         ge=1,
         description="searches at once, from a request's first byte to its answer's last; more are answered 503",
     )
-    workers: int = Field(
-        default=0, ge=0, description="threads that decode, embed and search; 0 takes one for each core"
+    workers: int = Field(default=0, ge=0, description="threads that decode, and that search; 0 takes one for each core")
+    max_batch: int = Field(default=8, ge=1, description="most images that the encoder is given at once")
+    batch_wait_ms: float = Field(
+        default=5.0, ge=0, le=1000, description="time that a batch waits for images that are being decoded"
+    )
+    deadline_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="time from a search's last byte to its answer; what takes longer is given up with 504",
     )
     encoder_threads: int = Field(default=0, ge=0, description="threads of one embedding; 0 takes all cores")
     runtime: Annotated[str, _choice("auto", *RUNTIMES)] = Field(

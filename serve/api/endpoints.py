@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from serve.api.parameters import OPENAPI, parse_parameters
 from serve.api.upload import read_upload
 from serve.errors import Problem
+from serve.path.deadline import Deadline
 from serve.schemas import Bundle, Results
 from serve.schemas import Problem as ProblemSchema
 from serve.service import Service
@@ -42,27 +43,29 @@ def api(service: Service) -> APIRouter:
         "/search",
         response_model=Results,
         summary="Items that look like a photo",
-        responses=_problems(400, 408, 413, 415, 422, 503),
+        responses=_problems(400, 408, 413, 415, 422, 503, 504),
         openapi_extra={"requestBody": _FORM, "parameters": _QUERY},
     )
     async def search(request: Request) -> Results:
         """Fields (`k` and the filters) may stand in the form or in the query string."""
         data, fields = await read_upload(request, max_bytes=service.settings.max_upload)
         parameters = parse_parameters([*request.query_params.multi_items(), *fields])
+        deadline = Deadline.after(service.settings.deadline_seconds)
         with service.current.hold() as opened:
-            return await opened.pipeline.search(data, parameters)
+            return await opened.pipeline.search(data, parameters, deadline)
 
     @router.get(
         "/items/{item_id:path}/similar",
         response_model=Results,
         summary="Items that look like an item; it is not among them",
-        responses=_problems(404, 422, 503),
+        responses=_problems(404, 422, 503, 504),
         openapi_extra={"parameters": _QUERY},
     )
     async def similar(item_id: str, request: Request) -> Results:
         parameters = parse_parameters(request.query_params.multi_items())
+        deadline = Deadline.after(service.settings.deadline_seconds)
         with service.current.hold() as opened:
-            return await opened.pipeline.similar(item_id, parameters)
+            return await opened.pipeline.similar(item_id, parameters, deadline)
 
     @router.get(
         "/images/{image_id:path}",

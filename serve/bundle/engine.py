@@ -12,7 +12,7 @@ from serve.bundle.filters import Filters
 from serve.schemas import Result
 from src.contracts.bundle import INDEX, Bundle, open_bundle
 from src.contracts.errors import BundleError
-from src.contracts.preprocessing import PreprocessingSpec, preprocess
+from src.contracts.preprocessing import PreprocessingSpec, decode, resize
 from src.export.runtime import EncoderRuntime, open_encoder
 from src.index.best_items import search_items
 from src.index.faiss_index import FaissIndex
@@ -76,7 +76,7 @@ class Engine:
         size = bundle.preprocessing.size
         if encoder.size != size:
             raise BundleError(f"bundle {path}: the encoder takes {encoder.size} pixels, its preprocessing makes {size}")
-        dim = len(engine.embed(np.full((size, size, 3), 128, np.uint8)))
+        dim = engine.embed(np.full((1, size, size, 3), 128, np.uint8)).shape[1]
         if not dim == index.dim == bundle.content["dim"]:
             raise BundleError(
                 f"bundle {path}: encoder, index and manifest have dims {dim}, {index.dim}, "
@@ -93,14 +93,13 @@ class Engine:
         )  # fmt: skip
         return engine
 
-    def preprocess(self, data: bytes) -> np.ndarray:
-        """Image bytes to uint8 pixels of shape (size, size, 3); raises `ImageError`."""
-        return preprocess(data, self._spec)
+    def resize(self, pixels: np.ndarray) -> np.ndarray:
+        """Decoded uint8 pixels of shape (height, width, 3) to what the encoder takes: (size, size, 3)."""
+        return resize(pixels, self._spec)
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels of shape (size, size, 3) to a normalised float32 vector of shape (dim,)."""
-        vector: np.ndarray = self._encoder.embed(pixels[None])[0]
-        return vector
+        """Pixels of shape (images, size, size, 3) to normalised float32 vectors of shape (images, dim)."""
+        return self._encoder.embed(pixels)
 
     def search(self, vector: np.ndarray, k: int, filters: Filters) -> tuple[np.ndarray, np.ndarray]:
         """The k best items for a vector.
@@ -147,4 +146,5 @@ class Engine:
         """Take a grey photo through every stage: the first use of each library costs tens of milliseconds."""
         buffer = io.BytesIO()
         Image.new("RGB", (640, 480), (128, 128, 128)).save(buffer, "JPEG")
-        self.described(self.search(self.embed(self.preprocess(buffer.getvalue())), 1, Filters()))
+        pixels = self.resize(decode(buffer.getvalue()))
+        self.described(self.search(self.embed(pixels[None])[0], 1, Filters()))

@@ -1,5 +1,7 @@
 """What Prometheus sees."""
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
@@ -28,9 +30,30 @@ class Metrics:
             buckets=_SECONDS, registry=registry,
         )  # fmt: skip
         self.wait_seconds = Histogram(
-            "lookalike_wait_seconds", "Wait of one stage for a free worker.", ["stage"],
+            "lookalike_wait_seconds", "Wait of one stage for a thread or for its batch.", ["stage"],
             buckets=_SECONDS, registry=registry,
         )  # fmt: skip
+        self.batch_size = Histogram(
+            "lookalike_batch_images", "Images of one batch of the encoder.", buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=registry,
+        )  # fmt: skip
+        self.batch_queue = Gauge(
+            "lookalike_batch_queue", "Decoded images that wait for the encoder.", registry=registry
+        )
+        self.batch_retries = Counter(
+            "lookalike_batch_retries", "Batches that failed and were tried again image by image.", registry=registry
+        )
+        self.shared = Counter(
+            "lookalike_shared_embeddings", "Searches that took the embedding of an equal image in flight.",
+            registry=registry,
+        )  # fmt: skip
+        self._dropped = Counter(
+            "lookalike_dropped", "Images dropped before the encoder: nobody waited for them any more.", ["reason"],
+            registry=registry,
+        )  # fmt: skip
+        # Kept: `labels` takes longer than what is done with what it gives.
+        self.dropped = cache(self._dropped.labels)
+        self.stage = cache(lambda stage: (self.wait_seconds.labels(stage), self.stage_seconds.labels(stage)))
         self.results = Histogram(
             "lookalike_results", "Results of one search.", buckets=(0, 1, 5, 10, 20, 50, 100), registry=registry
         )

@@ -1,4 +1,4 @@
-"""The threads that decode, embed and search, off the event loop."""
+"""The threads that decode and search, off the event loop."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from serve.observe.metrics import Metrics
+from serve.path.stages import Stages
 
 __all__ = ["Workers"]
 
@@ -15,40 +15,44 @@ T = TypeVar("T")
 
 
 class Workers:
-    """A bounded pool. Its queue is bounded too: by the searches that admission lets in."""
+    """A bounded pool for each stage: a search, which is short, never queues behind the decoding of others.
 
-    def __init__(self, *, threads: int, metrics: Metrics) -> None:
+    The pools' queues are bounded too, by the searches that admission lets in. Work whose request was cancelled before
+    a thread took it is dropped.
+    """
+
+    def __init__(self, *, threads: int) -> None:
         """Start no thread yet.
 
         Args:
-            threads: how many; 0 takes one for each core that this process may use.
-            metrics: where stages are timed.
+            threads: of each pool; 0 takes one for each core that this process may use.
         """
-        self._pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)), thread_name_prefix="search")
-        self._metrics = metrics
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._pools: dict[str, ThreadPoolExecutor] = {}
 
-    async def run(self, stage: str, work: Callable[[], T]) -> tuple[T, float]:
-        """Run one stage of a search.
+    async def run(self, stage: str, work: Callable[[], T], stages: Stages) -> T:
+        """Run one stage of a request.
 
         Args:
-            stage: its name in the metrics.
+            stage: its name; each has its pool.
             work: what to do; it blocks.
-
-        Returns:
-            The result, and the seconds that the work took, waiting for a thread excluded.
+            stages: where its time is noted.
         """
+        pool = self._pools.get(stage)
+        if pool is None:
+            pool = self._pools[stage] = ThreadPoolExecutor(self._threads, thread_name_prefix=stage)
         queued = time.perf_counter()
 
-        def timed() -> tuple[T, float]:
+        def timed() -> tuple[T, float, float]:
             started = time.perf_counter()
-            self._metrics.wait_seconds.labels(stage).observe(started - queued)
             result = work()
-            taken = time.perf_counter() - started
-            self._metrics.stage_seconds.labels(stage).observe(taken)
-            return result, taken
+            return result, started - queued, time.perf_counter() - started
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+        result, waited, worked = await asyncio.get_running_loop().run_in_executor(pool, timed)
+        stages.record(stage, waited=waited, worked=worked)
+        return result
 
     def close(self) -> None:
         """Wait for what runs; drop what waits."""
-        self._pool.shutdown(cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown(cancel_futures=True)

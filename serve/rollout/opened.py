@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.bundle.engine import Engine
+from serve.cache.key import EmbeddingKeys
 from serve.observe.metrics import Metrics
+from serve.path.batcher import Batcher
+from serve.path.embedder import Embedder
 from serve.path.pipeline import Pipeline
 from serve.path.workers import Workers
 from serve.schemas import Bundle, Limits
 from serve.settings import MAX_K, ServeSettings
+from src.contracts.bundle import ENCODER
 from src.contracts.preprocessing import MAX_PIXELS
 
 __all__ = ["Opened"]
@@ -20,11 +24,13 @@ class Opened:
 
     Attributes:
         engine: encoder, index and catalogue.
+        batcher: the encoder's batches.
         pipeline: searches with them.
         description: what is served.
     """
 
     engine: Engine
+    batcher: Batcher
     pipeline: Pipeline
     description: Bundle
 
@@ -48,8 +54,13 @@ class Opened:
             precision=settings.precision,
             public_key=settings.public_key,
         )
-        pipeline = Pipeline(engine=engine, workers=workers, metrics=metrics)
-        return cls(engine=engine, pipeline=pipeline, description=_describe(engine, settings))
+        batcher = Batcher(
+            engine.embed, max_batch=settings.max_batch, wait=settings.batch_wait_ms / 1000, metrics=metrics
+        )
+        keys = EmbeddingKeys.of(engine.bundle.content, encoder_file=ENCODER, arithmetic=engine.runtime)
+        embedder = Embedder(engine=engine, keys=keys, workers=workers, batcher=batcher, metrics=metrics)
+        pipeline = Pipeline(engine=engine, embedder=embedder, workers=workers, metrics=metrics)
+        return cls(engine=engine, batcher=batcher, pipeline=pipeline, description=_describe(engine, settings))
 
     @property
     def bundle_id(self) -> str:
@@ -58,6 +69,7 @@ class Opened:
 
     def close(self) -> None:
         """End what runs for this bundle only; nobody holds it any longer. Its memory goes with the last reference."""
+        self.batcher.close()
 
 
 def _describe(engine: Engine, settings: ServeSettings) -> Bundle:

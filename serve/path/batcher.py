@@ -1,0 +1,208 @@
+"""Images that come together are embedded together."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from serve.observe.metrics import Metrics
+from serve.path.deadline import Deadline
+
+__all__ = ["Batcher", "Embedded"]
+
+Encode = Callable[[np.ndarray], np.ndarray]
+
+
+class Embedded(NamedTuple):
+    """What became of one image.
+
+    Attributes:
+        vector: float32 array of shape (dim,).
+        batch: images that were embedded with it, itself included.
+        waited: seconds until its batch began.
+        worked: seconds that the batch took.
+    """
+
+    vector: np.ndarray
+    batch: int
+    waited: float
+    worked: float
+
+
+@dataclass(eq=False)
+class _Entry:
+    pixels: np.ndarray
+    deadline: Deadline
+    arrived: float
+    future: asyncio.Future[Embedded]
+
+
+class _Outcome(NamedTuple):
+    """Of each image its vector, or what the encoder raised for it; and the seconds of the thread's wait and work."""
+
+    found: list[np.ndarray | Exception]
+    waited: float
+    worked: float
+
+
+class Batcher:
+    """Runs one batch at a time on a thread of its own; the next one gathers meanwhile.
+
+    Once the encoder is free, what has gathered goes
+
+    - at once if it is a full batch, or if no other image is on its way: waiting could only make it later;
+    - otherwise when those on their way have come, and no later than `wait` after the first of the batch arrived.
+
+    So a lone request never waits, and under load the batches fill by themselves while the one before them runs. A
+    window that always waits would add its length to every request of a quiet service; one that never does would start
+    a batch of one a moment before the others of the same burst are decoded, and make them wait for it.
+
+    Only the event loop's thread touches its state. Work that was cancelled or has expired never reaches the encoder.
+    """
+
+    def __init__(self, encode: Encode, *, max_batch: int, wait: float, metrics: Metrics) -> None:
+        """Start no thread yet.
+
+        Args:
+            encode: uint8 pixels of shape (images, size, size, 3) to float32 vectors of shape (images, dim); it blocks.
+            max_batch: most images of one batch.
+            wait: seconds, see above.
+            metrics: where batches are counted.
+        """
+        self._encode = encode
+        self._max_batch = max_batch
+        self._wait = wait
+        self._metrics = metrics
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._gathered: deque[_Entry] = deque()
+        self._coming = 0
+        self._busy = False
+        self._window: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def announced(self) -> Iterator[None]:
+        """Within it, an image is on its way. Call `embed` right after it, with no `await` between."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+            # Soon, not now: the image that was announced joins the batch first.
+            asyncio.get_running_loop().call_soon(self._consider)
+
+    async def embed(self, pixels: np.ndarray, deadline: Deadline) -> Embedded:
+        """Embed one image, together with others.
+
+        Args:
+            pixels: uint8 array of shape (size, size, 3).
+            deadline: after it, the image is dropped unless its batch has begun.
+
+        Raises:
+            Problem: 504, dropped.
+            Exception: what the encoder raises for this image alone.
+        """
+        loop = asyncio.get_running_loop()
+        entry = _Entry(pixels, deadline, loop.time(), loop.create_future())
+        self._gathered.append(entry)
+        self._metrics.batch_queue.set(len(self._gathered))
+        self._consider()
+        try:
+            return await entry.future
+        except asyncio.CancelledError:
+            with suppress(ValueError):  # Its batch runs already; the result is dropped.
+                self._gathered.remove(entry)
+                self._metrics.dropped("cancelled").inc()
+            raise
+
+    def close(self) -> None:
+        """Wait for the batch that runs."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _consider(self) -> None:
+        """Begin a batch, or make sure that somebody will."""
+        if self._busy or not self._gathered:
+            return
+        if self._coming and len(self._gathered) < self._max_batch:
+            loop = asyncio.get_running_loop()
+            ends = self._gathered[0].arrived + self._wait
+            if loop.time() < ends:
+                if self._window is None:
+                    self._window = loop.call_at(ends, self._window_ended)
+                return
+        self._begin()
+
+    def _window_ended(self) -> None:
+        self._window = None
+        self._consider()
+
+    def _begin(self) -> None:
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
+        batch: list[_Entry] = []
+        while self._gathered and len(batch) < self._max_batch:
+            entry = self._gathered.popleft()
+            if entry.deadline.expired:
+                self._metrics.dropped("expired").inc()
+                if not entry.future.done():
+                    entry.future.set_exception(entry.deadline.problem())
+            elif not entry.future.done():
+                batch.append(entry)
+        self._metrics.batch_queue.set(len(self._gathered))
+        if not batch:
+            return
+        self._busy = True
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._thread, self._work, [entry.pixels for entry in batch], time.perf_counter())
+        work.add_done_callback(partial(self._ended, batch, loop.time()))
+
+    def _work(self, pixels: list[np.ndarray], queued: float) -> _Outcome:
+        began = time.perf_counter()
+        found: list[np.ndarray | Exception] | None = None
+        if len(pixels) > 1:
+            # Whatever the encoder raises: one image may be to blame, and must not take the others with it.
+            with suppress(Exception):
+                found = list(self._encoded(pixels))
+            if found is None:
+                self._metrics.batch_retries.inc()
+        if found is None:
+            found = [self._alone(image) for image in pixels]
+        return _Outcome(found, began - queued, time.perf_counter() - began)
+
+    def _alone(self, image: np.ndarray) -> np.ndarray | Exception:
+        try:
+            vector: np.ndarray = self._encoded([image])[0]
+        except Exception as error:
+            return error
+        return vector
+
+    def _encoded(self, pixels: list[np.ndarray]) -> np.ndarray:
+        vectors = self._encode(np.stack(pixels))
+        if len(vectors) != len(pixels):
+            raise RuntimeError(f"the encoder gave {len(vectors)} vectors for {len(pixels)} images")
+        return vectors
+
+    def _ended(self, batch: list[_Entry], began: float, work: asyncio.Future[_Outcome]) -> None:
+        self._busy = False
+        if work.cancelled():  # Closed.
+            for entry in batch:
+                entry.future.cancel()
+            return
+        outcome = work.result()
+        self._metrics.batch_size.observe(len(batch))
+        for entry, found in zip(batch, outcome.found, strict=True):
+            if entry.future.done():
+                continue
+            if isinstance(found, Exception):
+                entry.future.set_exception(found)
+                continue
+            waited = began - entry.arrived + outcome.waited
+            entry.future.set_result(Embedded(found, len(batch), waited, outcome.worked))
+        self._consider()

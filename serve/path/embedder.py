@@ -1,0 +1,139 @@
+"""From a photo's bytes to its embedding: cache, decoding, batch."""
+
+import asyncio
+from dataclasses import astuple
+from typing import Protocol
+
+import numpy as np
+
+from serve.bundle.engine import Engine
+from serve.cache.key import EmbeddingKeys
+from serve.errors import Problem
+from serve.observe.metrics import Metrics
+from serve.path.batcher import Batcher
+from serve.path.box import Box
+from serve.path.deadline import Deadline
+from serve.path.stages import Stages
+from serve.path.workers import Workers
+from src.contracts.preprocessing import decode
+
+__all__ = ["Embedder", "EmbeddingCache"]
+
+_HASHED_AT_ONCE = 256 * 1024
+"""Bytes: hashing them takes about 0.2 ms; more would hold up the event loop, and are hashed on a thread."""
+
+
+class EmbeddingCache(Protocol):
+    """Embeddings of one encoder and preprocessing. What fails inside must stay inside: a search goes on without it."""
+
+    async def get(self, key: bytes) -> np.ndarray | None:
+        """The vector that was put under a key, float32 of shape (dim,), or None."""
+        ...
+
+    async def put(self, key: bytes, vector: np.ndarray) -> None:
+        """Keep a vector. A search waits for this: what takes longer than memory does is to go on by itself."""
+        ...
+
+
+class Embedder:
+    """The embeddings of one engine. Equal images in flight at once are decoded and embedded once.
+
+    The first of them does the work, the others wait for it. Should it be given up (its client left, its deadline
+    passed), the next one takes over.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        keys: EmbeddingKeys,
+        workers: Workers,
+        batcher: Batcher,
+        metrics: Metrics,
+        cache: EmbeddingCache | None = None,
+    ) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._workers = workers
+        self._batcher = batcher
+        self._metrics = metrics
+        self._cache = cache
+        self._flights: dict[bytes, asyncio.Future[np.ndarray]] = {}
+
+    async def embed(self, data: bytes, box: Box | None, deadline: Deadline, stages: Stages) -> np.ndarray:
+        """Embed a photo, or a part of it.
+
+        Args:
+            data: an image file.
+            box: the part; None takes all.
+            deadline: of the request.
+            stages: where the times of `decode` and `embed` are noted, if they are run for this request.
+
+        Returns:
+            Finite, normalised float32 vector of shape (dim,).
+
+        Raises:
+            ImageError: the photo cannot be read.
+            Problem: 422, the encoder makes nothing of it; 504, too late.
+            Exception: what the encoder raised for it.
+        """
+        key = await self._key(data, box, stages)
+        while (flight := self._flights.get(key)) is not None:
+            self._metrics.shared.inc()
+            # Not the flight itself: it does not end because one of those who wait for it leaves.
+            await asyncio.wait([flight])
+            if not flight.cancelled():
+                return flight.result()
+        flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        try:
+            vector = await self._found(key, data, box, deadline, stages)
+        except Problem as problem:
+            if problem.status == 504:
+                flight.cancel()  # Its own deadline, not that of the others.
+            else:
+                _fail(flight, problem)
+            raise
+        except Exception as error:
+            _fail(flight, error)
+            raise
+        except BaseException:
+            flight.cancel()
+            raise
+        else:
+            flight.set_result(vector)
+            return vector
+        finally:
+            del self._flights[key]
+
+    async def _found(self, key: bytes, data: bytes, box: Box | None, deadline: Deadline, stages: Stages) -> np.ndarray:
+        if self._cache is not None:
+            vector = await self._cache.get(key)
+            if vector is not None:
+                return vector
+        if deadline.expired:
+            self._metrics.dropped("expired").inc()
+            raise deadline.problem()
+        with self._batcher.announced():
+            pixels = await self._workers.run("decode", lambda: self._pixels(data, box), stages)
+        embedded = await self._batcher.embed(pixels, deadline)
+        stages.record("embed", waited=embedded.waited, worked=embedded.worked)
+        if not np.isfinite(embedded.vector).all():
+            raise Problem(422, kind="no-embedding", detail="the encoder has no usable embedding for this image")
+        if self._cache is not None:
+            await self._cache.put(key, embedded.vector)
+        return embedded.vector
+
+    def _pixels(self, data: bytes, box: Box | None) -> np.ndarray:
+        pixels = decode(data)
+        return self._engine.resize(pixels if box is None else box.cut(pixels))
+
+    async def _key(self, data: bytes, box: Box | None, stages: Stages) -> bytes:
+        where = None if box is None else astuple(box)
+        if len(data) <= _HASHED_AT_ONCE:
+            return self._keys.key(data, where)
+        return await self._workers.run("hash", lambda: self._keys.key(data, where), stages)
+
+
+def _fail(flight: asyncio.Future[np.ndarray], error: Exception) -> None:
+    flight.set_exception(error)
+    flight.exception()  # Looked at: usually nobody else waits for it.

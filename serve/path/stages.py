@@ -1,0 +1,30 @@
+"""How long the stages of one request took."""
+
+from serve.observe.metrics import Metrics
+
+__all__ = ["Stages"]
+
+
+class Stages:
+    """Keeps the times of one request, and tells the metrics.
+
+    Attributes:
+        seconds: work of each stage that was reached, waiting excluded.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self.seconds: dict[str, float] = {}
+
+    def record(self, stage: str, *, waited: float, worked: float) -> None:
+        """Note a stage that has ended.
+
+        Args:
+            stage: its name in the metrics.
+            waited: seconds until its work began.
+            worked: seconds that it took then.
+        """
+        waits, works = self._metrics.stage(stage)
+        waits.observe(waited)
+        works.observe(worked)
+        self.seconds[stage] = worked

@@ -1,0 +1,252 @@
+import asyncio
+import random
+import threading
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serve.errors import Problem
+from serve.observe.metrics import Metrics
+from serve.path.batcher import Batcher, Embedded
+from serve.path.deadline import Deadline
+
+pytestmark = pytest.mark.anyio
+
+POISON = 251
+NAN = 252
+LONG = 60.0
+
+
+def image(number: int) -> np.ndarray:
+    return np.full((2, 2, 3), number, np.uint8)
+
+
+class Encoder:
+    """Embeds an image as its first number. Holds each batch until it is let go, if asked to."""
+
+    def __init__(self, *, held: bool = False) -> None:
+        self.batches: list[list[int]] = []
+        self.running = 0
+        self.began = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+        self._held = held
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        self.running += 1
+        assert self.running == 1, "two batches at once"
+        numbers = [int(number) for number in pixels[:, 0, 0, 0]]
+        self.batches.append(numbers)
+        self.began.release()
+        if self._held:
+            assert self.go.acquire(timeout=LONG)
+        self.running -= 1
+        if POISON in numbers:
+            raise RuntimeError("the encoder chokes on an image")
+        vectors = np.repeat(np.array(numbers, np.float32)[:, None], 4, axis=1)
+        vectors[vectors[:, 0] == NAN] = np.nan
+        return vectors
+
+    async def until_began(self) -> None:
+        """Wait for one more batch to begin."""
+        assert await asyncio.to_thread(self.began.acquire, timeout=LONG)
+
+
+def batcher(encoder: Encoder, *, max_batch: int = 4, wait: float = LONG) -> Batcher:
+    return Batcher(encoder, max_batch=max_batch, wait=wait, metrics=Metrics())
+
+
+def start(made: Batcher, number: int, *, seconds: float = LONG) -> "asyncio.Task[Embedded]":
+    return asyncio.create_task(made.embed(image(number), Deadline.after(seconds)))
+
+
+async def settled() -> None:
+    """Everything that is ready to run has run."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_lone_image_goes_at_once_whatever_the_window():
+    encoder = Encoder()
+    found = await batcher(encoder, wait=LONG).embed(image(7), Deadline.after(LONG))
+    assert encoder.batches == [[7]]
+    assert found.vector.tolist() == [7] * 4
+    assert found.batch == 1
+    assert found.waited >= 0
+    assert found.worked > 0
+
+
+async def test_what_comes_while_a_batch_runs_makes_the_next_up_to_its_size():
+    encoder = Encoder(held=True)
+    made = batcher(encoder, max_batch=4)
+    tasks = [start(made, 0)]
+    await encoder.until_began()
+    tasks += [start(made, number) for number in range(1, 8)]
+    await settled()
+    for _ in range(3):
+        encoder.go.release()
+    assert [(await task).vector[0] for task in tasks] == list(range(8))
+    assert encoder.batches == [[0], [1, 2, 3, 4], [5, 6, 7]]
+    assert [(await task).batch for task in tasks] == [1, 4, 4, 4, 4, 3, 3, 3]
+
+
+async def test_batch_waits_for_an_image_on_its_way_and_takes_it_along():
+    encoder = Encoder()
+    made = batcher(encoder)
+    with made.announced():
+        first = start(made, 1)
+        await settled()
+        assert encoder.batches == []
+    second = await made.embed(image(2), Deadline.after(LONG))
+    assert encoder.batches == [[1, 2]]
+    assert (second.vector[0], (await first).vector[0]) == (2, 1)
+
+
+async def test_batch_goes_when_what_was_on_its_way_fails_to_come():
+    encoder = Encoder()
+    made = batcher(encoder)
+    with suppress(ZeroDivisionError), made.announced():
+        first = start(made, 1)
+        await settled()
+        raise ZeroDivisionError
+    assert (await first).batch == 1
+
+
+async def test_full_batch_waits_for_nobody():
+    encoder = Encoder()
+    made = batcher(encoder, max_batch=3)
+    with made.announced():
+        assert [found.batch for found in await asyncio.gather(*(start(made, n) for n in range(3)))] == [3] * 3
+
+
+async def test_window_is_anchored_at_the_first_arrival():
+    """Later arrivals do not push it back: else a steady stream of them would hold the first one for ever."""
+    encoder = Encoder()
+    made = batcher(encoder, max_batch=1000, wait=0.05)
+    loop = asyncio.get_running_loop()
+    with made.announced():
+        arrived = loop.time()
+        first = start(made, 0)
+        others = []
+        while not first.done():
+            others.append(start(made, len(others) % 200))
+            await asyncio.sleep(0.001)
+        assert loop.time() - arrived >= 0.05
+        found = await first
+        assert found.batch == len(encoder.batches[0])
+        assert 0.05 <= found.waited < LONG / 2
+    await asyncio.gather(*others)
+
+
+async def test_cancelled_and_expired_images_never_reach_the_encoder():
+    encoder = Encoder(held=True)
+    made = batcher(encoder, max_batch=8)
+    tasks = [start(made, 0)]
+    await encoder.until_began()
+    tasks += [start(made, number) for number in (1, 2)]
+    late = start(made, 3, seconds=-1)
+    await settled()
+    tasks[1].cancel()
+    await settled()
+    encoder.go.release()
+    encoder.go.release()
+    assert (await tasks[0]).vector[0] == 0
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[1]
+    with pytest.raises(Problem) as raised:
+        await late
+    assert raised.value.status == 504
+    assert (await tasks[2]).vector[0] == 2
+    assert encoder.batches == [[0], [2]]
+
+
+async def test_image_whose_batch_runs_may_be_cancelled_too():
+    encoder = Encoder(held=True)
+    made = batcher(encoder)
+    running = start(made, 1)
+    await encoder.until_began()
+    running.cancel()
+    await settled()
+    assert running.cancelled()
+    after = start(made, 2)
+    encoder.go.release()
+    encoder.go.release()
+    assert (await after).vector[0] == 2
+
+
+async def test_image_that_the_encoder_chokes_on_fails_alone():
+    encoder = Encoder()
+    made = batcher(encoder, max_batch=4)
+    with made.announced():
+        results = await asyncio.gather(*(start(made, n) for n in (1, POISON, 3, NAN)), return_exceptions=True)
+    assert encoder.batches == [[1, POISON, 3, NAN], [1], [POISON], [3], [NAN]]
+    assert isinstance(results[1], RuntimeError)
+    assert [results[place].vector[0] for place in (0, 2)] == [1, 3]
+    assert np.isnan(results[3].vector).all()
+    assert (await made.embed(image(5), Deadline.after(LONG))).vector[0] == 5
+
+
+async def test_encoder_that_loses_an_image_gives_nobody_another_ones_vector():
+    made = Batcher(lambda pixels: np.ones((1, 4), np.float32), max_batch=2, wait=LONG, metrics=Metrics())
+    with made.announced():
+        found = await asyncio.gather(start(made, 1), start(made, 2))
+    assert len(found) == 2  # Each was embedded by itself, for which one vector is right.
+    empty = Batcher(lambda pixels: np.ones((0, 4), np.float32), max_batch=2, wait=LONG, metrics=Metrics())
+    with pytest.raises(RuntimeError, match="0 vectors for 1 images"):
+        await empty.embed(image(1), Deadline.after(LONG))
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["arrive", "announce", "cancel", "fail", "turn", "pause"]), st.integers(0, 1000)),
+    max_size=60,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=STEPS, max_batch=st.integers(1, 5), wait=st.sampled_from([0.0, 0.002, LONG]))
+def test_whatever_comes_and_goes_each_waiter_gets_its_own_vector(steps, max_batch, wait):
+    encoder = Encoder()
+
+    async def come(made: Batcher, number: int, *, decoding: int, broken: bool) -> float:
+        with made.announced():
+            for _ in range(decoding):
+                await asyncio.sleep(0)
+            if broken:
+                raise ZeroDivisionError
+        return float((await made.embed(image(number), Deadline.after(LONG))).vector[0])
+
+    async def run() -> None:
+        made = batcher(encoder, max_batch=max_batch, wait=wait)
+        tasks: list[asyncio.Task[float]] = []
+        cancelled: set[int] = set()
+        broken: set[int] = set()
+        for what, number in steps:
+            if what in ("arrive", "announce", "fail"):
+                if what == "fail":
+                    broken.add(len(tasks))
+                decoding = 0 if what == "arrive" else 1 + number % 7
+                work = come(made, len(tasks), decoding=decoding, broken=what == "fail")
+                tasks.append(asyncio.create_task(work))
+            elif what == "cancel" and tasks:
+                tasks[number % len(tasks)].cancel()
+                cancelled.add(number % len(tasks))
+            elif what == "turn":
+                await asyncio.sleep(0)
+            elif what == "pause":
+                await asyncio.sleep(random.Random(number).random() / 1000)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for number, result in enumerate(results):
+            if isinstance(result, asyncio.CancelledError):
+                assert number in cancelled
+            elif isinstance(result, ZeroDivisionError):
+                assert number in broken
+            else:
+                assert result == number
+        made.close()
+
+    asyncio.run(asyncio.wait_for(run(), LONG))
+    embedded = [number for batch in encoder.batches for number in batch]
+    assert len(embedded) == len(set(embedded)), "embedded twice"
+    assert all(1 <= len(batch) <= max_batch for batch in encoder.batches)
