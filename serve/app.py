@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from serve.api.endpoints import api
 from serve.api.probes import probes
 from serve.edge.admission import Admission
+from serve.edge.authorization import Authorization
 from serve.edge.body_limit import BodyLimit
 from serve.edge.lingering import LingeringClose
 from serve.edge.request_context import RequestContext
@@ -26,6 +27,9 @@ def create_app(bundle_path: Path, settings: ServeSettings | None = None) -> Fast
     Args:
         bundle_path: the bundle's folder.
         settings: its limits.
+
+    Raises:
+        ConfigError: keys that cannot be read.
     """
     settings = settings or ServeSettings()
     service = Service(bundle_path=bundle_path, settings=settings)
@@ -51,6 +55,7 @@ def create_app(bundle_path: Path, settings: ServeSettings | None = None) -> Fast
     # The last one added is the outermost: refusals, too, have an id and are counted.
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload, seconds=settings.upload_seconds)
     app.add_middleware(Admission, limit=settings.max_in_flight, metrics=service.metrics)
+    app.add_middleware(Authorization, access=service.access, metrics=service.metrics)
     app.add_middleware(LingeringClose, max_bytes=2 * settings.max_upload)
     app.add_middleware(RequestContext, metrics=service.metrics)
     return app

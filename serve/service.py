@@ -1,19 +1,28 @@
 """What the routes share: made before the process listens, closed after it has drained."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio.to_thread
 
+from serve.access.access import Access
 from serve.observe.metrics import Metrics
 from serve.path.workers import Workers
 from serve.rollout.current import Current
 from serve.rollout.opened import Opened
 from serve.settings import ServeSettings
+from src.contracts.errors import ConfigError
 
 __all__ = ["Service"]
+
+_KEYS_READ_EVERY = 1.0
+"""Seconds."""
+
+_log = logging.getLogger("serve")
 
 
 @dataclass
@@ -25,6 +34,7 @@ class Service:
         settings: its limits.
         metrics: what it counts.
         ready: whether searches are answered.
+        access: who may ask.
         current: the opened bundle that answers; set when `ready`.
     """
 
@@ -32,7 +42,12 @@ class Service:
     settings: ServeSettings
     metrics: Metrics = field(default_factory=Metrics)
     ready: bool = False
+    access: Access = field(init=False, repr=False)
     current: Current = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Read the keys: what is wrong with them is said before anything is loaded."""
+        self.access = Access(self.settings)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -50,10 +65,35 @@ class Service:
             self.metrics.bundle.labels(opened.bundle_id).set(opened.description.images)
             self.ready = True
             try:
-                yield
+                async with _repeating(self._reload_keys, seconds=_KEYS_READ_EVERY):
+                    yield
             finally:
                 self.ready = False
                 with self.current.hold() as opened:
                     opened.close()
         finally:
             workers.close()
+
+    def _reload_keys(self) -> None:
+        try:
+            if self.access.reload():
+                _log.info("keys were read again")
+        except ConfigError as error:
+            _log.error("keys stay as they were: %s", error)
+
+
+@asynccontextmanager
+async def _repeating(work: Callable[[], None], *, seconds: float) -> AsyncIterator[None]:
+    """Do something on a thread now and then while the block runs."""
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await anyio.to_thread.run_sync(work)
+
+    task = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from src.export.runtime import PRECISIONS, RUNTIMES
 
@@ -68,6 +68,16 @@ class ServeSettings(BaseModel):
         default="f32", description=f"OpenVINO's arithmetic, {' or '.join(PRECISIONS)}; bf16 needs a CPU that has it"
     )
     drain_seconds: int = Field(default=20, ge=1, description="time that running requests have after SIGTERM")
+    keys_file: Path | None = Field(
+        default=None,
+        description="file of API keys' hashes, made by `python -m serve.access new`; read again when it changes",
+    )
+    keys: SecretStr | None = Field(default=None, description="the same lines, separated by commas")
+    search_access: Annotated[str, _choice("auto", "open", "key")] = Field(
+        default="auto",
+        description="whether searches need a key: open (no), key (yes), auto (where there are keys and --host is not "
+        "this machine's own)",
+    )
 
     @property
     def max_upload(self) -> int:

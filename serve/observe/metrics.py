@@ -61,6 +61,10 @@ class Metrics:
             "lookalike_searches_in_flight", "Searches admitted and not yet answered.", registry=registry
         )
         self.rejected = Counter("lookalike_rejected", "Searches refused with 503 at the door.", registry=registry)
+        self.refused = Counter(
+            "lookalike_refused", "Requests refused for their key: missing, wrong, of too low a role, too often.",
+            ["reason"], registry=registry,
+        )  # fmt: skip
         self.bundle = Gauge("lookalike_bundle_images", "Images in the index.", ["bundle_id"], registry=registry)
 
     def exposition(self) -> bytes:
