@@ -10,15 +10,18 @@ DEMO := outputs/demo
 export OMP_WAIT_POLICY ?= PASSIVE
 EXTRAS := --extra cpu --extra rtx --extra milvus --extra train --extra serve --extra tracing --extra dev
 
+SERVING := --extra serve --extra cpu --extra tracing
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint serve lock
+.PHONY: help demo test lint serve lock audit
 
 help:
 	@echo "make demo              the built-in shop: train, evaluate, export; about five minutes on two cores"
 	@echo "make serve BUNDLE=DIR  search page and API on http://$(HOST):$(PORT) (HOST=, PORT=)"
 	@echo "make test              lint, then all tests"
 	@echo "make lint              ruff, mypy, import-linter"
-	@echo "make lock              resolve pyproject.toml into requirements.lock again"
+	@echo "make lock              resolve pyproject.toml into the two lock files again"
+	@echo "make audit             known vulnerabilities of the locked packages; needs PyPI's vulnerability service"
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lookalike needs Python 3.11 or newer; name one with make PYTHON=...")'
@@ -51,3 +54,9 @@ serve: $(READY)
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml $(EXTRAS) --universal --generate-hashes --no-annotate --quiet \
 		--custom-compile-command "make lock" -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml $(SERVING) --universal --generate-hashes --no-annotate --quiet \
+		--constraints requirements.lock --custom-compile-command "make lock" -o deploy/requirements-serve.lock
+
+audit: $(READY)
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r deploy/requirements-serve.lock
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock

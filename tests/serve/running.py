@@ -40,11 +40,13 @@ class Running:
 
 
 @contextmanager
-def running(arguments: Sequence[str], *, environment: dict[str, str] | None = None) -> Iterator[Running]:
+def running(
+    arguments: Sequence[str], *, environment: dict[str, str] | None = None, root: Path = ROOT
+) -> Iterator[Running]:
     """Start, wait for the line that names the URL, and end in any case."""
     with subprocess.Popen(
         command(*arguments, "--port", "0"),
-        cwd=ROOT,
+        cwd=root,
         env={**os.environ, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,0 +1,25 @@
+"""The files of deploy/, read."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from serve.commandline import PREFIX
+from serve.settings import ServeSettings
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+SETTINGS = {PREFIX + name.upper() for name in ServeSettings.model_fields}
+
+# Names as Prometheus allows them; what else stands in a query is a function or a label, and none of these begins so.
+_METRIC = re.compile(r"\b(?:lookalike|process)_[a-z0-9_]+")
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def metrics_in(expression: str) -> set[str]:
+    return set(_METRIC.findall(re.sub(r'"[^"]*"', '""', expression)))
