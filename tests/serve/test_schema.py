@@ -1,0 +1,63 @@
+"""The service and its OpenAPI description say the same (schemathesis)."""
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import booleans, data, one_of, sampled_from
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from tests.serve.running import running
+from tests.serve.small_bundle import Shop
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+]
+
+
+@pytest.fixture(scope="module")
+def service(shop: Shop) -> Iterator[str]:
+    with running(["--bundle", str(shop.root)]) as started:
+        yield started.url
+        assert started.stop()[0] == 0
+
+
+def operations(url: str):
+    return [found.ok() for found in schemathesis.openapi.from_url(f"{url}/openapi.json").get_all_operations()]
+
+
+def test_every_answer_is_as_described(service, shop):
+    tried = set()
+    real = {name: sampled_from([row[name] for row in shop.rows()]) for name in ("item_id", "image_id")}
+    for operation in operations(service):
+        asked = [operation.as_strategy(generation_mode=mode) for mode in GenerationMode]
+
+        @given(case=one_of(asked), known=booleans(), data=data())
+        @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
+        def check(case, known, data):
+            for name in real.keys() & (case.path_parameters or {}).keys() if known else ():
+                case.path_parameters[name] = data.draw(real[name])
+            # A form's fields are text: that a number was meant where text is asked for cannot be told.
+            checks = CHECKS if case.body else [*CHECKS, negative_data_rejection]
+            statuses.add(case.call_and_validate(checks=checks, timeout=30).status_code)  # noqa: B023
+
+        statuses: set[int] = set()
+        check()
+        tried.add(operation.label)
+        assert any(status < 300 for status in statuses), f"{operation.label} was never tried with success: {statuses}"
+    assert {"POST /v1/search", "GET /v1/items/{item_id}/similar", "GET /v1/bundle", "GET /readyz"} <= tried
