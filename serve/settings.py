@@ -1,5 +1,6 @@
 """What an operator can set."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ MAX_K = 100
 """Results of one search: a page of a shop shows fewer, and the response stays small."""
 
 _MIB = 1024 * 1024
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]{1,5})?")
 
 
 def _choice(*names: str) -> Any:
@@ -23,6 +25,13 @@ def _choice(*names: str) -> Any:
         return value
 
     return AfterValidator(known)
+
+
+def _hosts(text: str) -> str:
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        if not _HOST.fullmatch(entry):
+            raise ValueError(f"{entry!r} must be the name of a host, such as cdn.example.com or cdn.example.com:8443")
+    return text
 
 
 class ServeSettings(BaseModel):
@@ -66,6 +75,18 @@ class ServeSettings(BaseModel):
     )
     precision: Annotated[str, _choice(*PRECISIONS)] = Field(
         default="f32", description=f"OpenVINO's arithmetic, {' or '.join(PRECISIONS)}; bf16 needs a CPU that has it"
+    )
+    image_url_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
+        default="",
+        description="hosts that photos may be fetched from for a caller (`image_url`), such as cdn.example.com,"
+        "img.example.com:8443; none: `image_url` is off",
+    )
+    image_url_http: bool = Field(default=False, description="fetch over http as well as over https: true or false")
+    image_url_seconds: float = Field(
+        default=3.0, gt=0, allow_inf_nan=False, description="time that a photo from the web may take to arrive"
+    )
+    image_url_loopback: bool = Field(
+        default=False, description="let those hosts be this machine itself; for tests and development only"
     )
     drain_seconds: int = Field(default=20, ge=1, description="time that running requests have after SIGTERM")
     keys_file: Path | None = Field(

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from serve.api.parameters import OPENAPI, parse_parameters
 from serve.api.upload import read_upload
 from serve.errors import Problem
+from serve.fetch.fetcher import ImageFetcher
 from serve.path.deadline import Deadline
 from serve.schemas import Bundle, Results
 from serve.schemas import Problem as ProblemSchema
@@ -18,37 +19,33 @@ __all__ = ["api"]
 
 _YEAR = 365 * 24 * 3600
 _QUERY = [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in OPENAPI.items()]
-_FORM = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["image"],
-                "properties": {
-                    "image": {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, GIF, BMP, TIFF."},
-                    **OPENAPI,
-                },
-            }
-        }
-    },
-}
+_PHOTO = {"image": {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, GIF, BMP, TIFF."}}
+_URL = {"image_url": {"type": "string", "description": "Where a photo is fetched from, in place of `image`."}}
+
+
+def _form(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"multipart/form-data": {"schema": {"type": "object", **schema}}}}
+
+
+_FORM = _form({"required": ["image"], "properties": {**_PHOTO, **OPENAPI}})
+_FORM_OR_URL = _form({"properties": {**_PHOTO, **_URL, **OPENAPI}})
 
 
 def api(service: Service) -> APIRouter:
     """The routes of the API over one service."""
     router = APIRouter(prefix="/v1")
+    fetcher = _fetcher(service)
 
     @router.post(
         "/search",
         response_model=Results,
         summary="Items that look like a photo",
         responses=_problems(400, 408, 413, 415, 422, 503, 504),
-        openapi_extra={"requestBody": _FORM, "parameters": _QUERY},
+        openapi_extra={"requestBody": _FORM if fetcher is None else _FORM_OR_URL, "parameters": _QUERY},
     )
     async def search(request: Request) -> Results:
         """Fields (`k` and the filters) may stand in the form or in the query string."""
-        data, fields = await read_upload(request, max_bytes=service.settings.max_upload)
+        data, fields = await read_upload(request, max_bytes=service.settings.max_upload, fetcher=fetcher)
         parameters = parse_parameters([*request.query_params.multi_items(), *fields])
         deadline = Deadline.after(service.settings.deadline_seconds)
         with service.current.hold() as opened:
@@ -88,6 +85,20 @@ def api(service: Service) -> APIRouter:
             return opened.description
 
     return router
+
+
+def _fetcher(service: Service) -> ImageFetcher | None:
+    settings = service.settings
+    if not settings.image_url_hosts.strip():
+        return None
+    return ImageFetcher(
+        hosts=settings.image_url_hosts,
+        allow_http=settings.image_url_http,
+        allow_loopback=settings.image_url_loopback,
+        max_bytes=settings.max_upload,
+        seconds=settings.image_url_seconds,
+        metrics=service.metrics,
+    )
 
 
 def _picture(jpeg: bytes, request: Request, *, for_ever: bool) -> Response:

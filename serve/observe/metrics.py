@@ -65,6 +65,9 @@ class Metrics:
             "lookalike_refused", "Requests refused for their key: missing, wrong, of too low a role, too often.",
             ["reason"], registry=registry,
         )  # fmt: skip
+        self.fetches = Counter(
+            "lookalike_image_url_fetches", "Photos asked for by web address.", ["outcome"], registry=registry
+        )
         self.bundle = Gauge("lookalike_bundle_images", "Images in the index.", ["bundle_id"], registry=registry)
 
     def exposition(self) -> bytes:

@@ -1,0 +1,1 @@
+"""Photos from a web address: off unless hosts are named."""
