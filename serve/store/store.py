@@ -1,0 +1,165 @@
+"""The store as a search uses it: within a time budget, or not at all."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, Executable
+from sqlalchemy.exc import DBAPIError
+
+from serve.breaker import Breaker, BreakerOpenError
+from serve.observe.store_metrics import StoreMetrics
+from serve.store.connection import connect
+from serve.store.load import load_bundle
+from serve.store.statements import CURRENT, by_words, from_shop, listed
+from serve.store.tables import create_tables
+from serve.store.threads import DaemonThreads
+from src.contracts.bundle import Bundle
+from src.index.filters import Condition
+
+__all__ = ["CurrentValues", "Store", "StoreUnavailableError"]
+
+T = TypeVar("T")
+_THREADS = 4
+_LISTED_SECONDS = 0.5
+"""A search by words is a fallback: it may take longer than what every search needs."""
+
+
+class StoreUnavailableError(Exception):
+    """No answer: the store is dead, late, or has been lately."""
+
+
+class CurrentValues(NamedTuple):
+    """What the store knows of an item now."""
+
+    price: float | None
+    in_stock: bool | None
+
+
+class Store:
+    """Items' prices, stock and words. Only the event loop's thread calls the coroutines."""
+
+    def __init__(self, url: URL, *, budget: float, breaker: Breaker, metrics: StoreMetrics) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            url: what `store_url` gave.
+            budget: seconds that a search waits for prices and stock.
+            breaker: stops questions while the store does not answer.
+            metrics: where they are counted.
+        """
+        in_memory = url.drivername == "sqlite" and url.database in (None, "", ":memory:")
+        threads = 1 if in_memory else _THREADS
+        self._engine: Engine = connect(url, threads=threads)
+        # No BEGIN, no ROLLBACK: two round trips less. What is written takes its own transaction.
+        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._threads = DaemonThreads(threads=threads, name="store")
+        self._budget = budget
+        self._breaker = breaker
+        self._metrics = metrics
+
+    def close(self) -> None:
+        """Close the connections; those that a stopped database holds go with the process. Blocks, a second at most."""
+        self._threads.close()
+        self._engine.dispose()
+
+    async def current(self, item_ids: Sequence[str]) -> Mapping[str, CurrentValues]:
+        """Price and stock now, in one question; an item that the store does not know is not in the answer.
+
+        Raises:
+            StoreUnavailableError: it does not answer in time.
+        """
+        if not item_ids:
+            return {}
+        rows = await self._ask("current", CURRENT, self._budget, {"item_ids": list(item_ids)})
+        return {name: CurrentValues(_finite(price), in_stock) for name, price, in_stock in rows}
+
+    async def by_words(self, words: str, conditions: Sequence[Condition], limit: int) -> list[str]:
+        """Ids of items whose text has the words, best first; conditions hold for current prices and stock.
+
+        Raises:
+            StoreUnavailableError: it does not answer in time.
+        """
+        statement = by_words(self._engine.dialect.name, words, conditions, limit)
+        if statement is None:
+            return []
+        return [name for (name,) in await self._ask("words", statement, _LISTED_SECONDS)]
+
+    async def listed(self, conditions: Sequence[Condition], limit: int) -> list[str]:
+        """Ids of items that meet the conditions now, those in stock first.
+
+        Raises:
+            StoreUnavailableError: it does not answer in time.
+        """
+        return [name for (name,) in await self._ask("list", listed(conditions, limit), _LISTED_SECONDS)]
+
+    def load(self, bundle: Bundle) -> int:
+        """`load_bundle` into this store. Blocks."""
+
+        def progress(done: int, total: int) -> None:
+            self._metrics.loaded.set(done)
+
+        return load_bundle(self._engine, bundle, progress)
+
+    def write(self, values: Iterable[Mapping[str, Any]], *, updated_at: datetime) -> None:
+        """Write prices and stock as the shop knows them. Blocks.
+
+        Args:
+            values: each with `item_id` and any of `price` and `in_stock`.
+            updated_at: since when they hold, with a timezone; what the store knows from a later time stays.
+
+        Raises:
+            SQLAlchemyError: the store failed, nothing was written.
+        """
+        since = updated_at.astimezone(UTC)
+        with self._engine.begin() as connection:
+            create_tables(connection)
+            for row in values:
+                told = [name for name in ("price", "in_stock") if name in row]
+                connection.execute(from_shop(self._engine.dialect.name, told), {**row, "text": "", "updated_at": since})
+
+    async def _ask(
+        self, kind: str, statement: Executable, budget: float, parameters: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        started = time.perf_counter()
+        outcome = "error"
+        try:
+            with self._breaker.call():
+                async with asyncio.timeout(budget):
+                    rows = await asyncio.wrap_future(self._threads.submit(lambda: self._rows(statement, parameters)))
+            outcome = "answered"
+            return rows
+        except BreakerOpenError:
+            outcome = "skipped"
+            raise StoreUnavailableError from None
+        except TimeoutError:
+            outcome = "late"
+            raise StoreUnavailableError from None
+        except Exception as error:
+            raise StoreUnavailableError(str(error)) from error
+        finally:
+            self._metrics.asked.labels(kind, outcome).inc()
+            if outcome != "skipped":
+                self._metrics.seconds.labels(kind).observe(time.perf_counter() - started)
+
+    def _rows(self, statement: Executable, parameters: Mapping[str, Any] | None) -> list[Any]:
+        def ask(connection: Connection) -> list[Any]:
+            return list(connection.execute(statement, parameters))
+
+        try:
+            return self._connected(ask)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return self._connected(ask)  # It was restarted: the pool has dropped its connections of before.
+
+    def _connected(self, ask: Callable[[Connection], T]) -> T:
+        with self._reading.connect() as connection:
+            return ask(connection)
+
+
+def _finite(price: float | None) -> float | None:
+    return price if price is not None and math.isfinite(price) else None
