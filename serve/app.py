@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from serve.api.admin import admin
 from serve.api.endpoints import api
 from serve.api.probes import probes
 from serve.edge.admission import Admission
@@ -49,8 +50,9 @@ def create_app(bundle_path: Path, settings: ServeSettings | None = None) -> Fast
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.state.service = service
     install_handlers(app)
-    for router in (api(service), probes(service), page()):
+    for router in (api(service), admin(service), probes(service), page()):
         app.include_router(router)
     # The last one added is the outermost: refusals, too, have an id and are counted.
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload, seconds=settings.upload_seconds)

@@ -81,6 +81,27 @@ class Bundle(BaseModel):
     measured: dict[str, Any] = Field(description="What the export measured: parity, index, evaluation, versions.")
 
 
+class RolledOut(BaseModel):
+    """A rollout that was taken."""
+
+    bundle_id: str = Field(description="What answers now.")
+    previous: str = Field(description="What answered before; the same where nothing was to be done.")
+    checks: str = Field(description="What was found before it was taken.")
+    load_seconds: float = Field(description="From the call until it answered.")
+    drain_seconds: float = Field(description="From then until the old one was closed.")
+
+
+class RolloutState(BaseModel):
+    """Which bundle answers, and how it came to."""
+
+    bundle_id: str
+    name: str = Field(description="Of its folder.")
+    previous: str | None = Field(description="The bundle that a rollback serves.")
+    running: bool = Field(description="Whether a rollout is under way.")
+    problem: str = Field(description="Why the last rollout failed; empty where it did not.")
+    bundles: list[str] = Field(description="What there is to serve.")
+
+
 class Status(BaseModel):
     """A probe's answer."""
 

@@ -7,6 +7,7 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 
+from serve.service import Service
 from src.contracts.errors import ConfigError
 
 __all__ = ["bind", "serve"]
@@ -34,7 +35,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 async def serve(app: FastAPI, listener: socket.socket, *, drain_seconds: int) -> None:
-    """Load, listen, and drain when SIGTERM or SIGINT comes.
+    """Load, listen, and drain when SIGTERM or SIGINT comes; SIGHUP opens the bundle's path again.
 
     Args:
         app: its lifespan loads what it serves.
@@ -65,6 +66,7 @@ async def serve(app: FastAPI, listener: socket.socket, *, drain_seconds: int) ->
         # Needed after the drain as well: Uvicorn then raises the signal again, which by default would end the process
         # with -15.
         loop.add_signal_handler(number, lambda: None if server.started else task.cancel())
+    loop.add_signal_handler(signal.SIGHUP, lambda: server.reopen(app.state.service) if server.started else None)
     async with app.router.lifespan_context(app):
         try:
             await server.serve(sockets=[listener])
@@ -78,6 +80,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, url: str) -> None:
         super().__init__(config)
         self._url = url
+        self._reopening: asyncio.Task[None] | None = None
+
+    def reopen(self, service: Service) -> None:
+        """Look at the bundle's path again, beside what is being answered."""
+        self._reopening = asyncio.create_task(service.reopen())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)

@@ -14,8 +14,9 @@ from serve.observe.metrics import Metrics
 from serve.path.workers import Workers
 from serve.rollout.current import Current
 from serve.rollout.opened import Opened
+from serve.rollout.rollout import BusyError, Rollout
 from serve.settings import ServeSettings
-from src.contracts.errors import ConfigError
+from src.contracts.errors import ConfigError, LookalikeError
 
 __all__ = ["Service"]
 
@@ -36,6 +37,7 @@ class Service:
         ready: whether searches are answered.
         access: who may ask.
         current: the opened bundle that answers; set when `ready`.
+        rollout: puts another in its place; set when `ready`.
     """
 
     bundle_path: Path
@@ -44,6 +46,7 @@ class Service:
     ready: bool = False
     access: Access = field(init=False, repr=False)
     current: Current = field(init=False, repr=False)
+    rollout: Rollout = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Read the keys: what is wrong with them is said before anything is loaded."""
@@ -58,10 +61,15 @@ class Service:
         """
         workers = Workers(threads=self.settings.workers)
         try:
-            opened = await anyio.to_thread.run_sync(
-                lambda: Opened.open(self.bundle_path, settings=self.settings, workers=workers, metrics=self.metrics)
-            )
+
+            def open_path(path: Path) -> Opened:
+                return Opened.open(path, settings=self.settings, workers=workers, metrics=self.metrics)
+
+            opened = await anyio.to_thread.run_sync(open_path, self.bundle_path)
             self.current = Current(opened)
+            self.rollout = Rollout(
+                current=self.current, path=self.bundle_path, open_path=open_path, metrics=self.metrics
+            )
             self.metrics.bundle.labels(opened.bundle_id).set(opened.description.images)
             self.ready = True
             try:
@@ -73,6 +81,15 @@ class Service:
                     opened.close()
         finally:
             workers.close()
+
+    async def reopen(self) -> None:
+        """Serve what is at the bundle's path by now, for instance where it is a link to somewhere else."""
+        try:
+            await self.rollout.to(self.bundle_path)
+        except BusyError as error:
+            _log.error("%s", error)
+        except LookalikeError:
+            pass  # The rollout has logged it.
 
     def _reload_keys(self) -> None:
         try:

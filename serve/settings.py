@@ -44,6 +44,9 @@ class ServeSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bundle: Path | None = Field(default=None, description="folder that export.py wrote")
+    bundles: Path | None = Field(
+        default=None, description="folder whose bundles, and no others, may be served by a call of /v1/admin/bundle"
+    )
     public_key: Path | None = Field(
         default=None, description="Ed25519 key (PEM) that the bundle must be signed with; see docs/export.md"
     )

@@ -24,7 +24,8 @@ def role_of(method: str, path: str) -> Role | None:
         return None
     if path.startswith("/v1/admin/"):
         return Role.ADMIN
-    return Role.WRITE if method in ("PUT", "PATCH", "DELETE") else Role.SEARCH
+    changes = method in ("PUT", "PATCH", "DELETE") and path.startswith("/v1/items/")
+    return Role.WRITE if changes else Role.SEARCH
 
 
 class Access:

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serve.api.parameters import OPENAPI, parse_parameters
+from serve.api.problems import problems
 from serve.api.upload import read_upload
 from serve.errors import Problem
 from serve.fetch.fetcher import ImageFetcher
 from serve.path.deadline import Deadline
 from serve.schemas import Bundle, Results
-from serve.schemas import Problem as ProblemSchema
 from serve.service import Service
 
 __all__ = ["api"]
@@ -40,7 +40,7 @@ def api(service: Service) -> APIRouter:
         "/search",
         response_model=Results,
         summary="Items that look like a photo",
-        responses=_problems(400, 408, 413, 415, 422, 503, 504),
+        responses=problems(400, 408, 413, 415, 422, 503, 504),
         openapi_extra={"requestBody": _FORM if fetcher is None else _FORM_OR_URL, "parameters": _QUERY},
     )
     async def search(request: Request) -> Results:
@@ -55,7 +55,7 @@ def api(service: Service) -> APIRouter:
         "/items/{item_id:path}/similar",
         response_model=Results,
         summary="Items that look like an item; it is not among them",
-        responses=_problems(404, 422, 503, 504),
+        responses=problems(404, 422, 503, 504),
         openapi_extra={"parameters": _QUERY},
     )
     async def similar(item_id: str, request: Request) -> Results:
@@ -68,7 +68,7 @@ def api(service: Service) -> APIRouter:
         "/images/{image_id:path}",
         response_class=Response,
         summary="An image's thumbnail",
-        responses={200: {"content": {"image/jpeg": {}}}, 304: {"description": "Not modified"}, **_problems(404)},
+        responses={200: {"content": {"image/jpeg": {}}}, 304: {"description": "Not modified"}, **problems(404)},
     )
     async def image(image_id: str, request: Request, v: str = "") -> Response:
         """With `v`, the bundle's id, it may be cached for ever."""
@@ -110,11 +110,3 @@ def _picture(jpeg: bytes, request: Request, *, for_ever: bool) -> Response:
     if etag in known or "*" in known:
         return Response(status_code=304, headers=headers)
     return Response(jpeg, media_type="image/jpeg", headers=headers)
-
-
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    schema = ProblemSchema.model_json_schema()
-    return {
-        status: {"description": "Problem", "content": {"application/problem+json": {"schema": schema}}}
-        for status in statuses
-    }

@@ -81,11 +81,15 @@ class Catalogue:
         """The rows of an item's images, int64 of shape (images,); none where it is unknown."""
         return self._rows_of_item.rows(item_id)
 
+    def picture(self, row: int) -> bytes:
+        """A row's JPEG."""
+        jpeg: bytes = self._jpeg[row].as_py()
+        return jpeg
+
     def thumbnail(self, image_id: str) -> bytes | None:
         """An image's JPEG, or None where there is none."""
         rows = self._rows_of_image.rows(image_id)
-        jpeg: bytes | None = self._jpeg[int(rows[0])].as_py() if len(rows) else None
-        return jpeg
+        return self.picture(int(rows[0])) if len(rows) else None
 
     def results(self, scores: np.ndarray, rows: np.ndarray) -> list[Result]:
         """Describe what was found.

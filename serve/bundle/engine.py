@@ -31,6 +31,7 @@ class Engine:
     Attributes:
         bundle: what was opened.
         catalogue: its items.
+        index: its vectors, row by row the catalogue's images.
         runtime: what runs the encoder, in words.
     """
 
@@ -39,7 +40,7 @@ class Engine:
         self.catalogue = catalogue
         self.runtime = encoder.description
         self._encoder = encoder
-        self._index = index
+        self.index = index
         self._spec: PreprocessingSpec = bundle.preprocessing
 
     @classmethod
@@ -108,7 +109,7 @@ class Engine:
             Scores, float32, descending, and the rows of the images that reached them, int64: at most k of each.
         """
         allowed = self.catalogue.filters.mask(filters.conditions())
-        return search_items(self._index, vector, self.catalogue.item_of_row, k, allowed=allowed)
+        return search_items(self.index, vector, self.catalogue.item_of_row, k, allowed=allowed)
 
     def similar(self, rows: np.ndarray, k: int, filters: Filters) -> tuple[np.ndarray, np.ndarray]:
         """The k items that are nearest to any image of one item, the item itself left out.
@@ -123,13 +124,13 @@ class Engine:
         """
         allowed = self.catalogue.filters.mask(filters.conditions())
         if allowed is None:
-            allowed = np.ones(len(self._index), dtype=bool)
+            allowed = np.ones(len(self.index), dtype=bool)
         allowed[rows] = False
         item_of_row = self.catalogue.item_of_row
         # An item among the k best over all images is among the k best of the image that it is nearest to.
         found = [
-            search_items(self._index, vector, item_of_row, k, allowed=allowed)
-            for vector in self._index.vectors(rows[:_IMAGES_OF_A_QUERY])
+            search_items(self.index, vector, item_of_row, k, allowed=allowed)
+            for vector in self.index.vectors(rows[:_IMAGES_OF_A_QUERY])
         ]
         scores = np.concatenate([scores for scores, _ in found])
         rows_found = np.concatenate([rows for _, rows in found])

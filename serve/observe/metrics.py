@@ -68,6 +68,10 @@ class Metrics:
         self.fetches = Counter(
             "lookalike_image_url_fetches", "Photos asked for by web address.", ["outcome"], registry=registry
         )
+        self.rollouts = Counter(
+            "lookalike_rollouts", "Bundles that were to be served: taken, unchanged, failed.", ["result"],
+            registry=registry,
+        )  # fmt: skip
         self.bundle = Gauge("lookalike_bundle_images", "Images in the index.", ["bundle_id"], registry=registry)
 
     def exposition(self) -> bytes:

@@ -141,3 +141,10 @@ def test_secrets_are_not_shown(keyed, caplog):
     response: httpx.Response = client.get("/v1/bundle", headers=bearer(text))
     assert text not in caplog.text + response.text + client.get("/metrics").text
     assert "0000" not in repr(ServeSettings(keys="0000"))
+
+
+def test_every_route_that_changes_something_needs_more_than_search(client):
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        for method in operations:
+            if method in ("put", "patch", "delete") or path.startswith("/v1/admin"):
+                assert role_of(method.upper(), path) in (Role.WRITE, Role.ADMIN), (method, path)

@@ -1,0 +1,104 @@
+"""The API of operation: /v1/admin."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from serve.api.problems import problems
+from serve.errors import Problem
+from serve.rollout.rollout import BusyError, RolloutReport
+from serve.schemas import RolledOut, RolloutState
+from serve.service import Service
+from src.contracts.bundle import MANIFEST
+from src.contracts.errors import LookalikeError
+
+__all__ = ["admin"]
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+
+
+class _Asked(BaseModel, extra="forbid"):
+    path: Annotated[str, Field(pattern=f"^{_NAME}$", description="Name of a folder in the service's `--bundles`.")]
+
+
+def admin(service: Service) -> APIRouter:
+    """The routes of the API of operation."""
+    router = APIRouter(prefix="/v1/admin", tags=["admin"])
+
+    @router.get(
+        "/bundle",
+        response_model=RolloutState,
+        summary="What is served, what was before, what there is",
+        responses=problems(401, 403, 429),
+    )
+    async def state() -> RolloutState:
+        rollout = service.rollout
+        return RolloutState(
+            bundle_id=rollout.place.bundle_id,
+            name=rollout.place.path.name,
+            previous=rollout.previous.bundle_id if rollout.previous else None,
+            running=rollout.running,
+            problem=rollout.problem,
+            bundles=_names(service.settings.bundles),
+        )
+
+    @router.post(
+        "/bundle",
+        response_model=RolledOut,
+        summary="Serve another bundle",
+        responses=problems(401, 403, 404, 409, 422, 429),
+    )
+    async def roll_out(asked: _Asked) -> RolledOut:
+        """Answers when the new bundle serves and the old one is closed. If it fails, the old one goes on."""
+        if service.settings.bundles is None:
+            detail = "this service has no folder of bundles; start it with --bundles DIR"
+            raise Problem(403, kind="no-bundles-folder", detail=detail)
+        path = service.settings.bundles / asked.path
+        if not (path / MANIFEST).is_file():
+            there = ", ".join(_names(service.settings.bundles)) or "none"
+            raise Problem(404, kind="unknown-bundle", detail=f"there is no bundle {asked.path}; there are: {there}")
+        try:
+            return _told(await service.rollout.to(path))
+        except LookalikeError as error:
+            raise _problem(error) from None
+
+    @router.post(
+        "/bundle/rollback",
+        response_model=RolledOut,
+        summary="Serve the bundle before this one again",
+        responses=problems(401, 403, 409, 422, 429),
+    )
+    async def roll_back() -> RolledOut:
+        try:
+            return _told(await service.rollout.back())
+        except LookalikeError as error:
+            raise _problem(error) from None
+
+    return router
+
+
+def _names(folder: Path | None) -> list[str]:
+    if folder is None or not folder.is_dir():
+        return []
+    return sorted(
+        path.name for path in folder.iterdir() if re.fullmatch(_NAME, path.name) and (path / MANIFEST).is_file()
+    )
+
+
+def _told(report: RolloutReport) -> RolledOut:
+    return RolledOut(
+        bundle_id=report.bundle_id,
+        previous=report.previous,
+        checks=report.checks,
+        load_seconds=round(report.load_seconds, 3),
+        drain_seconds=round(report.drain_seconds, 3),
+    )
+
+
+def _problem(error: LookalikeError) -> Problem:
+    if isinstance(error, BusyError):
+        return Problem(409, kind="rollout-under-way", detail=str(error), headers={"Retry-After": "5"})
+    return Problem(422, kind="bundle-refused", detail=str(error))
