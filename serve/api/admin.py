@@ -49,7 +49,7 @@ def admin(service: Service) -> APIRouter:
         "/bundle",
         response_model=RolledOut,
         summary="Serve another bundle",
-        responses=problems(401, 403, 404, 409, 422, 429),
+        responses=problems(400, 401, 403, 404, 409, 413, 422, 429),
     )
     async def roll_out(asked: _Asked) -> RolledOut:
         """Answers when the new bundle serves and the old one is closed. If it fails, the old one goes on."""
