@@ -1,0 +1,50 @@
+"""What the right answers are: those of the same service when nothing else goes on."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.serving.load import Outcome, Target
+
+__all__ = ["Truth"]
+
+_SCORE = 1e-4
+"""Cosines: what batches of another size may move a score by. Within it, the order of two items says nothing."""
+
+
+class Truth:
+    """The answers to some photos; request n is photo n modulo their number."""
+
+    def __init__(self, answers: Sequence[Sequence[tuple[str, float]]]) -> None:
+        self._answers = answers
+
+    @classmethod
+    async def ask(cls, target: Target, photos: int) -> "Truth":
+        """Ask for each photo, one at a time."""
+        answers = []
+        for number in range(photos):
+            outcome = await target.ask(number, 0.0)
+            if outcome.answer is None or outcome.status != 200:
+                raise RuntimeError(f"unloaded, photo {number} is answered {outcome.status} {outcome.failure}")
+            answers.append(_found(json.loads(outcome.answer.body)))
+        return cls(answers)
+
+    def wrong(self, outcome: Outcome) -> bool:
+        """Whether an answer with 200 is not what it should be and does not say so itself."""
+        if outcome.answer is None or outcome.status != 200:
+            return False
+        body = json.loads(outcome.answer.body)
+        expected, found = self._answers[outcome.number % len(self._answers)], _found(body)
+        return len(found) != len(expected) or not all(map(_same, found, expected, [expected] * len(found)))
+
+
+def _found(body: dict[str, Any]) -> list[tuple[str, float]]:
+    return [(result["item_id"], result["score"]) for result in body["results"]]
+
+
+def _same(found: tuple[str, float], at_rank: tuple[str, float], expected: Sequence[tuple[str, float]]) -> bool:
+    if abs(found[1] - at_rank[1]) > _SCORE:
+        return False
+    # Another item at this rank is right only where the two score alike: it is elsewhere, or just below the last.
+    score = dict(expected).get(found[0], expected[-1][1])
+    return found[0] == at_rank[0] or abs(score - found[1]) <= _SCORE
