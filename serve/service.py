@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from serve.access.access import Access
+from serve.cache.embedding_cache import TwoLevelCache
 from serve.observe.metrics import Metrics
 from serve.path.workers import Workers
 from serve.rollout.current import Current
@@ -49,8 +50,9 @@ class Service:
     rollout: Rollout = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Read the keys: what is wrong with them is said before anything is loaded."""
+        """Read keys and addresses: what is wrong with them is said before anything is loaded."""
         self.access = Access(self.settings)
+        self._cache = TwoLevelCache.of(self.settings, self.metrics)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -63,7 +65,9 @@ class Service:
         try:
 
             def open_path(path: Path) -> Opened:
-                return Opened.open(path, settings=self.settings, workers=workers, metrics=self.metrics)
+                return Opened.open(
+                    path, settings=self.settings, workers=workers, metrics=self.metrics, cache=self._cache
+                )
 
             opened = await anyio.to_thread.run_sync(open_path, self.bundle_path)
             self.current = Current(opened)
@@ -73,7 +77,7 @@ class Service:
             self.metrics.bundle.labels(opened.bundle_id).set(opened.description.images)
             self.ready = True
             try:
-                async with _repeating(self._reload_keys, seconds=_KEYS_READ_EVERY):
+                async with self._cache.running(), _repeating(self._reload_keys, seconds=_KEYS_READ_EVERY):
                     yield
             finally:
                 self.ready = False

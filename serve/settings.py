@@ -72,6 +72,24 @@ class ServeSettings(BaseModel):
         allow_inf_nan=False,
         description="time from a search's last byte to its answer; what takes longer is given up with 504",
     )
+    cache_mib: float = Field(
+        default=64.0,
+        ge=0,
+        lt=1e6,
+        allow_inf_nan=False,
+        description="memory for embeddings of photos seen before; 0: none",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Redis that processes share such embeddings in: redis://HOST:6379/0; none: they do not",
+    )
+    redis_budget_ms: float = Field(
+        default=20.0,
+        gt=0,
+        le=1000,
+        description="time that Redis has for an embedding before a search goes on without it",
+    )
+    cache_ttl_seconds: int = Field(default=7 * 86400, ge=1, description="time that Redis keeps them")
     encoder_threads: int = Field(default=0, ge=0, description="threads of one embedding; 0 takes all cores")
     runtime: Annotated[str, _choice("auto", *RUNTIMES)] = Field(
         default="auto", description=f"what runs the encoder: auto (the best that is there), {', '.join(RUNTIMES)}"

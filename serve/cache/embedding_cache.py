@@ -4,11 +4,16 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 import numpy as np
 
+from serve.breaker import Breaker
 from serve.cache.local import LocalCache
 from serve.cache.remote import RemoteCache
 from serve.observe.cache_metrics import CacheMetrics
+from serve.observe.metrics import Metrics
+from serve.settings import ServeSettings
 
 __all__ = ["TwoLevelCache"]
+
+_MIB = 1024 * 1024
 
 
 class TwoLevelCache:
@@ -27,6 +32,25 @@ class TwoLevelCache:
         self._metrics = metrics
         metrics.local_bytes.set_function(lambda: local.bytes)
         metrics.local_entries.set_function(lambda: len(local))
+
+    @classmethod
+    def of(cls, settings: ServeSettings, metrics: Metrics) -> "TwoLevelCache":
+        """The cache that an operator has asked for.
+
+        Raises:
+            ConfigError: `redis_url` is none.
+        """
+        remote = None
+        if settings.redis_url is not None:
+            remote = RemoteCache(
+                settings.redis_url.get_secret_value(),
+                budget=settings.redis_budget_ms / 1000,
+                ttl=settings.cache_ttl_seconds,
+                breaker=Breaker(on_change=metrics.breakers.watch("redis")),
+                metrics=metrics.cache,
+            )
+        local = LocalCache(max_bytes=round(settings.cache_mib * _MIB))
+        return cls(local=local, remote=remote, metrics=metrics.cache)
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """The time in which it may be used."""

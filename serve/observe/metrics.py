@@ -1,9 +1,12 @@
 """What Prometheus sees."""
 
-from functools import cache
+import functools
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
+
+from serve.observe.breaker_metrics import BreakerMetrics
+from serve.observe.cache_metrics import CacheMetrics
 
 __all__ = ["Metrics"]
 
@@ -52,8 +55,8 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         # Kept: `labels` takes longer than what is done with what it gives.
-        self.dropped = cache(self._dropped.labels)
-        self.stage = cache(lambda stage: (self.wait_seconds.labels(stage), self.stage_seconds.labels(stage)))
+        self.dropped = functools.cache(self._dropped.labels)
+        self.stage = functools.cache(lambda stage: (self.wait_seconds.labels(stage), self.stage_seconds.labels(stage)))
         self.results = Histogram(
             "lookalike_results", "Results of one search.", buckets=(0, 1, 5, 10, 20, 50, 100), registry=registry
         )
@@ -72,6 +75,8 @@ class Metrics:
             "lookalike_rollouts", "Bundles that were to be served: taken, unchanged, failed.", ["result"],
             registry=registry,
         )  # fmt: skip
+        self.breakers = BreakerMetrics(registry)
+        self.cache = CacheMetrics(registry)
         self.bundle = Gauge("lookalike_bundle_images", "Images in the index.", ["bundle_id"], registry=registry)
 
     def exposition(self) -> bytes:

@@ -7,7 +7,7 @@ from serve.bundle.engine import Engine
 from serve.cache.key import EmbeddingKeys
 from serve.observe.metrics import Metrics
 from serve.path.batcher import Batcher
-from serve.path.embedder import Embedder
+from serve.path.embedder import Embedder, EmbeddingCache
 from serve.path.pipeline import Pipeline
 from serve.path.workers import Workers
 from serve.schemas import Bundle, Limits
@@ -35,7 +35,15 @@ class Opened:
     description: Bundle
 
     @classmethod
-    def open(cls, path: Path, *, settings: ServeSettings, workers: Workers, metrics: Metrics) -> "Opened":
+    def open(
+        cls,
+        path: Path,
+        *,
+        settings: ServeSettings,
+        workers: Workers,
+        metrics: Metrics,
+        cache: EmbeddingCache | None,
+    ) -> "Opened":
         """Verify a bundle, load it, warm it up. Blocks.
 
         Args:
@@ -43,6 +51,7 @@ class Opened:
             settings: of the service.
             workers: the threads of all opened bundles.
             metrics: where its searches are counted.
+            cache: the embeddings of all opened bundles; None keeps none.
 
         Raises:
             LookalikeError: it cannot be served; see `Engine.open`.
@@ -58,7 +67,7 @@ class Opened:
             engine.embed, max_batch=settings.max_batch, wait=settings.batch_wait_ms / 1000, metrics=metrics
         )
         keys = EmbeddingKeys.of(engine.bundle.content, encoder_file=ENCODER, arithmetic=engine.runtime)
-        embedder = Embedder(engine=engine, keys=keys, workers=workers, batcher=batcher, metrics=metrics)
+        embedder = Embedder(engine=engine, keys=keys, workers=workers, batcher=batcher, metrics=metrics, cache=cache)
         pipeline = Pipeline(engine=engine, embedder=embedder, workers=workers, metrics=metrics)
         return cls(engine=engine, batcher=batcher, pipeline=pipeline, description=_describe(engine, settings))
 

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serve.app import create_app
+from serve.settings import ServeSettings
 from tests.serve.small_bundle import Shop, catalogue, write_bundle
 
 
@@ -18,7 +19,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture(scope="session")
 def client(shop: Shop) -> Iterator[TestClient]:
-    with TestClient(create_app(shop.root)) as client:
+    # Without a cache: what one test sent is as new to the next.
+    with TestClient(create_app(shop.root, ServeSettings(cache_mib=0))) as client:
         yield client
 
 
