@@ -23,3 +23,16 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 def metrics_in(expression: str) -> set[str]:
     return set(_METRIC.findall(re.sub(r'"[^"]*"', '""', expression)))
+
+
+def unknown_in(expression: str, exposed: dict[str, set[str]]) -> list[str]:
+    """Metrics that there are not, labels that they have not, and labels that nothing in the expression has."""
+    names = metrics_in(expression)
+    unknown = sorted(names - exposed.keys())
+    for name, selector in re.findall(r"(\w+)\{([^}]*)\}", expression):
+        labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector))
+        unknown += sorted(f"{name}: {label}" for label in labels - exposed.get(name, {"job"}))
+    had = set().union(*(exposed.get(name, set()) for name in names)) | {"job", "instance"}
+    for group in re.findall(r"\bby \(([^)]*)\)", expression):
+        unknown += sorted(set(re.split(r",\s*", group)) - had)
+    return unknown
