@@ -62,6 +62,9 @@ class ServeSettings(BaseModel):
         description="searches at once, from a request's first byte to its answer's last; more are answered 503",
     )
     workers: int = Field(default=0, ge=0, description="threads that decode, and that search; 0 takes one for each core")
+    encoders: int = Field(
+        default=0, ge=0, description="batches at once; 0 takes as many as keep the cores busy with their threads"
+    )
     max_batch: int = Field(default=8, ge=1, description="most images that the encoder is given at once")
     batch_wait_ms: float = Field(
         default=5.0, ge=0, le=1000, description="time that a batch waits for images that are being decoded"

@@ -53,25 +53,27 @@ class _Outcome(NamedTuple):
 
 
 class Batcher:
-    """Runs one batch at a time on a thread of its own; the next one gathers meanwhile.
+    """Runs one batch at a time on each encoder, a thread; the next one gathers meanwhile.
 
-    Once the encoder is free, what has gathered goes
+    Once an encoder is free, what has gathered goes
 
-    - at once if it is a full batch, or if no other image is on its way: waiting could only make it later;
+    - at once if it is a full batch, if another encoder is free as well, or if no other image is on its way: waiting
+      could only make it later;
     - otherwise when those on their way have come, and no later than `wait` after the first of the batch arrived.
 
-    So a lone request never waits, and under load the batches fill by themselves while the one before them runs. A
-    window that always waits would add its length to every request of a quiet service; one that never does would start
-    a batch of one a moment before the others of the same burst are decoded, and make them wait for it.
+    So a lone request never waits, and under load the batches fill by themselves while those before them run. A window
+    that always waits would add its length to every request of a quiet service; one that never does would start a batch
+    of one a moment before the others of the same burst are decoded, and make them wait for it.
 
-    Only the event loop's thread touches its state. Work that was cancelled or has expired never reaches the encoder.
+    Only the event loop's thread touches its state. Work that was cancelled or has expired never reaches an encoder.
     """
 
-    def __init__(self, encode: Encode, *, max_batch: int, wait: float, metrics: Metrics) -> None:
+    def __init__(self, encode: Encode, *, encoders: int = 1, max_batch: int, wait: float, metrics: Metrics) -> None:
         """Start no thread yet.
 
         Args:
             encode: uint8 pixels of shape (images, size, size, 3) to float32 vectors of shape (images, dim); it blocks.
+            encoders: batches that run at once.
             max_batch: most images of one batch.
             wait: seconds, see above.
             metrics: where batches are counted.
@@ -80,10 +82,10 @@ class Batcher:
         self._max_batch = max_batch
         self._wait = wait
         self._metrics = metrics
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._threads = ThreadPoolExecutor(encoders, thread_name_prefix="encoder")
         self._gathered: deque[_Entry] = deque()
         self._coming = 0
-        self._busy = False
+        self._free = encoders
         self._window: asyncio.TimerHandle | None = None
 
     @contextmanager
@@ -122,14 +124,14 @@ class Batcher:
             raise
 
     def close(self) -> None:
-        """Wait for the batch that runs."""
-        self._thread.shutdown(cancel_futures=True)
+        """Wait for the batches that run."""
+        self._threads.shutdown(cancel_futures=True)
 
     def _consider(self) -> None:
         """Begin a batch, or make sure that somebody will."""
-        if self._busy or not self._gathered:
+        if not self._free or not self._gathered:
             return
-        if self._coming and len(self._gathered) < self._max_batch:
+        if self._free == 1 and self._coming and len(self._gathered) < self._max_batch:
             loop = asyncio.get_running_loop()
             ends = self._gathered[0].arrived + self._wait
             if loop.time() < ends:
@@ -158,9 +160,9 @@ class Batcher:
         self._metrics.batch_queue.set(len(self._gathered))
         if not batch:
             return
-        self._busy = True
+        self._free -= 1
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._thread, self._work, [entry.pixels for entry in batch], time.perf_counter())
+        work = loop.run_in_executor(self._threads, self._work, [entry.pixels for entry in batch], time.perf_counter())
         work.add_done_callback(partial(self._ended, batch, loop.time()))
 
     def _work(self, pixels: list[np.ndarray], queued: float) -> _Outcome:
@@ -190,7 +192,7 @@ class Batcher:
         return vectors
 
     def _ended(self, batch: list[_Entry], began: float, work: asyncio.Future[_Outcome]) -> None:
-        self._busy = False
+        self._free += 1
         if work.cancelled():  # Closed.
             for entry in batch:
                 entry.future.cancel()

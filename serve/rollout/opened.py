@@ -1,5 +1,6 @@
 """One opened bundle with all that answers from it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,11 @@ class Opened:
             public_key=settings.public_key,
         )
         batcher = Batcher(
-            engine.embed, max_batch=settings.max_batch, wait=settings.batch_wait_ms / 1000, metrics=metrics
+            engine.embed,
+            encoders=settings.encoders or _encoders(settings.encoder_threads),
+            max_batch=settings.max_batch,
+            wait=settings.batch_wait_ms / 1000,
+            metrics=metrics,
         )
         keys = EmbeddingKeys.of(engine.bundle.content, encoder_file=ENCODER, arithmetic=engine.runtime)
         embedder = Embedder(engine=engine, keys=keys, workers=workers, batcher=batcher, metrics=metrics, cache=cache)
@@ -79,6 +84,11 @@ class Opened:
     def close(self) -> None:
         """End what runs for this bundle only; nobody holds it any longer. Its memory goes with the last reference."""
         self.batcher.close()
+
+
+def _encoders(threads: int) -> int:
+    """Batches at once that keep all cores busy, each with so many threads; 0 is one with all cores."""
+    return max(1, len(os.sched_getaffinity(0)) // threads) if threads else 1
 
 
 def _describe(engine: Engine, settings: ServeSettings) -> Bundle:

@@ -27,7 +27,8 @@ def image(number: int) -> np.ndarray:
 class Encoder:
     """Embeds an image as its first number. Holds each batch until it is let go, if asked to."""
 
-    def __init__(self, *, held: bool = False) -> None:
+    def __init__(self, *, held: bool = False, encoders: int = 1) -> None:
+        self.encoders = encoders
         self.batches: list[list[int]] = []
         self.running = 0
         self.began = threading.Semaphore(0)
@@ -36,7 +37,7 @@ class Encoder:
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         self.running += 1
-        assert self.running == 1, "two batches at once"
+        assert self.running <= self.encoders, "more batches at once than encoders"
         numbers = [int(number) for number in pixels[:, 0, 0, 0]]
         self.batches.append(numbers)
         self.began.release()
@@ -55,7 +56,7 @@ class Encoder:
 
 
 def batcher(encoder: Encoder, *, max_batch: int = 4, wait: float = LONG) -> Batcher:
-    return Batcher(encoder, max_batch=max_batch, wait=wait, metrics=Metrics())
+    return Batcher(encoder, encoders=encoder.encoders, max_batch=max_batch, wait=wait, metrics=Metrics())
 
 
 def start(made: Batcher, number: int, *, seconds: float = LONG) -> "asyncio.Task[Embedded]":
@@ -140,6 +141,21 @@ async def test_window_is_anchored_at_the_first_arrival():
     await asyncio.gather(*others)
 
 
+async def test_only_the_last_free_encoder_waits_for_what_is_on_its_way():
+    encoder = Encoder(held=True, encoders=2)
+    made = batcher(encoder)
+    with made.announced():
+        first, second = start(made, 1), start(made, 2)
+        await encoder.until_began()
+        await settled()
+        assert encoder.batches == [[1]]
+    third = start(made, 3)
+    await encoder.until_began()
+    assert encoder.batches == [[1], [2, 3]]
+    encoder.go.release(2)
+    assert [(await task).vector[0] for task in (first, second, third)] == [1, 2, 3]
+
+
 async def test_cancelled_and_expired_images_never_reach_the_encoder():
     encoder = Encoder(held=True)
     made = batcher(encoder, max_batch=8)
@@ -205,9 +221,9 @@ STEPS = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(steps=STEPS, max_batch=st.integers(1, 5), wait=st.sampled_from([0.0, 0.002, LONG]))
-def test_whatever_comes_and_goes_each_waiter_gets_its_own_vector(steps, max_batch, wait):
-    encoder = Encoder()
+@given(steps=STEPS, encoders=st.integers(1, 3), max_batch=st.integers(1, 5), wait=st.sampled_from([0, 0.002, LONG]))
+def test_whatever_comes_and_goes_each_waiter_gets_its_own_vector(steps, encoders, max_batch, wait):
+    encoder = Encoder(encoders=encoders)
 
     async def come(made: Batcher, number: int, *, decoding: int, broken: bool) -> float:
         with made.announced():
