@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +12,7 @@ from starlette.types import Scope
 
 from src.contracts.preprocessing import ImageError, ImageTooLargeError, UnsupportedImageError
 
-__all__ = ["Problem", "install_handlers", "problem_response"]
+__all__ = ["Problem", "image_problem", "install_handlers", "problem_content", "problem_response"]
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's own word
@@ -34,22 +35,35 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         self.headers = dict(headers or {})
 
 
+def problem_content(problem: Problem, request_id: str) -> dict[str, Any]:
+    """A problem as it is told (RFC 9457, section 3)."""
+    return {
+        # Not a URL: nothing is to be fetched there (RFC 9457, section 3.1.1, allows any URI).
+        "type": f"urn:lookalike:problem:{problem.kind}" if problem.kind else "about:blank",
+        "title": problem.kind.replace("-", " ").capitalize() if problem.kind else HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "request_id": request_id,
+    }
+
+
 def problem_response(problem: Problem, scope: Scope) -> Response:
     """The response that tells a problem."""
-    title = problem.kind.replace("-", " ").capitalize() if problem.kind else HTTPStatus(problem.status).phrase
     return JSONResponse(
-        {
-            # Not a URL: nothing is to be fetched there (RFC 9457, section 3.1.1, allows any URI).
-            "type": f"urn:lookalike:problem:{problem.kind}" if problem.kind else "about:blank",
-            "title": title,
-            "status": problem.status,
-            "detail": problem.detail,
-            "request_id": scope["state"]["request_id"],
-        },
+        problem_content(problem, scope["state"]["request_id"]),
         status_code=problem.status,
         headers=problem.headers,
         media_type="application/problem+json",
     )
+
+
+def image_problem(error: ImageError) -> Problem:
+    """What a photo that cannot be read is told as."""
+    if isinstance(error, ImageTooLargeError):
+        return Problem(413, kind="image-too-large", detail=str(error))
+    if isinstance(error, UnsupportedImageError):
+        return Problem(415, kind="unsupported-image", detail=str(error))
+    return Problem(422, kind="corrupt-image", detail=str(error))
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -65,12 +79,8 @@ def install_handlers(app: FastAPI) -> None:
 def _as_problem(error: Exception, request: Request) -> Problem:
     if isinstance(error, Problem):
         return error
-    if isinstance(error, ImageTooLargeError):
-        return Problem(413, kind="image-too-large", detail=str(error))
-    if isinstance(error, UnsupportedImageError):
-        return Problem(415, kind="unsupported-image", detail=str(error))
     if isinstance(error, ImageError):
-        return Problem(422, kind="corrupt-image", detail=str(error))
+        return image_problem(error)
     if isinstance(error, HTTPException):
         return Problem(error.status_code, detail=_explained(error, request), headers=error.headers)
     assert isinstance(error, RequestValidationError)

@@ -4,7 +4,21 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-__all__ = ["Bundle", "Item", "Limits", "Problem", "Result", "Results", "Status", "ValueCount", "Values"]
+__all__ = [
+    "BatchAnswer",
+    "BatchResults",
+    "RegionFound",
+    "Regions",
+    "Bundle",
+    "Item",
+    "Limits",
+    "Problem",
+    "Result",
+    "Results",
+    "Status",
+    "ValueCount",
+    "Values",
+]
 
 
 class Item(BaseModel):
@@ -34,9 +48,43 @@ class Results(BaseModel):
     results: list[Result] = Field(description="Best first; fewer than k where fewer items pass the filters.")
     bundle_id: str = Field(description="The bundle that answered.")
     k: int = Field(description="Results that were asked for.")
-    timings_ms: dict[str, float] = Field(
-        description="Milliseconds of work per stage; `total` is from the whole request to the answer, with waiting."
+    offset: int = Field(default=0, description="Results that were passed over.")
+    box: tuple[float, float, float, float] | None = Field(
+        default=None,
+        description="The part of the photo that was searched for, x, y, width and height in fractions of it; null "
+        "where the request names none.",
     )
+    timings_ms: dict[str, float] | None = Field(
+        default=None,
+        description="With `timings=true`: milliseconds of work per stage; `wait`, the time between them; `total`, from "
+        "the whole request to the answer.",
+    )
+
+
+class BatchAnswer(BaseModel):
+    """What became of one photo: one of the two is null."""
+
+    answer: Results | None
+    problem: "Problem | None"
+
+
+class BatchResults(BaseModel):
+    """The answer to a batch search."""
+
+    answers: list[BatchAnswer] = Field(description="One for each photo, in their order.")
+
+
+class RegionFound(BaseModel):
+    """Where an object may be."""
+
+    box: tuple[float, float, float, float] = Field(description="As in a search: x, y, width and height.")
+    score: float = Field(description="0 to 1, higher where it is more likely an object.")
+
+
+class Regions(BaseModel):
+    """The objects of a photo."""
+
+    regions: list[RegionFound] = Field(description="Best first; none where the whole photo is the better query.")
 
 
 class ValueCount(BaseModel):
@@ -58,6 +106,8 @@ class Limits(BaseModel):
 
     max_k: int
     max_upload_bytes: int
+    max_offset: int
+    max_images: int
     max_pixels: int
 
 

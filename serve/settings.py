@@ -8,11 +8,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from src.export.runtime import PRECISIONS, RUNTIMES
 
-__all__ = ["DEFAULT_K", "MAX_K", "ServeSettings"]
+__all__ = ["DEFAULT_K", "MAX_K", "MAX_OFFSET", "ServeSettings"]
 
 DEFAULT_K = 10
 MAX_K = 100
 """Results of one search: a page of a shop shows fewer, and the response stays small."""
+
+MAX_OFFSET = 900
+"""Results that a search may pass over: nobody pages further, and each costs a candidate."""
 
 _MIB = 1024 * 1024
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]{1,5})?")
@@ -69,6 +72,7 @@ class ServeSettings(BaseModel):
     batch_wait_ms: float = Field(
         default=5.0, ge=0, le=1000, description="time that a batch waits for images that are being decoded"
     )
+    max_images: int = Field(default=16, ge=1, le=256, description="images of one batch search")
     deadline_seconds: float = Field(
         default=5.0,
         gt=0,
@@ -93,6 +97,9 @@ class ServeSettings(BaseModel):
         description="time that Redis has for an embedding before a search goes on without it",
     )
     cache_ttl_seconds: int = Field(default=7 * 86400, ge=1, description="time that Redis keeps them")
+    detector: str = Field(
+        default="saliency", description="what finds objects in a photo: saliency, or a plug-in of lookalike.detectors"
+    )
     encoder_threads: int = Field(default=0, ge=0, description="threads of one embedding; 0 takes all cores")
     runtime: Annotated[str, _choice("auto", *RUNTIMES)] = Field(
         default="auto", description=f"what runs the encoder: auto (the best that is there), {', '.join(RUNTIMES)}"
@@ -128,3 +135,8 @@ class ServeSettings(BaseModel):
     def max_upload(self) -> int:
         """Largest request body, in bytes."""
         return max(1, round(self.max_upload_mib * _MIB))
+
+    @property
+    def most_images(self) -> int:
+        """Images of one batch search: no more than may be in flight."""
+        return min(self.max_images, self.max_in_flight)

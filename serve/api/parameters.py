@@ -4,26 +4,30 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from serve.bundle.filters import CHOICES, Filters
 from serve.errors import Problem
 from serve.path.asked import Asked
-from serve.settings import DEFAULT_K, MAX_K
+from serve.path.box import Box
+from serve.settings import DEFAULT_K, MAX_K, MAX_OFFSET
 
-__all__ = ["OPENAPI", "parse_parameters"]
+__all__ = ["BOX", "OPENAPI", "parse_nothing", "parse_parameters"]
 
 _PRICES = ("price_min", "price_max")
-_NAMES = ("k", *CHOICES, *_PRICES, "in_stock")
+_ONCE = ("k", "offset", "dedupe", *_PRICES, "in_stock", "timings")
+_NAMES = ("k", *CHOICES, *_PRICES, "in_stock", "offset", "dedupe", "timings")
+_DEDUPE = ("item", "parent")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _SHOWN = 40
 
 
-def parse_parameters(fields: Iterable[tuple[str, str]]) -> Asked:
-    """Read the fields of a form and of a query string.
+def parse_parameters(fields: Iterable[tuple[str, str]], *, photo: bool = False) -> Asked:
+    """Read the fields of a body and of a query string.
 
     Args:
         fields: names and values; `category`, `brand` and `color` may repeat.
+        photo: whether a photo is searched for, of which `box` can be a part.
 
     Raises:
         Problem: 422, which lists every field that is unknown, repeated or outside its range.
@@ -31,31 +35,58 @@ def parse_parameters(fields: Iterable[tuple[str, str]]) -> Asked:
     values: dict[str, list[str]] = defaultdict(list)
     for name, value in fields:
         values[name].append(value)
-    problems = [f"{_shown(name)} is unknown; allowed are {', '.join(_NAMES)}" for name in values if name not in _NAMES]
+    names = (*_NAMES, "box") if photo else _NAMES
+    problems = [f"{_shown(name)} is unknown; allowed are {', '.join(names)}" for name in values if name not in names]
     problems += [
         f"{name} is given {len(values[name])} times; give it once"
-        for name in ("k", *_PRICES, "in_stock")
-        if len(values[name]) > 1
+        for name in (*_ONCE, "box")
+        if name in values and len(values[name]) > 1
     ]
     problems += [f"{name} is empty; name a value or leave it out" for name in CHOICES if "" in values[name]]
-    k = _k(values["k"], problems)
+    k = _whole("k", values["k"], DEFAULT_K, 1, MAX_K, problems)
+    offset = _whole("offset", values["offset"], 0, 0, MAX_OFFSET, problems)
     low, high = (_price(name, values[name], problems) for name in _PRICES)
     if low is not None and high is not None and low > high:
         problems.append(f"price_min={low:g} is above price_max={high:g}; swap them")
     in_stock = _boolean("in_stock", values["in_stock"], problems)
+    timings = _boolean("timings", values["timings"], problems)
+    dedupe = values["dedupe"][0] if values["dedupe"] else "item"
+    if dedupe not in _DEDUPE:
+        problems.append(f"dedupe={_shown(dedupe)} must be {' or '.join(_DEDUPE)}")
+    box = _box(values["box"], problems) if photo else None
     if problems:
         raise Problem(422, kind="invalid-parameters", detail="; ".join(problems))
     choices = {name: frozenset(values[name]) for name in CHOICES}
-    return Asked(k=k, filters=Filters(**choices, price_min=low, price_max=high, in_stock=in_stock))
+    filters = Filters(**choices, price_min=low, price_max=high, in_stock=in_stock)
+    return Asked(k=k, filters=filters, offset=offset, dedupe=dedupe, timings=bool(timings), box=box)
 
 
-def _k(values: list[str], problems: list[str]) -> int:
+def parse_nothing(fields: Iterable[tuple[str, str]]) -> None:
+    """Refuse fields where none is taken; raises `Problem` 422."""
+    names = sorted({_shown(name) for name, _ in fields})
+    if names:
+        raise Problem(422, kind="invalid-parameters", detail=f"{', '.join(names[:5])}: unknown; none is taken here")
+
+
+def _whole(name: str, values: list[str], default: int, least: int, most: int, problems: list[str]) -> int:
     if not values:
-        return DEFAULT_K
-    if re.fullmatch("[0-9]{1,9}", values[0]) and 1 <= int(values[0]) <= MAX_K:
+        return default
+    if re.fullmatch("[0-9]{1,9}", values[0]) and least <= int(values[0]) <= most:
         return int(values[0])
-    problems.append(f"k={_shown(values[0])} must be a whole number from 1 to {MAX_K}")
-    return DEFAULT_K
+    problems.append(f"{name}={_shown(values[0])} must be a whole number from {least} to {most}")
+    return default
+
+
+def _box(values: list[str], problems: list[str]) -> Box | Literal["auto"] | None:
+    if not values:
+        return None
+    if values[0] == "auto":
+        return "auto"
+    try:
+        return Box.parse(values[0])
+    except ValueError as error:
+        problems.append(f"box={_shown(values[0])} {error}; or it is auto")
+        return None
 
 
 def _price(name: str, values: list[str], problems: list[str]) -> float | None:
@@ -83,7 +114,7 @@ def _shown(value: str) -> str:
 
 
 def _described() -> dict[str, dict[str, Any]]:
-    several = {"type": "array", "items": {"type": "string"}}
+    several = {"type": "array", "items": {"type": "string", "minLength": 1}}
     described: dict[str, dict[str, Any]] = {
         "k": {"type": "integer", "minimum": 1, "maximum": MAX_K, "default": DEFAULT_K, "description": "Results wanted."}
     }
@@ -91,8 +122,33 @@ def _described() -> dict[str, dict[str, Any]]:
     described |= {"price_min": {"type": "number", "description": "Lowest price, included."}}
     described |= {"price_max": {"type": "number", "description": "Highest price, included."}}
     described |= {"in_stock": {"type": "boolean", "description": "Only items that are, or are not, in stock."}}
+    described |= {
+        "offset": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": MAX_OFFSET,
+            "default": 0,
+            "description": "Results passed over: those of the pages before.",
+        },
+        "dedupe": {
+            "type": "string",
+            "enum": list(_DEDUPE),
+            "default": "item",
+            "description": "One result for each item, or for each parent (product).",
+        },
+        "timings": {"type": "boolean", "default": False, "description": "Tell the time of each stage."},
+    }
     return described
 
 
 OPENAPI = _described()
 """The fields' JSON schemas, for the description of the endpoints."""
+
+BOX: dict[str, Any] = {
+    "type": "string",
+    "pattern": r"^(auto|[0-9.]+,[0-9.]+,[0-9.]+,[0-9.]+)$",
+    "description": "The part of the photo that is searched for: x,y,w,h in fractions of the picture as it is seen, "
+    "from its upper left corner; or `auto`, the dominant object.",
+    "example": "0.25,0.1,0.5,0.8",
+}
+"""The JSON schema of `box`, which searches by photo take."""

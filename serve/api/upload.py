@@ -1,69 +1,84 @@
-"""The body of a search: one photo and some fields, as multipart/form-data."""
-
-from collections.abc import Iterable
+"""The body of a search: photos and fields, as a form or as JSON."""
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
+from serve.api.form import read_form
+from serve.api.json_body import read_json
+from serve.api.sent import Sent
 from serve.errors import Problem
 from serve.fetch.fetcher import ImageFetcher
 
-__all__ = ["Upload", "read_upload"]
+__all__ = ["read_photo", "read_photos"]
 
-_MAX_FIELDS = 100
-_HINT = "send it as multipart/form-data, for instance with `curl -F image=@photo.jpg`"
+_HINT = 'send multipart/form-data, as `curl -F image=@photo.jpg` does, or JSON: {"image": "BASE64"}'
 
-Upload = tuple[bytes, list[tuple[str, str]]]
-"""The photo's bytes, and the names and values of the other fields."""
+Fields = list[tuple[str, str]]
 
 
-async def read_upload(request: Request, *, max_bytes: int, fetcher: ImageFetcher | None = None) -> Upload:
-    """Read a form that has one file, `image`, or in its place a field `image_url`.
+async def read_photo(request: Request, *, fetcher: ImageFetcher | None = None) -> tuple[bytes, Fields]:
+    """Read a body that has one photo, `image`, or in its place a field `image_url`.
 
     Args:
-        request: its body is within `max_bytes` already.
-        max_bytes: up to this size a photo is kept in memory: a container may have no disk to write to.
+        request: its body is within the limit already.
         fetcher: gets a photo from the web; None where that is off.
 
+    Returns:
+        The photo's bytes, and the names and values of the other fields.
+
     Raises:
-        Problem: 415 for another content type, 400 for a damaged form, 422 without exactly one photo.
+        Problem: 415 for another content type, 400 for a damaged body, 422 without exactly one photo.
     """
-    content_type = request.headers.get("content-type", "")
-    if content_type.split(";")[0].strip().lower() != "multipart/form-data":
-        shown = content_type or "none"
-        raise Problem(415, kind="unsupported-media-type", detail=f"the content type is {shown}; {_HINT}")
-    parser = MultiPartParser(request.headers, request.stream(), max_files=2, max_fields=_MAX_FIELDS)
-    parser.spool_max_size = max_bytes + 1
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise Problem(
-            400, kind="malformed-form", detail=f"the form cannot be read ({error.message.rstrip('.')}); {_HINT}"
-        ) from None
-    try:
-        return await _split(form.multi_items(), fetcher)
-    finally:
-        await form.close()
-
-
-async def _split(items: Iterable[tuple[str, UploadFile | str]], fetcher: ImageFetcher | None) -> Upload:
-    files, fields, urls = [], [], []
-    for name, value in items:
-        if isinstance(value, UploadFile):
-            files.append((name, value))
-        elif name == "image":
-            raise Problem(422, kind="missing-image", detail=f"`image` is text, not a file; {_HINT}")
-        elif name == "image_url":
-            urls.append(value)
-        else:
-            fields.append((name, value))
+    sent = await _read(request, max_files=2)
+    urls = [value for name, value in sent.fields if name == "image_url"]
     if urls:
-        return await _fetched(urls, has_file=bool(files), fetcher=fetcher), fields
-    if [name for name, _ in files] != ["image"]:
-        got = ", ".join(repr(name[:40]) for name, _ in files) or "none"
-        raise Problem(422, kind="missing-image", detail=f"one file is expected, named `image`; got {got}; {_HINT}")
-    return await files[0][1].read(), fields
+        fields = [(name, value) for name, value in sent.fields if name != "image_url"]
+        return await _fetched(urls, has_file=bool(sent.files), fetcher=fetcher), fields
+    if [name for name, _ in sent.files] != ["image"]:
+        raise _missing(sent, "one file is expected, named `image`")
+    return sent.files[0][1], sent.fields
+
+
+async def read_photos(request: Request, *, most: int) -> tuple[list[bytes], Fields]:
+    """Read a body that has several photos: files that are all named `image`, or the list `images` in JSON.
+
+    Args:
+        request: its body is within the limit already.
+        most: photos that it may have.
+
+    Returns:
+        Each photo's bytes, and the names and values of the fields.
+
+    Raises:
+        Problem: as `read_photo`; 422 with no photo or too many.
+    """
+    sent = await _read(request, max_files=most + 1)
+    if not sent.files or any(name != "image" for name, _ in sent.files):
+        raise _missing(sent, "files are expected that are all named `image`")
+    if len(sent.files) > most:
+        raise Problem(
+            422, kind="too-many-images", detail=f"at most {most} images are taken at once; send several times"
+        )
+    return [data for _, data in sent.files], sent.fields
+
+
+async def _read(request: Request, *, max_files: int) -> Sent:
+    content_type = request.headers.get("content-type", "")
+    media_type = content_type.split(";")[0].strip().lower()
+    if media_type == "multipart/form-data":
+        sent = await read_form(request, max_files=max_files)
+    elif media_type == "application/json":
+        sent = await read_json(request)
+    else:
+        shown = content_type[:100] or "none"
+        raise Problem(415, kind="unsupported-media-type", detail=f"the content type is {shown}; {_HINT}")
+    if any(name in ("image", "images") for name, _ in sent.fields):
+        raise Problem(422, kind="missing-image", detail=f"`image` is text, not a file; {_HINT}")
+    return sent
+
+
+def _missing(sent: Sent, expected: str) -> Problem:
+    got = ", ".join(repr(name[:40]) for name, _ in sent.files[:5]) or "none"
+    return Problem(422, kind="missing-image", detail=f"{expected}; got {got}; {_HINT}")
 
 
 async def _fetched(urls: list[str], *, has_file: bool, fetcher: ImageFetcher | None) -> bytes:

@@ -31,6 +31,7 @@ class Catalogue:
 
     Attributes:
         item_of_row: int64 array of shape (rows,), the number of each row's item.
+        parent_of_row: likewise, the number of the product that the item is a variant of, or the item's own.
         items: how many items there are.
         filters: the columns that filters ask for.
     """
@@ -57,6 +58,10 @@ class Catalogue:
         encoded = ids["item_id"].dictionary_encode()
         self.item_of_row: np.ndarray = encoded.indices.to_numpy().astype(np.int64)
         self.items = len(encoded.dictionary)
+        # A parent is named by itself; an item without one stands for itself, and may be named like somebody's parent.
+        parents = ids["parent_id"].dictionary_encode()
+        groups = pc.fill_null(parents.indices, -1).to_numpy().astype(np.int64)
+        self.parent_of_row: np.ndarray = np.where(groups < 0, len(parents.dictionary) + self.item_of_row, groups)
         self.filters = FilterColumns(self._table.select(FILTERED))
 
     @classmethod
@@ -91,12 +96,13 @@ class Catalogue:
         rows = self._rows_of_image.rows(image_id)
         return self.picture(int(rows[0])) if len(rows) else None
 
-    def results(self, scores: np.ndarray, rows: np.ndarray) -> list[Result]:
+    def results(self, scores: np.ndarray, rows: np.ndarray, *, offset: int = 0) -> list[Result]:
         """Describe what was found.
 
         Args:
             scores: float32 array of shape (n,), best first.
             rows: int64 array of the same shape.
+            offset: results that came before them.
         """
         # Rounding may bring a cosine a few 1e-7 above 1; what is not finite is no result, nor is it JSON.
         finite = np.isfinite(scores)
@@ -104,7 +110,7 @@ class Catalogue:
         clipped = np.clip(scores[finite].astype(np.float64), -1.0, 1.0)
         return [
             Result(**row, score=round(float(score), 6), rank=rank)
-            for rank, (row, score) in enumerate(zip(found, clipped, strict=True), start=1)
+            for rank, (row, score) in enumerate(zip(found, clipped, strict=True), start=1 + offset)
         ]
 
     def examples(self) -> list[Item]:

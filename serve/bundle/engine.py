@@ -102,22 +102,36 @@ class Engine:
         """Pixels of shape (images, size, size, 3) to normalised float32 vectors of shape (images, dim)."""
         return self._encoder.embed(pixels)
 
-    def search(self, vector: np.ndarray, k: int, filters: Filters) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, vector: np.ndarray, k: int, filters: Filters, *, offset: int = 0, dedupe: str = "item"
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The k best items for a vector.
+
+        Args:
+            vector: float32 of shape (dim,), normalised.
+            k: results wanted.
+            filters: conditions that they must meet.
+            offset: better ones that are passed over.
+            dedupe: `item`, the best image of each item is a result; `parent`, that of each product.
 
         Returns:
             Scores, float32, descending, and the rows of the images that reached them, int64: at most k of each.
         """
         allowed = self.catalogue.filters.mask(filters.conditions())
-        return search_items(self.index, vector, self.catalogue.item_of_row, k, allowed=allowed)
+        scores, rows = search_items(self.index, vector, self._groups(dedupe), offset + k, allowed=allowed)
+        return scores[offset:], rows[offset:]
 
-    def similar(self, rows: np.ndarray, k: int, filters: Filters) -> tuple[np.ndarray, np.ndarray]:
+    def similar(
+        self, rows: np.ndarray, k: int, filters: Filters, *, offset: int = 0, dedupe: str = "item"
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The k items that are nearest to any image of one item, the item itself left out.
 
         Args:
             rows: int64 array, the rows of the item's images; the first eight are asked.
-            k: items wanted.
+            k: results wanted.
             filters: conditions that they must meet.
+            offset: as in `search`.
+            dedupe: likewise.
 
         Returns:
             As `search`.
@@ -126,22 +140,25 @@ class Engine:
         if allowed is None:
             allowed = np.ones(len(self.index), dtype=bool)
         allowed[rows] = False
-        item_of_row = self.catalogue.item_of_row
-        # An item among the k best over all images is among the k best of the image that it is nearest to.
+        group_of_row = self._groups(dedupe)
+        # An item among the best over all images is among the best of the image that it is nearest to.
         found = [
-            search_items(self.index, vector, item_of_row, k, allowed=allowed)
+            search_items(self.index, vector, group_of_row, offset + k, allowed=allowed)
             for vector in self.index.vectors(rows[:_IMAGES_OF_A_QUERY])
         ]
         scores = np.concatenate([scores for scores, _ in found])
         rows_found = np.concatenate([rows for _, rows in found])
         order = np.lexsort((rows_found, -scores))
-        _, first = np.unique(item_of_row[rows_found[order]], return_index=True)
-        best = order[np.sort(first)][:k]
+        _, first = np.unique(group_of_row[rows_found[order]], return_index=True)
+        best = order[np.sort(first)][offset : offset + k]
         return scores[best], rows_found[best]
 
-    def described(self, found: tuple[np.ndarray, np.ndarray]) -> list[Result]:
-        """What `search` or `similar` found, as the API tells it."""
-        return self.catalogue.results(*found)
+    def described(self, found: tuple[np.ndarray, np.ndarray], *, offset: int = 0) -> list[Result]:
+        """What `search` or `similar` found after so many others, as the API tells it."""
+        return self.catalogue.results(*found, offset=offset)
+
+    def _groups(self, dedupe: str) -> np.ndarray:
+        return self.catalogue.parent_of_row if dedupe == "parent" else self.catalogue.item_of_row
 
     def warm_up(self) -> None:
         """Take a grey photo through every stage: the first use of each library costs tens of milliseconds."""

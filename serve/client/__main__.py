@@ -49,6 +49,7 @@ def _asked(client: Client, arguments: argparse.Namespace) -> BaseModel:
         for name in ("k", "category", "brand", "color", "price_min", "price_max", "in_stock", "box")
         if getattr(arguments, name, None) not in (None, [], False)
     }
+    asked["timings"] = True
     if arguments.command == "similar":
         return client.similar(arguments.item_id, **asked)
     if arguments.photo.startswith(("http://", "https://")):
@@ -58,7 +59,7 @@ def _asked(client: Client, arguments: argparse.Namespace) -> BaseModel:
 
 def _told(answer: BaseModel) -> str:
     if isinstance(answer, Results):
-        return f"{as_table(answer)}\n{answer.timings_ms.get('total', 0):.1f} ms, bundle {answer.bundle_id[:12]}"
+        return f"{as_table(answer)}\n{(answer.timings_ms or {}).get('total', 0):.1f} ms, bundle {answer.bundle_id[:12]}"
     assert isinstance(answer, Bundle)
     return (
         f"{answer.items:,} items, {answer.images:,} images\nencoder {answer.encoder_id}, {answer.runtime}\n"

@@ -21,6 +21,7 @@ function parameters() {
 
 function ask(step, signal) {
   const asked = parameters();
+  asked.append("timings", "true");
   if (step.kind === "item") {
     return fetch(`/v1/items/${encodeURIComponent(step.item.item_id)}/similar?${asked}`, { signal });
   }

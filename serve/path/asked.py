@@ -1,8 +1,10 @@
 """What a search asks for, its query aside."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from serve.bundle.filters import Filters
+from serve.path.box import Box
 
 __all__ = ["Asked"]
 
@@ -12,9 +14,17 @@ class Asked:
     """The wishes of one search.
 
     Attributes:
-        k: items wanted.
+        k: results wanted.
         filters: conditions that they must meet.
+        offset: results that are passed over: those of the pages before.
+        dedupe: one result for each `item`, or for each `parent`.
+        timings: whether the answer tells its stages' times.
+        box: the part of the photo that is searched for; `auto` is the dominant object, None all of it.
     """
 
     k: int
     filters: Filters
+    offset: int = 0
+    dedupe: str = "item"
+    timings: bool = False
+    box: Box | Literal["auto"] | None = None

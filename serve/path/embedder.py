@@ -1,6 +1,7 @@
 """From a photo's bytes to its embedding: cache, decoding, batch."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import astuple
 from typing import Protocol
 
@@ -11,8 +12,9 @@ from serve.cache.key import EmbeddingKeys
 from serve.errors import Problem
 from serve.observe.metrics import Metrics
 from serve.path.batcher import Batcher
-from serve.path.box import Box
+from serve.path.box import WHOLE, Box
 from serve.path.deadline import Deadline
+from serve.path.detector import Detector, Region
 from serve.path.stages import Stages
 from serve.path.workers import Workers
 from src.contracts.preprocessing import decode
@@ -21,6 +23,10 @@ __all__ = ["Embedder", "EmbeddingCache"]
 
 _HASHED_AT_ONCE = 256 * 1024
 """Bytes: hashing them takes about 0.2 ms; more would hold up the event loop, and are hashed on a thread."""
+
+
+Pixels = Callable[[], Awaitable[np.ndarray]]
+"""Makes what the encoder takes, uint8 of shape (size, size, 3)."""
 
 
 class EmbeddingCache(Protocol):
@@ -50,6 +56,7 @@ class Embedder:
         workers: Workers,
         batcher: Batcher,
         metrics: Metrics,
+        detector: Detector,
         cache: EmbeddingCache | None = None,
     ) -> None:
         self._engine = engine
@@ -57,6 +64,7 @@ class Embedder:
         self._workers = workers
         self._batcher = batcher
         self._metrics = metrics
+        self._detector = detector
         self._cache = cache
         self._flights: dict[bytes, asyncio.Future[np.ndarray]] = {}
 
@@ -78,6 +86,37 @@ class Embedder:
             Exception: what the encoder raised for it.
         """
         key = await self._key(data, box, stages)
+
+        async def decoded() -> np.ndarray:
+            if deadline.expired:
+                self._metrics.dropped("expired").inc()
+                raise deadline.problem()
+            return await self._workers.run("decode", lambda: self._pixels(decode(data), box), stages)
+
+        return await self._shared(key, decoded, deadline, stages)
+
+    async def embed_dominant(self, data: bytes, deadline: Deadline, stages: Stages) -> tuple[np.ndarray, Box]:
+        """Embed the object that a photo shows, as the detector finds it, or all of it where it finds none.
+
+        The photo is decoded each time: only then is known which part of it to look for in the cache. Otherwise as
+        `embed`.
+
+        Returns:
+            The vector, and the part.
+        """
+        box, pixels = await self._workers.run("decode", lambda: self._dominant(data), stages)
+        key = await self._key(data, None if box == WHOLE else box, stages)
+
+        async def ready() -> np.ndarray:
+            return pixels
+
+        return await self._shared(key, ready, deadline, stages), box
+
+    async def regions(self, data: bytes, most: int, stages: Stages) -> list[Region]:
+        """Where the detector finds objects in a photo, best first; raises `ImageError`."""
+        return await self._workers.run("decode", lambda: self._detector.regions(decode(data), most), stages)
+
+    async def _shared(self, key: bytes, pixels: Pixels, deadline: Deadline, stages: Stages) -> np.ndarray:
         while (flight := self._flights.get(key)) is not None:
             self._metrics.shared.inc()
             # Not the flight itself: it does not end because one of those who wait for it leaves.
@@ -86,7 +125,7 @@ class Embedder:
                 return flight.result()
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         try:
-            vector = await self._found(key, data, box, deadline, stages)
+            vector = await self._found(key, pixels, deadline, stages)
         except Problem as problem:
             if problem.status == 504:
                 flight.cancel()  # Its own deadline, not that of the others.
@@ -105,17 +144,14 @@ class Embedder:
         finally:
             del self._flights[key]
 
-    async def _found(self, key: bytes, data: bytes, box: Box | None, deadline: Deadline, stages: Stages) -> np.ndarray:
+    async def _found(self, key: bytes, pixels: Pixels, deadline: Deadline, stages: Stages) -> np.ndarray:
         if self._cache is not None:
             vector = await self._cache.get(key)
             if vector is not None:
                 return vector
-        if deadline.expired:
-            self._metrics.dropped("expired").inc()
-            raise deadline.problem()
         with self._batcher.announced():
-            pixels = await self._workers.run("decode", lambda: self._pixels(data, box), stages)
-        embedded = await self._batcher.embed(pixels, deadline)
+            made = await pixels()
+        embedded = await self._batcher.embed(made, deadline)
         stages.record("embed", waited=embedded.waited, worked=embedded.worked)
         if not np.isfinite(embedded.vector).all():
             raise Problem(422, kind="no-embedding", detail="the encoder has no usable embedding for this image")
@@ -123,9 +159,14 @@ class Embedder:
             await self._cache.put(key, embedded.vector)
         return embedded.vector
 
-    def _pixels(self, data: bytes, box: Box | None) -> np.ndarray:
-        pixels = decode(data)
+    def _pixels(self, pixels: np.ndarray, box: Box | None) -> np.ndarray:
         return self._engine.resize(pixels if box is None else box.cut(pixels))
+
+    def _dominant(self, data: bytes) -> tuple[Box, np.ndarray]:
+        pixels = decode(data)
+        found = self._detector.regions(pixels, 1)
+        box = found[0].box if found else WHOLE
+        return box, self._pixels(pixels, box)
 
     async def _key(self, data: bytes, box: Box | None, stages: Stages) -> bytes:
         where = None if box is None else astuple(box)

@@ -1,12 +1,16 @@
 """One search, stage by stage."""
 
+import asyncio
 import time
+from dataclasses import astuple
 
 from serve.bundle.engine import Engine
 from serve.errors import Problem
 from serve.observe.metrics import Metrics
 from serve.path.asked import Asked
+from serve.path.box import Box
 from serve.path.deadline import Deadline
+from serve.path.detector import Region
 from serve.path.embedder import Embedder
 from serve.path.stages import Stages
 from serve.path.workers import Workers
@@ -25,7 +29,7 @@ class Pipeline:
         self._metrics = metrics
 
     async def search(self, data: bytes, asked: Asked, deadline: Deadline) -> Results:
-        """Items that look like a photo.
+        """Items that look like a photo, or like the part of it that is asked for.
 
         Raises:
             ImageError: the photo cannot be read.
@@ -35,11 +39,33 @@ class Pipeline:
         stages = Stages(self._metrics)
         engine = self.engine
         async with deadline.enforced():
-            vector = await self._embedder.embed(data, None, deadline, stages)
-            results = await self._workers.run(
-                "search", lambda: engine.described(engine.search(vector, asked.k, asked.filters)), stages
-            )
-        return self._answer(results, asked.k, stages, started)
+            box: Box | None
+            if asked.box == "auto":
+                vector, box = await self._embedder.embed_dominant(data, deadline, stages)
+            else:
+                vector, box = await self._embedder.embed(data, asked.box, deadline, stages), asked.box
+
+            def searched() -> list[Result]:
+                found = engine.search(vector, asked.k, asked.filters, offset=asked.offset, dedupe=asked.dedupe)
+                return engine.described(found, offset=asked.offset)
+
+            results = await self._workers.run("search", searched, stages)
+        return self._answer(results, asked, stages, started, box)
+
+    async def search_each(self, photos: list[bytes], asked: Asked, deadline: Deadline) -> list[Results | Exception]:
+        """Search by several photos at once.
+
+        Returns:
+            For each photo the answer, or what `search` raises for it: one that fails does not touch the others.
+        """
+
+        async def one(data: bytes) -> Results | Exception:
+            try:
+                return await self.search(data, asked, deadline)
+            except Exception as error:
+                return error
+
+        return await asyncio.gather(*(one(data) for data in photos))
 
     async def similar(self, item_id: str, asked: Asked, deadline: Deadline) -> Results:
         """Items that look like an item.
@@ -53,18 +79,29 @@ class Pipeline:
         rows = engine.catalogue.rows_of_item(item_id)
         if not len(rows):
             raise Problem(404, kind="unknown-item", detail=f"this bundle has no item {item_id!r}")
-        async with deadline.enforced():
-            results = await self._workers.run(
-                "search", lambda: engine.described(engine.similar(rows, asked.k, asked.filters)), stages
-            )
-        return self._answer(results, asked.k, stages, started)
 
-    def _answer(self, results: list[Result], k: int, stages: Stages, started: float) -> Results:
+        def searched() -> list[Result]:
+            found = engine.similar(rows, asked.k, asked.filters, offset=asked.offset, dedupe=asked.dedupe)
+            return engine.described(found, offset=asked.offset)
+
+        async with deadline.enforced():
+            results = await self._workers.run("search", searched, stages)
+        return self._answer(results, asked, stages, started)
+
+    async def regions(self, data: bytes, most: int, deadline: Deadline) -> list[Region]:
+        """Where a photo shows objects, best first; raises `ImageError`, and `Problem` 504."""
+        async with deadline.enforced():
+            return await self._embedder.regions(data, most, Stages(self._metrics))
+
+    def _answer(
+        self, results: list[Result], asked: Asked, stages: Stages, started: float, box: Box | None = None
+    ) -> Results:
         self._metrics.results.observe(len(results))
-        timings = {**stages.seconds, "total": time.perf_counter() - started}
         return Results(
             results=results,
             bundle_id=self.engine.bundle.bundle_id,
-            k=k,
-            timings_ms={stage: round(1000 * value, 3) for stage, value in timings.items()},
+            k=asked.k,
+            offset=asked.offset,
+            box=None if box is None else astuple(box),
+            timings_ms=stages.milliseconds(time.perf_counter() - started) if asked.timings else None,
         )

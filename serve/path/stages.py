@@ -28,3 +28,17 @@ class Stages:
         waits.observe(waited)
         works.observe(worked)
         self.seconds[stage] = worked
+
+    def milliseconds(self, total: float) -> dict[str, float]:
+        """The times as a caller is told them.
+
+        Args:
+            total: seconds of the whole.
+
+        Returns:
+            Milliseconds of each stage's work, of the `wait` between them, and in `total`.
+        """
+        waited = max(0.0, total - sum(self.seconds.values()))
+        return {
+            name: round(1000 * value, 3) for name, value in {**self.seconds, "wait": waited, "total": total}.items()
+        }

@@ -8,11 +8,12 @@ from serve.bundle.engine import Engine
 from serve.cache.key import EmbeddingKeys
 from serve.observe.metrics import Metrics
 from serve.path.batcher import Batcher
+from serve.path.detector import open_detector
 from serve.path.embedder import Embedder, EmbeddingCache
 from serve.path.pipeline import Pipeline
 from serve.path.workers import Workers
 from serve.schemas import Bundle, Limits
-from serve.settings import MAX_K, ServeSettings
+from serve.settings import MAX_K, MAX_OFFSET, ServeSettings
 from src.contracts.bundle import ENCODER
 from src.contracts.preprocessing import MAX_PIXELS
 
@@ -72,7 +73,15 @@ class Opened:
             metrics=metrics,
         )
         keys = EmbeddingKeys.of(engine.bundle.content, encoder_file=ENCODER, arithmetic=engine.runtime)
-        embedder = Embedder(engine=engine, keys=keys, workers=workers, batcher=batcher, metrics=metrics, cache=cache)
+        embedder = Embedder(
+            engine=engine,
+            keys=keys,
+            workers=workers,
+            batcher=batcher,
+            metrics=metrics,
+            detector=open_detector(settings.detector),
+            cache=cache,
+        )
         pipeline = Pipeline(engine=engine, embedder=embedder, workers=workers, metrics=metrics)
         return cls(engine=engine, batcher=batcher, pipeline=pipeline, description=_describe(engine, settings))
 
@@ -109,6 +118,12 @@ def _describe(engine: Engine, settings: ServeSettings) -> Bundle:
         filters=catalogue.values(),
         price=catalogue.price_range(),
         examples=catalogue.examples(),
-        limits=Limits(max_k=MAX_K, max_upload_bytes=settings.max_upload, max_pixels=MAX_PIXELS),
+        limits=Limits(
+            max_k=MAX_K,
+            max_upload_bytes=settings.max_upload,
+            max_offset=MAX_OFFSET,
+            max_images=settings.most_images,
+            max_pixels=MAX_PIXELS,
+        ),
         measured=bundle.measured,
     )

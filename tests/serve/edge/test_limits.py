@@ -131,7 +131,7 @@ def test_more_searches_than_the_limit_are_503_until_one_ends(service):
             httpx.get(f"{service}/v1/items/sku%2F002%20ö/similar"),
         ):
             assert third.status_code == 503
-            assert third.headers["retry-after"] == "1"
+            assert 1 <= int(third.headers["retry-after"]) <= 30
             assert third.headers["content-type"] == "application/problem+json"
             assert "2 searches are in flight" in third.json()["detail"]
         assert metric(service, "lookalike_rejected_total") == refused + 2

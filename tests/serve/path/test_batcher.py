@@ -149,7 +149,9 @@ async def test_only_the_last_free_encoder_waits_for_what_is_on_its_way():
         await encoder.until_began()
         await settled()
         assert encoder.batches == [[1]]
-    third = start(made, 3)
+        third = start(made, 3)
+        await settled()
+        assert encoder.batches == [[1]]
     await encoder.until_began()
     assert encoder.batches == [[1], [2, 3]]
     encoder.go.release(2)

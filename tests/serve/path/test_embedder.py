@@ -13,6 +13,7 @@ from serve.observe.metrics import Metrics
 from serve.path.batcher import Batcher
 from serve.path.box import Box
 from serve.path.deadline import Deadline
+from serve.path.detector import SaliencyDetector
 from serve.path.embedder import Embedder
 from serve.path.stages import Stages
 from serve.path.workers import Workers
@@ -60,6 +61,7 @@ class Path:
             workers=self.workers,
             batcher=self.batcher,
             metrics=self.metrics,
+            detector=SaliencyDetector(),
             cache=self.cache,
         )
 
