@@ -19,7 +19,7 @@ example:
   python -m serve.client search photo.jpg --k 5 --category shoes --price-max 80
   python -m serve.client similar sku-123 --json
 
-A key is read from the environment variable LOOKALIKE_KEY: a command line can be read by everybody on the machine.
+A key is read from the environment variable SEARCH_KEY: a command line can be read by everybody on the machine.
 Exit codes: 0, 2 for what you can mend (stderr says what), 1 for an error of the service's own.
 """
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         with Client(
-            arguments.url, key=os.environ.get("LOOKALIKE_KEY"), timeout=arguments.timeout, retries=arguments.retries
+            arguments.url, key=os.environ.get("SEARCH_KEY"), timeout=arguments.timeout, retries=arguments.retries
         ) as client:
             answer = _asked(client, arguments)
     except LookalikeError as error:
