@@ -7,14 +7,16 @@ from pydantic import BaseModel, Field
 __all__ = [
     "BatchAnswer",
     "BatchResults",
-    "RegionFound",
-    "Regions",
     "Bundle",
+    "Explanation",
     "Item",
     "Limits",
     "Problem",
+    "RegionFound",
+    "Regions",
     "Result",
     "Results",
+    "SimilarityMap",
     "Status",
     "ValueCount",
     "Values",
@@ -85,6 +87,32 @@ class Regions(BaseModel):
     """The objects of a photo."""
 
     regions: list[RegionFound] = Field(description="Best first; none where the whole photo is the better query.")
+
+
+class SimilarityMap(BaseModel):
+    """Which parts of an image make it like another."""
+
+    cells: int = Field(description="Cells a side.")
+    losses: list[list[float]] = Field(
+        description="Row by row, what the cosine loses when the cell is covered by the image's mean colour: positive "
+        "where it makes the two alike, negative where it makes them differ."
+    )
+    area: tuple[float, float, float, float] = Field(
+        description="Where the cells lie: left and upper edge, width and height, in fractions of the image. It may be "
+        "smaller than the image, or larger, by how the encoder is shown it."
+    )
+
+
+class Explanation(BaseModel):
+    """Why an item was found."""
+
+    item_id: str
+    image_id: str = Field(description="The item's image that is nearest to the photo.")
+    bundle_id: str = Field(description="The bundle that answered.")
+    score: float = Field(description="Cosine similarity of the two, -1 to 1.")
+    query: SimilarityMap = Field(description="Of the photo.")
+    item: SimilarityMap = Field(description="Of the item's image.")
+    timings_ms: dict[str, float]
 
 
 class ValueCount(BaseModel):

@@ -119,6 +119,12 @@ class ServeSettings(BaseModel):
     image_url_loopback: bool = Field(
         default=False, description="let those hosts be this machine itself; for tests and development only"
     )
+    max_explanations: int = Field(
+        default=1, ge=1, description="explanations at once, a hundred embeddings each; more are answered 503"
+    )
+    explain_seconds: float = Field(
+        default=20.0, gt=0, allow_inf_nan=False, description="time of an explanation; what takes longer is answered 504"
+    )
     drain_seconds: int = Field(default=20, ge=1, description="time that running requests have after SIGTERM")
     keys_file: Path | None = Field(
         default=None,

@@ -96,6 +96,10 @@ class Catalogue:
         rows = self._rows_of_image.rows(image_id)
         return self.picture(int(rows[0])) if len(rows) else None
 
+    def image_id(self, row: int) -> str:
+        """The id of a row's image."""
+        return str(self._table["image_id"][row].as_py())
+
     def results(self, scores: np.ndarray, rows: np.ndarray, *, offset: int = 0) -> list[Result]:
         """Describe what was found.
 

@@ -160,6 +160,10 @@ class Engine:
     def _groups(self, dedupe: str) -> np.ndarray:
         return self.catalogue.parent_of_row if dedupe == "parent" else self.catalogue.item_of_row
 
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """The vectors of some rows, float32 of shape (rows, dim), as the index has them."""
+        return self.index.vectors(rows)
+
     def warm_up(self) -> None:
         """Take a grey photo through every stage: the first use of each library costs tens of milliseconds."""
         buffer = io.BytesIO()

@@ -10,6 +10,7 @@ from serve.observe.metrics import Metrics
 from serve.path.batcher import Batcher
 from serve.path.detector import open_detector
 from serve.path.embedder import Embedder, EmbeddingCache
+from serve.path.explainer import Explainer
 from serve.path.pipeline import Pipeline
 from serve.path.workers import Workers
 from serve.schemas import Bundle, Limits
@@ -28,12 +29,14 @@ class Opened:
         engine: encoder, index and catalogue.
         batcher: the encoder's batches.
         pipeline: searches with them.
+        explainer: says why an item was found.
         description: what is served.
     """
 
     engine: Engine
     batcher: Batcher
     pipeline: Pipeline
+    explainer: Explainer
     description: Bundle
 
     @classmethod
@@ -83,7 +86,14 @@ class Opened:
             cache=cache,
         )
         pipeline = Pipeline(engine=engine, embedder=embedder, workers=workers, metrics=metrics)
-        return cls(engine=engine, batcher=batcher, pipeline=pipeline, description=_describe(engine, settings))
+        explainer = Explainer(engine=engine, batcher=batcher, workers=workers, at_once=settings.max_batch)
+        return cls(
+            engine=engine,
+            batcher=batcher,
+            pipeline=pipeline,
+            explainer=explainer,
+            description=_describe(engine, settings),
+        )
 
     @property
     def bundle_id(self) -> str:

@@ -33,6 +33,7 @@ __all__ = [
     "decode",
     "preprocess",
     "resize",
+    "seen_area",
 ]
 
 MAX_PIXELS = 64_000_000
@@ -185,6 +186,23 @@ def resize(pixels: np.ndarray, spec: PreprocessingSpec) -> np.ndarray:
     else:
         image = image.resize((spec.size, spec.size), method)
     return np.asarray(image)
+
+
+def seen_area(spec: PreprocessingSpec, width: int, height: int) -> tuple[float, float, float, float]:
+    """The part of an image that `resize` shows to the encoder.
+
+    Args:
+        spec: the way of resizing.
+        width: of the decoded image, in pixels.
+        height: likewise.
+
+    Returns:
+        Left edge, upper edge, width and height, in fractions of the image; with `pad` it is larger than the image.
+    """
+    if spec.resize == "squash":
+        return 0.0, 0.0, 1.0, 1.0
+    side = min(width, height) * spec.crop_fraction if spec.resize == "crop" else max(width, height)
+    return (1 - side / width) / 2, (1 - side / height) / 2, side / width, side / height
 
 
 def preprocess(data: bytes, spec: PreprocessingSpec, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:

@@ -26,6 +26,7 @@ from src.contracts.preprocessing import (
     decode,
     preprocess,
     resize,
+    seen_area,
 )
 from tests.pictures import encode, smooth_picture
 
@@ -435,3 +436,23 @@ def test_all_bad_fields_are_named() -> None:
         PreprocessingSpec(size=4, resize="fit", crop_fraction=0, interpolation="area", std=(0, 1, 1))
     for name in ("size=4", "resize=fit", "crop_fraction=0", "interpolation=area", "std"):
         assert f"preprocessing.{name}" in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["crop", "pad", "squash"])
+@pytest.mark.parametrize("size", [(120, 60), (60, 120), (80, 80)])
+def test_seen_area_is_what_resize_shows(mode, size):
+    """A bright mark in the image lies where the area says."""
+    width, height = size
+    spec = PreprocessingSpec(size=60, resize=mode, crop_fraction=0.8, interpolation="bilinear")
+    x, y, w, h = seen_area(spec, width, height)
+    for at_x, at_y in ((0.5, 0.5), (0.55, 0.4), (0.4, 0.58)):
+        pixels = np.zeros((height, width, 3), np.uint8)
+        column, row = int(at_x * width), int(at_y * height)
+        pixels[row - 3 : row + 3, column - 3 : column + 3] = 255
+        shown = resize(pixels, spec)[..., 0].astype(float)
+        inside = (np.arange(60) + 0.5) / 60
+        ys, xs = np.meshgrid(y + h * inside, x + w * inside, indexing="ij")
+        within = (xs > 0) & (xs < 1) & (ys > 0) & (ys < 1)
+        weights = shown * within
+        assert (weights * xs).sum() / weights.sum() == pytest.approx(column / width, abs=0.02)
+        assert (weights * ys).sum() / weights.sum() == pytest.approx(row / height, abs=0.02)
