@@ -13,6 +13,7 @@ import anyio.to_thread
 from serve.observe.metrics import Metrics
 from serve.rollout.checks import check_finds
 from serve.rollout.current import Current
+from serve.rollout.freed_memory import give_back
 from serve.rollout.opened import Opened
 from src.contracts.errors import BundleError, LookalikeError
 
@@ -164,3 +165,4 @@ def _close(opened: Opened) -> None:
     opened.close()
     del opened
     gc.collect()
+    give_back()
