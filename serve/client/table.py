@@ -17,7 +17,7 @@ def as_table(results: Results) -> str:
     """
     columns = {
         "rank": [str(found.rank) for found in results.results],
-        "score": [f"{found.score:.3f}" for found in results.results],
+        "score": ["" if found.score is None else f"{found.score:.3f}" for found in results.results],
         "item": [found.item_id for found in results.results],
         "category": [found.category or "" for found in results.results],
         "brand": [found.brand or "" for found in results.results],

@@ -13,6 +13,8 @@ _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/static/page.css": ("page.css", "text/css; charset=utf-8"),
     "/static/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/static/part.js": ("part.js", "text/javascript; charset=utf-8"),
+    "/static/why.js": ("why.js", "text/javascript; charset=utf-8"),
     "/static/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _HEADERS = {

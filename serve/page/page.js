@@ -1,5 +1,8 @@
 // The page over the API: a photo or an item goes in, a grid of items comes out.
 
+import { listen as listenToFrame } from "/static/part.js";
+import { hide as hideWhy, toggle as toggleWhy } from "/static/why.js";
+
 const $ = (id) => document.getElementById(id);
 const filters = $("filters");
 const PRICE = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
@@ -10,6 +13,8 @@ const steps = [];
 let position = -1;
 let bundle = null;
 let running = null;
+let frame = null;
+const PARTS = document.getElementsByName("part");
 
 // ---- asking ----
 
@@ -19,14 +24,16 @@ function parameters() {
   return asked;
 }
 
-function ask(step, signal) {
+function ask(step, signal, offset = 0) {
   const asked = parameters();
+  if (offset) asked.append("offset", offset);
   asked.append("timings", "true");
   if (step.kind === "item") {
     return fetch(`/v1/items/${encodeURIComponent(step.item.item_id)}/similar?${asked}`, { signal });
   }
   const body = new FormData();
   body.append("image", step.file, step.file.name || "photo");
+  if (step.box) asked.append("box", step.box);
   for (const [name, value] of asked) body.append(name, value);
   return fetch("/v1/search", { method: "POST", body, signal });
 }
@@ -42,6 +49,7 @@ async function run() {
   const step = steps[position];
   running?.abort();
   running = null;
+  hideWhy();
   showQuery(step);
   showTrail();
   if (!step) return showWelcome();
@@ -58,7 +66,7 @@ async function run() {
   const started = performance.now();
   try {
     const found = await answer(await ask(step, mine.signal));
-    if (running === mine) showResults(found, performance.now() - started);
+    if (running === mine) showResults(step, found, performance.now() - started);
   } catch (error) {
     if (running !== mine) return; // A newer question took its place.
     const offline = { title: "No answer", detail: "The service cannot be reached. Is it still running?" };
@@ -69,6 +77,7 @@ async function run() {
 }
 
 function go(step) {
+  frame.rest();
   position += 1;
   steps.splice(position, Infinity, step);
   history.pushState({ position }, "");
@@ -88,6 +97,15 @@ function showQuery(step) {
   $("query-image").alt = photo ? "Your photo" : `Item ${step.item.item_id}`;
   $("query-kind").textContent = photo ? "Items that look like your photo" : "Items that look like this one";
   $("query-name").textContent = nameOf(step);
+  $("part").hidden = !photo;
+  showPart(step);
+}
+
+// The frame as asked for; that of the main object is known when the answer has come.
+function showPart(step) {
+  const own = Array.isArray(step.box);
+  for (const choice of PARTS) choice.checked = choice.value === (own ? "own" : (step.box ?? "whole"));
+  frame.frame(own ? step.box : step.box === "auto" ? step.found : null);
 }
 
 function showTrail() {
@@ -129,20 +147,56 @@ function showProblem({ type, title, detail, request_id: id }) {
   $("error").hidden = false;
 }
 
-function showResults({ results, timings_ms: timings }, elapsed) {
+// What answered in place of a search by the photo, where that was not possible.
+const RUNGS = {
+  text: "by words and category, not by the picture",
+  trending: "with what is popular, not by the picture",
+};
+
+function showResults(step, { results, timings_ms: timings, box, rung }, elapsed) {
   clear();
+  step.found = box ?? null;
+  showPart(step);
+  $("rung").hidden = !rung || rung === "search" || rung === "cache"; // Kept embeddings find the same.
+  $("rung").textContent = `The search itself is not available now; answered ${RUNGS[rung] ?? `by ${rung}`}.`;
+  $("more").hidden = results.length < Number(filters.k.value);
   const none = results.length === 0;
   $("nothing").hidden = !none || activeFilters() === 0;
   $("summary").hidden = none && activeFilters() > 0;
   $("count").textContent = none ? "No items found" : `${WHOLE.format(results.length)} similar item${results.length === 1 ? "" : "s"}`;
   $("status").textContent = $("count").textContent;
-  const stages = Object.entries(timings).filter(([stage]) => stage !== "total");
+  const stages = Object.entries(timings ?? {}).filter(([stage]) => stage !== "total");
   $("timing").textContent = `${ms(elapsed)} · ${stages.map(([stage, value]) => `${stage} ${ms(value)}`).join(" · ")}`;
   $("grid").replaceChildren(...results.map(card));
 }
 
+// The next results, below those that are there.
+async function showMore() {
+  const [step, there] = [steps[position], $("grid").children.length];
+  running?.abort();
+  const mine = new AbortController();
+  running = mine;
+  $("more").disabled = true;
+  try {
+    const { results } = await answer(await ask(step, mine.signal, there));
+    if (running !== mine) return;
+    const cards = results.map(card);
+    const first = cards[0]?.querySelector("button");
+    $("grid").append(...cards);
+    first?.focus({ preventScroll: true });
+    $("more").hidden = results.length < Number(filters.k.value);
+    $("count").textContent = $("status").textContent = `${WHOLE.format(there + results.length)} similar items`;
+  } catch (error) {
+    if (running !== mine) return;
+    $("more").hidden = true; // As deep as the service goes; what is there stays.
+    $("status").textContent = error.problem?.detail ?? "The service cannot be reached.";
+  } finally {
+    $("more").disabled = false;
+  }
+}
+
 function clear() {
-  for (const id of ["error", "summary", "nothing", "welcome"]) $(id).hidden = true;
+  for (const id of ["error", "summary", "nothing", "welcome", "more", "rung"]) $(id).hidden = true;
   $("grid").replaceChildren();
   $("status").textContent = "";
 }
@@ -165,16 +219,36 @@ function card(result) {
   part("dot").hidden = !known;
   part("stock").textContent = stock;
   part("stock").classList.add(result.in_stock ? "yes" : "no");
+  node.querySelector(".score").hidden = node.querySelector(".explain").hidden = result.score === null;
   part("bar").style.setProperty("--share", Math.max(0, result.score));
-  part("number").textContent = result.score.toFixed(3);
+  part("number").textContent = result.score?.toFixed(3) ?? "";
   part("number").title = "Cosine similarity";
   part("id").textContent = part("id").title = result.item_id;
   const button = node.querySelector("button");
   button.title = "Show items similar to this one";
-  const said = [name, result.color, price, stock, `similarity ${result.score.toFixed(2)}`].filter(Boolean).join(", ");
+  const likeness = result.score === null ? "" : `similarity ${result.score.toFixed(2)}`;
+  const said = [name, result.color, price, stock, likeness].filter(Boolean).join(", ");
   button.setAttribute("aria-label", `${result.rank}: ${said}. Show similar items`);
   button.addEventListener("click", () => chooseItem(result));
+  const why = node.querySelector(".explain");
+  why.setAttribute("aria-label", `Why is ${result.rank} here? Show the parts that make it alike`);
+  why.addEventListener("click", () => toggleWhy(why, result, asked, answer));
   return node;
+}
+
+// What the results on the page were asked with: the photo itself, or an item's picture.
+async function asked(signal) {
+  const step = steps[position];
+  if (step.kind === "photo") return { photo: step.file, box: Array.isArray(step.box) ? step.box : step.found };
+  return { photo: await (await fetch(step.url, { signal })).blob(), box: null };
+}
+
+function choosePart(value) {
+  const step = steps[position];
+  const last = step.found ?? undefined;
+  if (value === "own") step.box = frame.frame(last);
+  else step.box = value === "auto" ? "auto" : null;
+  run();
 }
 
 function chooseItem(item) {
@@ -222,7 +296,8 @@ function addChoices(name, { values }) {
 // ---- starting ----
 
 function choosePhoto(file) {
-  if (file) go({ kind: "photo", file, url: URL.createObjectURL(file) });
+  if (!file) return;
+  go({ kind: "photo", file, url: URL.createObjectURL(file), box: null, found: null });
 }
 
 function showBundle() {
@@ -249,11 +324,24 @@ function showBundle() {
 }
 
 function listen() {
-  $("file").addEventListener("change", (event) => {
-    choosePhoto(event.target.files[0]);
-    event.target.value = ""; // So that choosing the same photo again is a change.
+  for (const id of ["file", "camera"]) {
+    $(id).addEventListener("change", (event) => {
+      choosePhoto(event.target.files[0]);
+      event.target.value = ""; // So that choosing the same photo again is a change.
+    });
+  }
+  // A format that the browser cannot show, or a damaged file: there is nothing to draw a frame on.
+  $("query-image").addEventListener("error", () => {
+    $("query-image").hidden = $("part").hidden = true;
+    frame.frame(null);
   });
-  $("query-image").addEventListener("error", () => { $("query-image").hidden = true; });
+  frame = listenToFrame((box) => {
+    steps[position].box = box;
+    run();
+  });
+  for (const choice of PARTS) choice.addEventListener("change", () => choosePart(choice.value));
+  $("why-close").addEventListener("click", hideWhy);
+  $("more").addEventListener("click", showMore);
   let inside = 0;
   const dragging = () => document.body.classList.toggle("dragging", inside > 0);
   addEventListener("dragenter", () => { inside += 1; dragging(); });
@@ -267,6 +355,7 @@ function listen() {
   });
   addEventListener("paste", (event) => choosePhoto(event.clipboardData?.files[0]));
   addEventListener("popstate", (event) => {
+    frame.rest();
     position = event.state?.position ?? -1;
     run();
   });
