@@ -158,7 +158,7 @@ def test_explanation_is_laid_over_photo_and_item_and_taken_away(opened, shop):
     painted = "canvas => [...canvas.getContext('2d').getImageData(0, 0, 7, 7).data].filter((_, i) => i % 4 === 3)"
     alpha = np.array(page.locator("#stage canvas.heat").evaluate(painted))
     assert alpha.max() > 200
-    assert alpha.min() == 0
+    assert alpha.min() < 60
     page.get_by_role("button", name="Why is 2 here?").click()
     expect(page.locator("#why-text")).to_contain_text("What makes result 2 alike")
     assert page.locator("canvas.heat").count() == 2
@@ -168,8 +168,7 @@ def test_explanation_is_laid_over_photo_and_item_and_taken_away(opened, shop):
     expect(page.locator("#why")).to_be_hidden()
     # Of an item that looks like an item, too.
     page.locator(".card").nth(1).click()
-    expect(page.locator("#query-name")).to_have_text(shop_name := page.locator("#query-name").inner_text())
-    assert shop_name
+    expect(page.locator("#query-kind")).to_have_text("Items that look like this one")
     expect(page.locator(".card")).to_have_count(20)
     page.get_by_role("button", name="Why is 3 here?").click()
     expect(page.locator("#why-text")).to_contain_text("What makes result 3 alike")
