@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from serve.api.admin import admin
 from serve.api.endpoints import api
 from serve.api.explain import explain
+from serve.api.items import items
 from serve.api.probes import probes
 from serve.edge.admission import Admission
 from serve.edge.authorization import Authorization
@@ -53,7 +54,7 @@ def create_app(bundle_path: Path, settings: ServeSettings | None = None) -> Fast
     )
     app.state.service = service
     install_handlers(app)
-    for router in (api(service), explain(service), admin(service), probes(service), page()):
+    for router in (api(service), explain(service), admin(service), items(service), probes(service), page()):
         app.include_router(router)
     # The last one added is the outermost: refusals, too, have an id and are counted.
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload, seconds=settings.upload_seconds)

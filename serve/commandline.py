@@ -20,9 +20,6 @@ __all__ = ["PREFIX", "read_settings"]
 
 PREFIX = "LOOKALIKE_"
 
-_OTHERS = {f"{PREFIX}KEY"}
-"""Variables that are not ours but the client's; see `serve.client`."""
-
 _EPILOG = f"""\
 Each option may also be set as an environment variable, {PREFIX}MAX_IN_FLIGHT=64 for --max-in-flight 64, or as such a
 line in `.env`. The command line wins over the environment, and the environment over `.env`.
@@ -136,7 +133,7 @@ def _unknown_variables() -> list[str]:
     known = {f"{PREFIX}{name.upper()}" for name in ServeSettings.model_fields}
     named = {name.upper() for name in (*os.environ, *dotenv_values(".env")) if name.upper().startswith(PREFIX)}
     problems = []
-    for name in sorted(named - known - _OTHERS):
+    for name in sorted(named - known):
         close = get_close_matches(name, known, n=1)
         problems.append(
             f"`{name}` is no setting; " + (f"did you mean {close[0]}?" if close else "unset it, or see --help")

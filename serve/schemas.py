@@ -159,6 +159,14 @@ class Bundle(BaseModel):
     measured: dict[str, Any] = Field(description="What the export measured: parity, index, evaluation, versions.")
 
 
+class Changed(BaseModel):
+    """A change that is on the disk and that every search sees."""
+
+    item_id: str
+    image_ids: list[str] = Field(description="Of the images that were added; they follow from item and content.")
+    bundle_id: str = Field(description="The bundle that it was made in; later bundles get it as well.")
+
+
 class RolledOut(BaseModel):
     """A rollout that was taken."""
 

@@ -11,6 +11,8 @@ import anyio.to_thread
 
 from serve.access.access import Access
 from serve.cache.embedding_cache import TwoLevelCache
+from serve.live.items import LiveItems
+from serve.live.journal import Journal
 from serve.observe.metrics import Metrics
 from serve.path.workers import Workers
 from serve.rollout.current import Current
@@ -38,6 +40,7 @@ class Service:
         ready: whether searches are answered.
         access: who may ask.
         current: the opened bundle that answers; set when `ready`.
+        items: changes items; None where they stay as the bundle has them.
         rollout: puts another in its place; set when `ready`.
     """
 
@@ -47,6 +50,7 @@ class Service:
     ready: bool = False
     access: Access = field(init=False, repr=False)
     current: Current = field(init=False, repr=False)
+    items: LiveItems | None = field(init=False, default=None, repr=False)
     rollout: Rollout = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -63,16 +67,31 @@ class Service:
         """
         workers = Workers(threads=self.settings.workers)
         try:
+            self.items = self._live_items()
+            journal = None if self.items is None else self.items.journal
 
-            def open_path(path: Path) -> Opened:
+            def open_path(path: Path, since: float, *, check: bool = True) -> Opened:
                 return Opened.open(
-                    path, settings=self.settings, workers=workers, metrics=self.metrics, cache=self._cache
+                    path,
+                    settings=self.settings,
+                    workers=workers,
+                    metrics=self.metrics,
+                    cache=self._cache,
+                    journal=journal,
+                    since=since,
+                    check=check,
                 )
 
-            opened = await anyio.to_thread.run_sync(open_path, self.bundle_path)
+            opened = await anyio.to_thread.run_sync(lambda: open_path(self.bundle_path, 0.0, check=False))
             self.current = Current(opened)
+            if self.items is not None:
+                self.items.serve(opened.engine)
             self.rollout = Rollout(
-                current=self.current, path=self.bundle_path, open_path=open_path, metrics=self.metrics
+                current=self.current,
+                path=self.bundle_path,
+                open_path=open_path,
+                metrics=self.metrics,
+                live=self.items,
             )
             self.metrics.bundle.labels(opened.bundle_id).set(opened.description.images)
             self.ready = True
@@ -85,6 +104,13 @@ class Service:
                     opened.close()
         finally:
             workers.close()
+            if self.items is not None:
+                self.items.close()
+
+    def _live_items(self) -> LiveItems | None:
+        if self.settings.state is None:
+            return None
+        return LiveItems(journal=Journal(self.settings.state / "journal.sqlite"), metrics=self.metrics)
 
     async def reopen(self) -> None:
         """Serve what is at the bundle's path by now, for instance where it is a link to somewhere else."""

@@ -50,6 +50,9 @@ class ServeSettings(BaseModel):
     bundles: Path | None = Field(
         default=None, description="folder whose bundles, and no others, may be served by a call of /v1/admin/bundle"
     )
+    state: Path | None = Field(
+        default=None, description="folder for items that are changed by /v1/items; without one, none may be changed"
+    )
     public_key: Path | None = Field(
         default=None, description="Ed25519 key (PEM) that the bundle must be signed with; see docs/export.md"
     )

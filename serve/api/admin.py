@@ -1,6 +1,7 @@
 """The API of operation: /v1/admin."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,11 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 class _Asked(BaseModel, extra="forbid"):
     path: Annotated[str, Field(pattern=f"^{_NAME}$", description="Name of a folder in the service's `--bundles`.")]
+    changes_since: datetime | None = Field(
+        default=None,
+        description="When the bundle's catalogue was read: changes of items before that are in it already and are not "
+        "made again. Without it all changes are.",
+    )
 
 
 def admin(service: Service) -> APIRouter:
@@ -61,7 +67,7 @@ def admin(service: Service) -> APIRouter:
             there = ", ".join(_names(service.settings.bundles)) or "none"
             raise Problem(404, kind="unknown-bundle", detail=f"there is no bundle {asked.path}; there are: {there}")
         try:
-            return _told(await service.rollout.to(path))
+            return _told(await service.rollout.to(path, since=_seconds(asked.changes_since)))
         except LookalikeError as error:
             raise _problem(error) from None
 
@@ -86,6 +92,12 @@ def _names(folder: Path | None) -> list[str]:
     return sorted(
         path.name for path in folder.iterdir() if re.fullmatch(_NAME, path.name) and (path / MANIFEST).is_file()
     )
+
+
+def _seconds(since: datetime | None) -> float:
+    if since is None:
+        return 0.0
+    return (since if since.tzinfo is not None else since.replace(tzinfo=UTC)).timestamp()
 
 
 def _told(report: RolloutReport) -> RolledOut:

@@ -136,7 +136,7 @@ def api(service: Service) -> APIRouter:
     async def image(image_id: str, request: Request, v: str = "") -> Response:
         """With `v`, the bundle's id, it may be cached for ever."""
         with service.current.hold() as opened:
-            jpeg = opened.engine.catalogue.thumbnail(image_id)
+            jpeg = opened.engine.now().catalogue.thumbnail(image_id)
             bundle_id = opened.bundle_id
         if jpeg is None:
             raise Problem(404, kind="unknown-image", detail=f"this bundle has no picture of an image {image_id!r}")

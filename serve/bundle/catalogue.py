@@ -1,8 +1,10 @@
 """The bundle's items and their pictures."""
 
 import math
+from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import numpy as np
@@ -17,21 +19,31 @@ from serve.schemas import Item, Result, ValueCount, Values
 from src.contracts.bundle import ITEMS_TABLE, THUMBNAILS, Bundle
 from src.contracts.errors import BundleError
 from src.contracts.tables import ITEMS, validate_items
-from src.index.filters import FilterColumns
+from src.index.filters import Condition, FilterColumns
 
-__all__ = ["Catalogue"]
+__all__ = ["SHOWN", "Catalogue"]
 
-_SHOWN = ("image_id", "item_id", "parent_id", "category", "brand", "color", "price", "in_stock")
+SHOWN = ("image_id", "item_id", "parent_id", "category", "brand", "color", "price", "in_stock")
+"""Columns that a result shows."""
+
 _VALUES_SHOWN = 200
 _EXAMPLES = 12
+
+
+class Filtered(Protocol):
+    """What knows which rows meet conditions."""
+
+    def mask(self, conditions: Iterable[Condition]) -> np.ndarray | None:
+        """See `FilterColumns.mask`."""
+        ...
 
 
 class Catalogue:
     """One row for each vector of the index. Ids find rows; no path in the table is ever opened.
 
     Attributes:
+        table: the rows, as far as they are shown.
         item_of_row: int64 array of shape (rows,), the number of each row's item.
-        parent_of_row: likewise, the number of the product that the item is a variant of, or the item's own.
         items: how many items there are.
         filters: the columns that filters ask for.
     """
@@ -47,22 +59,18 @@ class Catalogue:
             BundleError: the two tables are not of the same images.
         """
         # 64-bit offsets: the strings of one column may take more than 2 GB.
-        text = [name for name in _SHOWN if ITEMS.field(name).type == pa.string()]
+        text = [name for name in SHOWN if ITEMS.field(name).type == pa.string()]
         ids = {name: table[name].cast(pa.large_string()).combine_chunks() for name in text}
         if not thumbnails["image_id"].cast(pa.large_string()).equals(pa.chunked_array([ids["image_id"]])):
             raise BundleError(f"{THUMBNAILS} and {ITEMS_TABLE} are not of the same images; export it again")
-        self._table = pa.table({name: ids.get(name, table[name].combine_chunks()) for name in _SHOWN})
+        self.table = pa.table({name: ids.get(name, table[name].combine_chunks()) for name in SHOWN})
         self._jpeg = thumbnails["jpeg"]
         self._rows_of_image = IdLookup(ids["image_id"])
         self._rows_of_item = IdLookup(ids["item_id"])
         encoded = ids["item_id"].dictionary_encode()
         self.item_of_row: np.ndarray = encoded.indices.to_numpy().astype(np.int64)
         self.items = len(encoded.dictionary)
-        # A parent is named by itself; an item without one stands for itself, and may be named like somebody's parent.
-        parents = ids["parent_id"].dictionary_encode()
-        groups = pc.fill_null(parents.indices, -1).to_numpy().astype(np.int64)
-        self.parent_of_row: np.ndarray = np.where(groups < 0, len(parents.dictionary) + self.item_of_row, groups)
-        self.filters = FilterColumns(self._table.select(FILTERED))
+        self.filters: Filtered = FilterColumns(self.table.select(FILTERED))
 
     @classmethod
     def open(cls, bundle: Bundle) -> "Catalogue":
@@ -79,8 +87,16 @@ class Catalogue:
             raise BundleError(f"bundle {bundle.root}: {THUMBNAILS} has no {', '.join(sorted(missing))}")
         return cls(table=table, thumbnails=thumbnails)
 
+    @cached_property
+    def parent_of_row(self) -> np.ndarray:
+        """int64 of shape (rows,), the number of the product that a row's item is a variant of, or the item's own."""
+        # A parent is named by itself; an item without one stands for itself, and may be named like somebody's parent.
+        parents = self.table["parent_id"].combine_chunks().dictionary_encode()
+        groups = pc.fill_null(parents.indices, -1).to_numpy().astype(np.int64)
+        return np.where(groups < 0, len(parents.dictionary) + self.item_of_row, groups)
+
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return int(self.table.num_rows)
 
     def rows_of_item(self, item_id: str) -> np.ndarray:
         """The rows of an item's images, int64 of shape (images,); none where it is unknown."""
@@ -98,7 +114,7 @@ class Catalogue:
 
     def image_id(self, row: int) -> str:
         """The id of a row's image."""
-        return str(self._table["image_id"][row].as_py())
+        return str(self.table["image_id"][row].as_py())
 
     def results(self, scores: np.ndarray, rows: np.ndarray, *, offset: int = 0) -> list[Result]:
         """Describe what was found.
@@ -125,16 +141,16 @@ class Catalogue:
 
     def values(self) -> dict[str, Values]:
         """The values that filters may ask for, most frequent first, cut at 200."""
-        return {name: _counted(self._table[name]) for name in CHOICES}
+        return {name: _counted(self.table[name]) for name in CHOICES}
 
     def price_range(self) -> tuple[float, float] | None:
         """Lowest and highest finite price."""
-        prices = self._table["price"].drop_null()
+        prices = self.table["price"].drop_null()
         span = pc.min_max(prices.filter(pc.is_finite(prices))).as_py()
         return None if span["min"] is None else (span["min"], span["max"])
 
     def _described(self, rows: np.ndarray) -> list[dict[str, Any]]:
-        described: list[dict[str, Any]] = self._table.take(pa.array(rows, pa.int64())).to_pylist()
+        described: list[dict[str, Any]] = self.table.take(pa.array(rows, pa.int64())).to_pylist()
         for row in described:
             row["price"] = row["price"] if row["price"] is not None and math.isfinite(row["price"]) else None
             row["thumbnail"] = f"/v1/images/{quote(row['image_id'], safe='')}"

@@ -3,6 +3,7 @@
 import io
 import logging
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -16,13 +17,22 @@ from src.contracts.preprocessing import PreprocessingSpec, decode, resize
 from src.export.runtime import EncoderRuntime, open_encoder
 from src.index.best_items import search_items
 from src.index.faiss_index import FaissIndex
+from src.index.protocol import Searchable
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Vectors"]
 
 _IMAGES_OF_A_QUERY = 8
 """Images of an item that its similar items are searched with: each costs a search, and more show little that is new."""
 
 _log = logging.getLogger("serve")
+
+
+class Vectors(Searchable, Protocol):
+    """Vectors that can be searched, and read row by row."""
+
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """See `FaissIndex.vectors`."""
+        ...
 
 
 class Engine:
@@ -32,14 +42,15 @@ class Engine:
         bundle: what was opened.
         catalogue: its items.
         index: its vectors, row by row the catalogue's images.
+        encoder: what embeds.
         runtime: what runs the encoder, in words.
     """
 
-    def __init__(self, *, bundle: Bundle, encoder: EncoderRuntime, index: FaissIndex, catalogue: Catalogue) -> None:
+    def __init__(self, *, bundle: Bundle, encoder: EncoderRuntime, index: Vectors, catalogue: Catalogue) -> None:
         self.bundle = bundle
         self.catalogue = catalogue
         self.runtime = encoder.description
-        self._encoder = encoder
+        self.encoder = encoder
         self.index = index
         self._spec: PreprocessingSpec = bundle.preprocessing
 
@@ -94,13 +105,20 @@ class Engine:
         )  # fmt: skip
         return engine
 
+    def now(self) -> "Engine":
+        """The engine of one search: rows keep their meaning from its beginning to its end."""
+        return self
+
+    def close(self) -> None:
+        """Let go of what others may want to open; searches that still run go on."""
+
     def resize(self, pixels: np.ndarray) -> np.ndarray:
         """Decoded uint8 pixels of shape (height, width, 3) to what the encoder takes: (size, size, 3)."""
         return resize(pixels, self._spec)
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels of shape (images, size, size, 3) to normalised float32 vectors of shape (images, dim)."""
-        return self._encoder.embed(pixels)
+        return self.encoder.embed(pixels)
 
     def search(
         self, vector: np.ndarray, k: int, filters: Filters, *, offset: int = 0, dedupe: str = "item"

@@ -7,6 +7,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from serve.observe.breaker_metrics import BreakerMetrics
 from serve.observe.cache_metrics import CacheMetrics
+from src.index.live.metrics import LiveMetrics
 
 __all__ = ["Metrics"]
 
@@ -71,6 +72,17 @@ class Metrics:
         self.fetches = Counter(
             "lookalike_image_url_fetches", "Photos asked for by web address.", ["outcome"], registry=registry
         )
+        self.freshness = Histogram(
+            "lookalike_freshness_lag_seconds", "From the call that changes an item until searches see it.", ["change"],
+            buckets=(*_SECONDS, 5.0, 10.0, 30.0), registry=registry,
+        )  # fmt: skip
+        self.live_rows = Gauge(
+            "lookalike_live_rows", "Images of the live index: found, in the delta, dead in the main index.", ["kind"],
+            registry=registry,
+        )  # fmt: skip
+        self.live_merges = Gauge(
+            "lookalike_live_merges", "Merges since the live index was opened.", ["result"], registry=registry
+        )
         self.rollouts = Counter(
             "lookalike_rollouts", "Bundles that were to be served: taken, unchanged, failed.", ["result"],
             registry=registry,
@@ -78,6 +90,13 @@ class Metrics:
         self.breakers = BreakerMetrics(registry)
         self.cache = CacheMetrics(registry)
         self.bundle = Gauge("lookalike_bundle_images", "Images in the index.", ["bundle_id"], registry=registry)
+
+    def live(self, measured: LiveMetrics) -> None:
+        """Note how the live index is doing."""
+        for kind, rows in (("found", measured.rows), ("delta", measured.delta_rows), ("dead", measured.tombstones)):
+            self.live_rows.labels(kind).set(rows)
+        self.live_merges.labels("taken").set(measured.merges)
+        self.live_merges.labels("failed").set(measured.merges_failed)
 
     def exposition(self) -> bytes:
         """The text format that Prometheus scrapes."""

@@ -77,7 +77,7 @@ class Explainer:
             Problem: 404, no such item; 422, the encoder makes nothing of the photo; 504, too late.
         """
         started = time.perf_counter()
-        engine = self._engine
+        engine = self._engine.now()
         rows = engine.catalogue.rows_of_item(item_id)
         if not len(rows):
             raise Problem(404, kind="unknown-item", detail=f"this bundle has no item {item_id!r}")
@@ -89,7 +89,7 @@ class Explainer:
             vectors = engine.vectors(rows)
             best = int((vectors @ queries[0]).argmax())
             row = int(rows[best])
-            picture, item_area = await self._workers.run("decode", lambda: self._picture(row), stages)
+            picture, item_area = await self._workers.run("decode", lambda: self._picture(engine, row), stages)
             items = await self._embedded(picture, deadline)
         score, of_query = losses(queries, vectors[best])
         _, of_item = losses(items, queries[0])
@@ -112,10 +112,10 @@ class Explainer:
             width, height = width * box.width, height * box.height
         return covered(self._engine.resize(part)), (x, y, width, height)
 
-    def _picture(self, row: int) -> tuple[np.ndarray, tuple[float, ...]]:
-        pixels = decode(self._engine.catalogue.picture(row))
-        area = seen_area(self._engine.bundle.preprocessing, pixels.shape[1], pixels.shape[0])
-        return covered(self._engine.resize(pixels)), area
+    def _picture(self, engine: Engine, row: int) -> tuple[np.ndarray, tuple[float, ...]]:
+        pixels = decode(engine.catalogue.picture(row))
+        area = seen_area(engine.bundle.preprocessing, pixels.shape[1], pixels.shape[0])
+        return covered(engine.resize(pixels)), area
 
     async def _embedded(self, copies: np.ndarray, deadline: Deadline) -> np.ndarray:
         vectors = []

@@ -37,7 +37,7 @@ class Pipeline:
         """
         started = time.perf_counter()
         stages = Stages(self._metrics)
-        engine = self.engine
+        engine = self.engine.now()
         async with deadline.enforced():
             box: Box | None
             if asked.box == "auto":
@@ -75,7 +75,7 @@ class Pipeline:
         """
         started = time.perf_counter()
         stages = Stages(self._metrics)
-        engine = self.engine
+        engine = self.engine.now()
         rows = engine.catalogue.rows_of_item(item_id)
         if not len(rows):
             raise Problem(404, kind="unknown-item", detail=f"this bundle has no item {item_id!r}")

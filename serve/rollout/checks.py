@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from serve.bundle.engine import Engine
+from serve.bundle.engine import Engine, Vectors
 from src.contracts.errors import GateError
 from src.contracts.preprocessing import ImageError, decode
-from src.index.faiss_index import FaissIndex
 
 __all__ = ["check_finds"]
 
@@ -76,7 +75,7 @@ def _embedded(engine: Engine) -> tuple[np.ndarray, np.ndarray]:
     return chosen, np.array([vectors[place] for place in usable], np.float32).reshape(len(usable), -1)
 
 
-def _kth_scores(index: FaissIndex, queries: np.ndarray, k: int) -> np.ndarray:
+def _kth_scores(index: Vectors, queries: np.ndarray, k: int) -> np.ndarray:
     """The k-th best cosine of each query over all rows, block by block."""
     best = np.full((len(queries), k), -np.inf, np.float32)
     for start in range(0, len(index), _BLOCK):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from serve.rollout.opened import Opened
 
-__all__ = ["Current"]
+__all__ = ["Current", "Replaced"]
 
 
 @dataclass(eq=False)
@@ -44,14 +44,21 @@ class Current:
             place.holders -= 1
             place.settle()
 
-    async def replace(self, opened: Opened) -> Opened:
-        """Give `opened` to all requests that start from now on, and wait until nobody holds the old one.
-
-        Returns:
-            The old one, drained, not closed.
-        """
+    def swap(self, opened: Opened) -> "Replaced":
+        """Give `opened` to all requests that start from now on."""
         old, self._place = self._place, _Place(opened)
         old.replaced = True
         old.settle()
-        await old.drained.wait()
-        return old.opened
+        return Replaced(old)
+
+
+class Replaced:
+    """An opened bundle that no new request gets."""
+
+    def __init__(self, place: _Place) -> None:
+        self._place = place
+
+    async def drained(self) -> Opened:
+        """The bundle, once nobody holds it; not closed."""
+        await self._place.drained.wait()
+        return self._place.opened

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from serve.bundle.engine import Engine
 from serve.cache.key import EmbeddingKeys
+from serve.live.engine import LiveEngine
+from serve.live.journal import Journal
 from serve.observe.metrics import Metrics
 from serve.path.batcher import Batcher
 from serve.path.detector import open_detector
@@ -13,6 +15,7 @@ from serve.path.embedder import Embedder, EmbeddingCache
 from serve.path.explainer import Explainer
 from serve.path.pipeline import Pipeline
 from serve.path.workers import Workers
+from serve.rollout.checks import check_finds
 from serve.schemas import Bundle, Limits
 from serve.settings import MAX_K, MAX_OFFSET, ServeSettings
 from src.contracts.bundle import ENCODER
@@ -31,6 +34,7 @@ class Opened:
         pipeline: searches with them.
         explainer: says why an item was found.
         description: what is served.
+        checks: what was found before it was taken, in words.
     """
 
     engine: Engine
@@ -38,6 +42,7 @@ class Opened:
     pipeline: Pipeline
     explainer: Explainer
     description: Bundle
+    checks: str = "not checked"
 
     @classmethod
     def open(
@@ -48,6 +53,9 @@ class Opened:
         workers: Workers,
         metrics: Metrics,
         cache: EmbeddingCache | None,
+        journal: Journal | None = None,
+        since: float = 0.0,
+        check: bool = False,
     ) -> "Opened":
         """Verify a bundle, load it, warm it up. Blocks.
 
@@ -57,9 +65,12 @@ class Opened:
             workers: the threads of all opened bundles.
             metrics: where its searches are counted.
             cache: the embeddings of all opened bundles; None keeps none.
+            journal: changes of items, which are made in it; None: its items stay as they are.
+            since: seconds since 1970; changes before it are in the bundle already.
+            check: whether it must find its own pictures.
 
         Raises:
-            LookalikeError: it cannot be served; see `Engine.open`.
+            LookalikeError: it cannot be served; see `Engine.open`, `check_finds` and `LiveEngine.over`.
         """
         engine = Engine.open(
             path,
@@ -68,6 +79,11 @@ class Opened:
             precision=settings.precision,
             public_key=settings.public_key,
         )
+        checks = check_finds(engine) if check else "not checked"
+        description = _describe(engine, settings)
+        if journal is not None:
+            assert settings.state is not None
+            engine = LiveEngine.over(engine, settings.state, journal, since=since)
         batcher = Batcher(
             engine.embed,
             encoders=settings.encoders or _encoders(settings.encoder_threads),
@@ -92,7 +108,8 @@ class Opened:
             batcher=batcher,
             pipeline=pipeline,
             explainer=explainer,
-            description=_describe(engine, settings),
+            description=description,
+            checks=checks,
         )
 
     @property
@@ -103,6 +120,7 @@ class Opened:
     def close(self) -> None:
         """End what runs for this bundle only; nobody holds it any longer. Its memory goes with the last reference."""
         self.batcher.close()
+        self.engine.close()
 
 
 def _encoders(threads: int) -> int:

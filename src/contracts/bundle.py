@@ -34,6 +34,7 @@ __all__ = [
     "TRENDING",
     "Bundle",
     "open_bundle",
+    "read_bundle_id",
     "staged_bundle",
 ]
 
@@ -139,6 +140,24 @@ def open_bundle(root: Path, *, public_key: Path | None = None) -> Bundle:
             not signed with that key.
         ConfigError: no such key in the file.
     """
+    manifest = _read_manifest(root)
+    content = manifest["content"]
+    if public_key is not None:
+        check_signature(root, manifest["seal"], public_key)
+    _verify_files(root, content["files"])
+    return Bundle(root, _hash(_canonical(content)), content, manifest["measured"])
+
+
+def read_bundle_id(root: Path) -> str:
+    """The id of a bundle by its manifest alone; its files are not verified.
+
+    Raises:
+        BundleError: no bundle, another format, or an altered manifest.
+    """
+    return _hash(_canonical(_read_manifest(root)["content"]))
+
+
+def _read_manifest(root: Path) -> dict[str, Any]:
     try:
         raw = (root / MANIFEST).read_bytes()
     except OSError as error:
@@ -153,11 +172,7 @@ def open_bundle(root: Path, *, public_key: Path | None = None) -> Bundle:
         raise BundleError(f"bundle {root}: {MANIFEST} is not of format {_FORMAT}; export it again")
     if not _is_sealed(raw, manifest):
         raise BundleError(f"bundle {root}: {MANIFEST} was altered; export it again")
-    content = manifest["content"]
-    if public_key is not None:
-        check_signature(root, manifest["seal"], public_key)
-    _verify_files(root, content["files"])
-    return Bundle(root, _hash(_canonical(content)), content, manifest["measured"])
+    return manifest
 
 
 def _is_sealed(raw: bytes, manifest: Mapping[str, Any]) -> bool:

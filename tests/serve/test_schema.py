@@ -31,13 +31,16 @@ CHECKS = [
 ]
 
 ADMIN, LINE = new_key("schema", Role.ADMIN)
-STATEFUL = {"POST /v1/admin/bundle", "POST /v1/admin/bundle/rollback"}
-"""Succeed only where there is another bundle; tests/serve/rollout has them."""
+STATEFUL = {"POST /v1/admin/bundle", "POST /v1/admin/bundle/rollback", "PUT /v1/items/{item_id}"}
+"""Succeed only where there is another bundle, or with a photo; tests/serve/rollout and tests/serve/live have them."""
 
 
 @pytest.fixture(scope="module")
-def service(shop: Shop) -> Iterator[str]:
-    with running(["--bundle", str(shop.root)], environment={"LOOKALIKE_KEYS": LINE.line()}) as started:
+def service(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    state = tmp_path_factory.mktemp("schema") / "state"
+    with running(
+        ["--bundle", str(shop.root), "--state", str(state)], environment={"LOOKALIKE_KEYS": LINE.line()}
+    ) as started:
         yield started.url
         assert started.stop()[0] == 0
 

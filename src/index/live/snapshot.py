@@ -6,6 +6,7 @@ from functools import cached_property
 import faiss
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from src.contracts.errors import LookalikeError
 from src.index.filters import Condition, FilterColumns
@@ -91,6 +92,21 @@ class Snapshot:
         main, delta = self.generation.filters.mask(conditions), self._delta_filters.mask(conditions)
         return np.concatenate([part for part in (main, delta) if part is not None])
 
+    def rows_of_item(self, item_id: str) -> np.ndarray:
+        """The rows of an item's images that can be found, int64 of shape (n,), ascending."""
+        later = self._main + _where_equal(self._delta_rows, "item_id", item_id)
+        return self._living(np.concatenate([np.sort(self.generation.rows_of(item_id)), later]))
+
+    def row_of_image(self, image_id: str) -> int | None:
+        """The row of an image that can be found, or None."""
+        main = self.generation.row_of(image_id)
+        rows = self._main + _where_equal(self._delta_rows, "image_id", image_id)
+        living = self._living(np.concatenate([np.array([] if main is None else [main], np.int64), rows]))
+        return int(living[0]) if len(living) else None
+
+    def _living(self, rows: np.ndarray) -> np.ndarray:
+        return rows[self._died_at[rows] > self.sequence]
+
     def image_ids(self, rows: np.ndarray) -> list[str | None]:
         """The images of rows that were found; None for -1."""
         return self._names("image_id", rows)
@@ -162,6 +178,11 @@ class Snapshot:
             selector,
         )
         return np.where(rows >= 0, scores, -np.inf), np.where(rows >= 0, self._main + rows, -1)
+
+
+def _where_equal(table: pa.Table, column: str, name: str) -> np.ndarray:
+    """The rows in which a column has a value, int64 of shape (n,)."""
+    return np.flatnonzero(pc.equal(table[column], name).to_numpy())
 
 
 def _top_columns(scores: np.ndarray, k: int) -> np.ndarray:

@@ -534,3 +534,25 @@ def test_a_writer_that_was_interrupted_between_log_and_memory_writes_no_more(
                 refused()
     with LiveIndex.open(tmp_path / "index") as index:
         assert first(index, unit(1, seed=2)[0]) == ["first"]
+
+
+def test_rows_of_items_and_images_are_those_that_can_be_found(tmp_path):
+    vectors = np.eye(6, dtype=np.float32)
+    images, items = ["a", "b", "c", "d"], ["x", "y", "x", "z"]
+    with LiveIndex.create(tmp_path / "index", image_ids=images, item_ids=items, vectors=vectors[:4]) as index:
+        before = index.snapshot()
+        index.upsert(["e", "a"], ["x", "z"], vectors[4:])
+        index.delete(["b"])
+        after = index.snapshot()
+        assert before.rows_of_item("x").tolist() == [0, 2]
+        assert after.image_ids(after.rows_of_item("x")) == ["c", "e"]
+        assert after.image_ids(after.rows_of_item("z")) == ["d", "a"]
+        assert not len(after.rows_of_item("y"))
+        assert not len(after.rows_of_item("nobody"))
+        assert before.row_of_image("b") == 1
+        assert after.row_of_image("b") is None
+        assert after.row_of_image("a") == 5
+        assert after.row_of_image("nobody") is None
+        index.merge()
+        merged = index.snapshot()
+        assert sorted(merged.image_ids(merged.rows_of_item("x"))) == ["c", "e"]
