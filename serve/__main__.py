@@ -1,12 +1,12 @@
 """`python -m serve --bundle DIR`: serve one bundle until SIGTERM or SIGINT."""
 
 import asyncio
-import logging
 import os
 import sys
 from collections.abc import Sequence
 
 from serve.commandline import read_settings
+from serve.observe.logs import configure_logging
 from serve.settings import ServeSettings
 from src.contracts.errors import ConfigError, LookalikeError
 
@@ -17,9 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         settings = read_settings(argv)
-        logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        for name in ("serve", "src.export.runtime"):
-            logging.getLogger(name).setLevel(logging.INFO)
+        configure_logging(form=settings.log_format, level=settings.log_level)
         _serve(settings)
     except LookalikeError as error:
         print("serve: " + "; ".join(str(error).splitlines()), file=sys.stderr)

@@ -128,6 +128,12 @@ class ServeSettings(BaseModel):
     explain_seconds: float = Field(
         default=20.0, gt=0, allow_inf_nan=False, description="time of an explanation; what takes longer is answered 504"
     )
+    log_format: Annotated[str, _choice("text", "json")] = Field(
+        default="text", description="text, or json with a line for each request"
+    )
+    log_level: Annotated[str, _choice("debug", "info", "warning", "error")] = Field(
+        default="info", description="least level that is logged: debug, info, warning or error"
+    )
     drain_seconds: int = Field(default=20, ge=1, description="time that running requests have after SIGTERM")
     keys_file: Path | None = Field(
         default=None,

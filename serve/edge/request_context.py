@@ -4,12 +4,14 @@ import logging
 import re
 import time
 import uuid
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import Problem, problem_response
+from serve.observe.logs import REQUESTS
 from serve.observe.metrics import Metrics
 
 __all__ = ["RequestContext"]
@@ -24,6 +26,9 @@ _SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+
+_PROBES = ("/livez", "/readyz", "/metrics")
+"""Asked every few seconds: told at the level `debug`."""
 
 _log = logging.getLogger("serve")
 
@@ -73,6 +78,23 @@ class RequestContext:
         endpoint = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.requests.labels(endpoint, str(status)).inc()
         self._metrics.request_seconds.labels(endpoint).observe(seconds)
+        level = logging.DEBUG if endpoint in _PROBES else logging.INFO
+        if REQUESTS.isEnabledFor(level):
+            REQUESTS.log(level, "request", extra={"fields": _told(scope, endpoint, status, seconds)})
+
+
+def _told(scope: Scope, endpoint: str, status: int, seconds: float) -> dict[str, Any]:
+    state = scope["state"]
+    fields = {
+        "request_id": state["request_id"],
+        "method": scope["method"],
+        "endpoint": endpoint,
+        "status": status,
+        "ms": round(1000 * seconds, 3),
+        "key": state.get("key"),
+        "rung": state.get("rung"),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _request_id(headers: Headers) -> str:
