@@ -1,6 +1,6 @@
 """What damaged images, and files made to be costly, do to a running service.
 
-    python -m benchmarks.serving.mutated_images --bundle DIR [--count 6000]
+    python -m benchmarks.serving.mutated_images --bundle DIR [--count 6000] [--path /v1/search]
 
 Starts the service, sends every file, and prints what was answered, how long the slowest answer took and how much memory
 the process held at most. Exits with 1 if any answer is none of 200, 413, 415 and 422, or a limit is passed.
@@ -49,12 +49,13 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
 
 
-def send_all(url: str, files: Iterable[tuple[str, bytes]], *, at_once: int = 4) -> Outcome:
+def send_all(url: str, files: Iterable[tuple[str, bytes]], *, path: str = "/v1/search", at_once: int = 4) -> Outcome:
     """Search with each file.
 
     Args:
         url: where the service listens.
         files: names and bytes.
+        path: what is asked, with its query string.
         at_once: requests in flight.
     """
     outcome = Outcome()
@@ -62,7 +63,7 @@ def send_all(url: str, files: Iterable[tuple[str, bytes]], *, at_once: int = 4) 
 
         def send(file: tuple[str, bytes]) -> tuple[str, float, httpx.Response]:
             started = time.perf_counter()
-            response = client.post("/v1/search", files={"image": ("photo.jpg", file[1], "image/jpeg")})
+            response = client.post(path, files={"image": ("photo.jpg", file[1], "image/jpeg")})
             return file[0], time.perf_counter() - started, response
 
         for name, seconds, response in pool.map(send, files):
@@ -100,6 +101,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--count", type=int, default=6000)
+    parser.add_argument("--path", default="/v1/search?box=auto", help="what is asked (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     most_mb = arguments.workers * MOST_MB_A_WORKER
@@ -107,10 +109,10 @@ def main() -> int:
         before = resident_mb(pid)
         started = time.perf_counter()
         named = ((f"{name}, {way}", data) for name, way, data in mutations(arguments.count))
-        mutated = send_all(url, named)
+        mutated = send_all(url, named, path=arguments.path)
         seconds = time.perf_counter() - started
         after_mutated = resident_mb(pid, peak=True)
-        bombs = send_all(url, ((name, make()) for name, make in BOMBS.items()), at_once=1)
+        bombs = send_all(url, ((name, make()) for name, make in BOMBS.items()), path=arguments.path, at_once=1)
         peak = resident_mb(pid, peak=True)
         healthy = httpx.get(f"{url}/readyz").status_code == 200
     heads = " ".join(f"{head:>6}" for head in ("files", "200", "413", "415", "422", "other"))
