@@ -12,7 +12,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from serve.client.errors import ServiceError, ServiceUnreachableError
-from serve.schemas import Bundle, Results
+from serve.schemas import BatchAnswer, BatchResults, Bundle, Changed, Explanation, RegionFound, Regions, Results
 from src.contracts.errors import ConfigError
 
 __all__ = ["Client"]
@@ -28,7 +28,8 @@ class Client:
     """Asks one service. Safe to use from many threads; close it, or use it in a `with`.
 
     A service that is full says so (503), one key may ask only so often (429): such a request is sent again after the
-    time that the answer names. Searches change nothing, so that one whose connection broke is sent again too.
+    time that the answer names. Whatever is asked may be asked twice, so that a request whose connection broke is sent
+    again too.
     """
 
     def __init__(
@@ -83,8 +84,26 @@ class Client:
             ServiceUnreachableError: it did not answer.
             ConfigError: the file cannot be read.
         """
-        name, data = ("photo", photo) if isinstance(photo, bytes) else (photo.name, _read(photo))
-        return self._ask(Results, "POST", "/v1/search", params=_fields(asked), files={"image": (name, data)})
+        return self._ask(Results, "POST", "/v1/search", params=_fields(asked), files=[_file(photo)])
+
+    def search_batch(self, photos: Iterable[Path | bytes], **asked: Any) -> list[BatchAnswer]:
+        """Items that look like each of several photos; one that cannot be searched with has its own problem.
+
+        Args:
+            photos: image files, as in `search`; how many at once, `bundle().limits.max_images` says.
+            asked: as in `search`.
+        """
+        files = [_file(photo) for photo in photos]
+        return self._ask(BatchResults, "POST", "/v1/search/batch", params=_fields(asked), files=files).answers
+
+    def regions(self, photo: Path | bytes) -> list[RegionFound]:
+        """Where a photo shows objects, best first; each is a `box` to search with."""
+        return self._ask(Regions, "POST", "/v1/regions", files=[_file(photo)]).regions
+
+    def explain(self, photo: Path | bytes, item_id: str, *, box: str | None = None) -> Explanation:
+        """Which parts of a photo and of an item make the two alike."""
+        form = {"item_id": item_id} | ({"box": box} if box else {})
+        return self._ask(Explanation, "POST", "/v1/explain", files=[_file(photo)], data=form)
 
     def search_url(self, image_url: str, **asked: Any) -> Results:
         """Items that look like a photo of the web, which the service fetches where it is set to; see `search`."""
@@ -99,6 +118,25 @@ class Client:
     def thumbnail(self, image_id: str) -> bytes:
         """An image of the catalogue, small, as JPEG."""
         return self._send("GET", f"/v1/images/{quote(image_id, safe='')}").content
+
+    def put_item(self, item_id: str, photos: Iterable[Path | bytes], **attributes: Any) -> Changed:
+        """Add an item, or replace all of it; searches see it when this returns. Needs a key of the role `write`.
+
+        Args:
+            item_id: its id.
+            photos: its images.
+            attributes: `category`, `brand`, `color`, `parent_id`, `price`, `in_stock`; what is left out is null.
+        """
+        files, form = [_file(photo) for photo in photos], dict(_fields(attributes))
+        return self._ask(Changed, "PUT", f"/v1/items/{quote(item_id, safe='')}", files=files, data=form)
+
+    def change_item(self, item_id: str, **attributes: Any) -> Changed:
+        """Change an item's `price`, `in_stock` or both. Needs a key of the role `write`."""
+        return self._ask(Changed, "PATCH", f"/v1/items/{quote(item_id, safe='')}", json=attributes)
+
+    def delete_item(self, item_id: str) -> Changed:
+        """Remove an item from the results. Needs a key of the role `write`."""
+        return self._ask(Changed, "DELETE", f"/v1/items/{quote(item_id, safe='')}")
 
     def bundle(self) -> Bundle:
         """What is served."""
@@ -143,6 +181,10 @@ def _fields(asked: Mapping[str, Any]) -> list[tuple[str, str]]:
             if one is not None:
                 fields.append((name, str(one).lower() if isinstance(one, bool) else str(one)))
     return fields
+
+
+def _file(photo: Path | bytes) -> tuple[str, tuple[str, bytes]]:
+    return "image", ("photo", photo) if isinstance(photo, bytes) else (photo.name, _read(photo))
 
 
 def _read(path: Path) -> bytes:

@@ -113,7 +113,10 @@ class Explainer:
         return covered(self._engine.resize(part)), (x, y, width, height)
 
     def _picture(self, engine: Engine, row: int) -> tuple[np.ndarray, tuple[float, ...]]:
-        pixels = decode(engine.catalogue.picture(row))
+        jpeg = engine.catalogue.picture(row)
+        if not jpeg:
+            raise Problem(422, kind="no-picture", detail="there is no picture of this item that could be explained")
+        pixels = decode(jpeg)
         area = seen_area(engine.bundle.preprocessing, pixels.shape[1], pixels.shape[0])
         return covered(engine.resize(pixels)), area
 

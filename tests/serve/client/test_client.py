@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from serve.access.keys import Role, new_key
 from serve.client import Client, ServiceError, ServiceUnreachableError
 from serve.client import client as module
 from src.contracts.errors import ConfigError
@@ -70,6 +71,37 @@ def test_photo_item_picture_and_bundle_of_a_real_service(url, shop, tmp_path):
         assert odd.item_id not in [one.item_id for one in client.similar(odd.item_id).results]
         assert client.thumbnail(odd.image_id) == shop.pictures[3]
         assert client.bundle().images == len(shop.rows())
+
+
+def test_batch_regions_and_explanation_of_a_real_service(url, shop):
+    with Client(url) as client:
+        good, bad = client.search_batch([shop.pictures[3], picture(1)[:500]], k=2)
+        assert good.problem is None
+        assert good.answer.results[0].item_id == shop.rows()[3]["item_id"]
+        assert bad.answer is None
+        assert (bad.problem.status, len(bad.problem.request_id)) == (422, 32)
+        assert all(len(region.box) == 4 for region in client.regions(picture(1)))
+        item_id = shop.rows()[3]["item_id"]
+        explained = client.explain(shop.pictures[3], item_id, box="0,0,1,1")
+        assert (explained.item_id, len(explained.query.losses)) == (item_id, 7)
+
+
+def test_items_are_changed_with_a_key_that_may(shop, tmp_path):
+    key, line = new_key("shop", Role.WRITE)
+    settings = {"LOOKALIKE_KEYS": line.line(), "LOOKALIKE_STATE": str(tmp_path / "state")}
+    bundles = ["--bundle", str(shop.root), "--bundles", str(shop.root.parent)]
+    with running(bundles, environment=settings) as started, Client(started.url, key=key) as client:
+        added = client.put_item("new/1 ö", [picture(900_001)], category="shoes", price=19.5, in_stock=True)
+        assert len(added.image_ids) == 1
+        found = client.search(picture(900_001), k=1).results[0]
+        assert (found.item_id, found.category, found.price, found.in_stock) == ("new/1 ö", "shoes", 19.5, True)
+        client.change_item("new/1 ö", in_stock=False)
+        assert client.search(picture(900_001), k=1).results[0].in_stock is False
+        client.delete_item("new/1 ö")
+        assert client.search(picture(900_001), k=1).results[0].item_id != "new/1 ö"
+        with Client(started.url) as stranger, pytest.raises(ServiceError) as refused:
+            stranger.delete_item("new/1 ö")
+        assert refused.value.status == 401
 
 
 def test_problem_becomes_an_exception_with_its_request_id(url):
