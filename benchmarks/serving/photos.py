@@ -34,12 +34,19 @@ def read_photos(folder: Path | None, count: int, *, seed: int = 0) -> list[bytes
     return [found[row].read_bytes() for row in rng.permutation(len(found))[:count]]
 
 
-def photo_requests(photos: list[bytes], *, path: str = "/v1/search?k=10", unique: bool = True) -> Build:
-    """Requests of searches by photo; number n sends photo n modulo their number.
+def photo_requests(
+    photos: list[bytes],
+    *,
+    line: Callable[[int], str] = lambda number: "POST /v1/search?k=10",
+    headers: str = "",
+    unique: bool = True,
+) -> Build:
+    """Requests that carry a photo; number n sends photo n modulo their number.
 
     Args:
         photos: JPEGs.
-        path: where they are sent.
+        line: method and path of each.
+        headers: further ones, each with its line's end.
         unique: writes the number into a comment of the JPEG. The pixels stay, and no cache has seen the bytes.
     """
     made = []
@@ -53,14 +60,14 @@ def photo_requests(photos: list[bytes], *, path: str = "/v1/search?k=10", unique
         after = photo[2:] + b"\r\n--" + _BOUNDARY + b"--\r\n"
         length = len(before) + 8 * unique + len(after)
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n"
+            f" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n{headers}"
             f"Content-Type: multipart/form-data; boundary={_BOUNDARY.decode()}\r\n\r\n"
         ).encode()
         made.append((head + before, after))
 
     def build(number: int) -> bytes:
         before, after = made[number % len(made)]
-        return b"".join((before, number.to_bytes(8, "big") if unique else b"", after))
+        return b"".join((line(number).encode(), before, number.to_bytes(8, "big") if unique else b"", after))
 
     return build
 
