@@ -89,13 +89,13 @@ class Target:
             failure = f"no answer within {self._patience:g} s"
         except OSError as error:
             failure = f"{type(error).__name__}: {error}"
-        done = time.perf_counter()
-        if connection is not None:
-            if answer is not None and connection.usable:
-                self._idle.append(connection)
-            else:
-                connection.close()
-        return Outcome(number, due, sent, done, answer, failure)
+        finally:  # When the one who asks is cancelled as well.
+            if connection is not None:
+                if answer is not None and connection.usable:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
+        return Outcome(number, due, sent, time.perf_counter(), answer, failure)
 
     async def __aenter__(self) -> "Target":
         return self
