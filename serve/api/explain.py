@@ -54,13 +54,13 @@ def explain(service: Service) -> APIRouter:
     )
     async def explain(request: Request) -> Explanation:
         """Covers one cell of the picture after the other: a hundred embeddings, at a low priority."""
-        with places.one():
-            data, fields = await read_photo(request)
-            item_id, box = _read([*request.query_params.multi_items(), *fields])
+        data, fields = await read_photo(request)
+        item_id, box = _read([*request.query_params.multi_items(), *fields])
+        # Not before: a slow upload would keep the place from the others.
+        with places.one(), service.current.hold() as opened:
             deadline = Deadline.after(settings.explain_seconds)
-            with service.current.hold() as opened:
-                async with client_waits(request):
-                    return await opened.explainer.explain(data, box, item_id, deadline, Stages(service.metrics))
+            async with client_waits(request):
+                return await opened.explainer.explain(data, box, item_id, deadline, Stages(service.metrics))
 
     return router
 
