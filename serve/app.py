@@ -16,6 +16,7 @@ from serve.edge.authorization import Authorization
 from serve.edge.body_limit import BodyLimit
 from serve.edge.lingering import LingeringClose
 from serve.edge.request_context import RequestContext
+from serve.edge.tracing import Tracing
 from serve.errors import install_handlers
 from serve.page import page
 from serve.service import Service
@@ -51,6 +52,8 @@ def create_app(bundle_path: Path, settings: ServeSettings | None = None) -> Fast
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Newer FastAPIs make spans, metrics and logs of their own, with exceptions' texts; ours are what is documented.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.service = service
     install_handlers(app)
@@ -61,5 +64,6 @@ def create_app(bundle_path: Path, settings: ServeSettings | None = None) -> Fast
     app.add_middleware(Admission, limit=settings.max_in_flight, metrics=service.metrics)
     app.add_middleware(Authorization, access=service.access, metrics=service.metrics)
     app.add_middleware(LingeringClose, max_bytes=2 * settings.max_upload)
+    app.add_middleware(Tracing)
     app.add_middleware(RequestContext, metrics=service.metrics)
     return app

@@ -69,7 +69,9 @@ class ServeSettings(BaseModel):
     )
     workers: int = Field(default=0, ge=0, description="threads that decode, and that search; 0 takes one for each core")
     encoders: int = Field(
-        default=0, ge=0, description="batches at once; 0 takes as many as keep the cores busy with their threads"
+        default=0,
+        ge=0,
+        description="batches at once; 0 takes as many as keep the cores busy with their threads, on a GPU one",
     )
     max_batch: int = Field(default=8, ge=1, description="most images that the encoder is given at once")
     batch_wait_ms: float = Field(
@@ -103,7 +105,9 @@ class ServeSettings(BaseModel):
     detector: str = Field(
         default="saliency", description="what finds objects in a photo: saliency, or a plug-in of lookalike.detectors"
     )
-    encoder_threads: int = Field(default=0, ge=0, description="threads of one embedding; 0 takes all cores")
+    encoder_threads: int = Field(
+        default=1, ge=0, description="threads of one batch; 0 takes all cores, for an encoder that is slow on one"
+    )
     runtime: Annotated[str, _choice("auto", *RUNTIMES)] = Field(
         default="auto", description=f"what runs the encoder: auto (the best that is there), {', '.join(RUNTIMES)}"
     )

@@ -56,6 +56,8 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         # Kept: `labels` takes longer than what is done with what it gives.
+        self.answered = functools.cache(self.requests.labels)
+        self.took = functools.cache(self.request_seconds.labels)
         self.dropped = functools.cache(self._dropped.labels)
         self.stage = functools.cache(lambda stage: (self.wait_seconds.labels(stage), self.stage_seconds.labels(stage)))
         self.results = Histogram(

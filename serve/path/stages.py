@@ -1,6 +1,7 @@
 """How long the stages of one request took."""
 
 from serve.observe.metrics import Metrics
+from serve.observe.tracing import trace_stage
 
 __all__ = ["Stages"]
 
@@ -28,6 +29,7 @@ class Stages:
         waits.observe(waited)
         works.observe(worked)
         self.seconds[stage] = worked
+        trace_stage(stage, waited=waited, worked=worked)
 
     def milliseconds(self, total: float) -> dict[str, float]:
         """The times as a caller is told them.

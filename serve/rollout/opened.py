@@ -86,7 +86,7 @@ class Opened:
             engine = LiveEngine.over(engine, settings.state, journal, since=since)
         batcher = Batcher(
             engine.embed,
-            encoders=settings.encoders or _encoders(settings.encoder_threads),
+            encoders=settings.encoders or _encoders(engine, settings.encoder_threads),
             max_batch=settings.max_batch,
             wait=settings.batch_wait_ms / 1000,
             metrics=metrics,
@@ -123,9 +123,10 @@ class Opened:
         self.engine.close()
 
 
-def _encoders(threads: int) -> int:
-    """Batches at once that keep all cores busy, each with so many threads; 0 is one with all cores."""
-    return max(1, len(os.sched_getaffinity(0)) // threads) if threads else 1
+def _encoders(engine: Engine, threads: int) -> int:
+    """Batches at once that keep all cores busy, each with so many threads (0: with all); one on a GPU."""
+    cores = len(os.sched_getaffinity(0))
+    return max(1, cores // (threads or cores)) if "on the CPU" in engine.runtime else 1
 
 
 def _describe(engine: Engine, settings: ServeSettings) -> Bundle:
