@@ -1,6 +1,6 @@
 """What the service answers, as OpenAPI describes it."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -16,11 +16,15 @@ __all__ = [
     "Regions",
     "Result",
     "Results",
+    "Rung",
     "SimilarityMap",
     "Status",
     "ValueCount",
     "Values",
 ]
+
+Rung = Literal["search", "cache", "text", "trending"]
+"""What answered a search; see `Results.rung`."""
 
 
 class Item(BaseModel):
@@ -40,7 +44,9 @@ class Item(BaseModel):
 class Result(Item):
     """An item that was found."""
 
-    score: float = Field(description="Cosine similarity of its nearest image to the query, -1 to 1.")
+    score: float | None = Field(
+        description="Cosine similarity of its nearest image to the query, -1 to 1; null where no images were compared."
+    )
     rank: int = Field(description="Counts from 1.")
 
 
@@ -48,6 +54,15 @@ class Results(BaseModel):
     """The answer to a search."""
 
     results: list[Result] = Field(description="Best first; fewer than k where fewer items pass the filters.")
+    rung: Rung = Field(
+        default="search",
+        description="What answered: images that were compared (`search`; `cache` where only an embedding kept from "
+        "before made that possible), or, where that failed, words and filters (`text`) or what sells (`trending`).",
+    )
+    fresh: bool = Field(
+        default=False,
+        description="Whether price and stock of all results were read for this answer; else some are the bundle's.",
+    )
     bundle_id: str = Field(description="The bundle that answered.")
     k: int = Field(description="Results that were asked for.")
     offset: int = Field(default=0, description="Results that were passed over.")

@@ -19,6 +19,9 @@ from serve.rollout.current import Current
 from serve.rollout.opened import Opened
 from serve.rollout.rollout import BusyError, Rollout
 from serve.settings import ServeSettings
+from serve.store.filling import kept_filled
+from serve.store.store import Store
+from src.contracts.bundle import Bundle
 from src.contracts.errors import ConfigError, LookalikeError
 
 __all__ = ["Service"]
@@ -41,6 +44,7 @@ class Service:
         access: who may ask.
         current: the opened bundle that answers; set when `ready`.
         items: changes items; None where they stay as the bundle has them.
+        store: what the shop knows of its items now.
         rollout: puts another in its place; set when `ready`.
     """
 
@@ -49,6 +53,7 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     ready: bool = False
     access: Access = field(init=False, repr=False)
+    store: Store = field(init=False, repr=False)
     current: Current = field(init=False, repr=False)
     items: LiveItems | None = field(init=False, default=None, repr=False)
     rollout: Rollout = field(init=False, repr=False)
@@ -57,6 +62,7 @@ class Service:
         """Read keys and addresses: what is wrong with them is said before anything is loaded."""
         self.access = Access(self.settings)
         self._cache = TwoLevelCache.of(self.settings, self.metrics)
+        self.store = Store.of(self.settings, self.metrics)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -80,6 +86,7 @@ class Service:
                     journal=journal,
                     since=since,
                     check=check,
+                    store=self.store,
                 )
 
             opened = await anyio.to_thread.run_sync(lambda: open_path(self.bundle_path, 0.0, check=False))
@@ -96,7 +103,11 @@ class Service:
             self.metrics.bundle.labels(opened.bundle_id).set(opened.description.images)
             self.ready = True
             try:
-                async with self._cache.running(), _repeating(self._reload_keys, seconds=_KEYS_READ_EVERY):
+                async with (
+                    self._cache.running(),
+                    kept_filled(self.store, self._served),
+                    _repeating(self._reload_keys, seconds=_KEYS_READ_EVERY),
+                ):
                     yield
             finally:
                 self.ready = False
@@ -106,6 +117,7 @@ class Service:
             workers.close()
             if self.items is not None:
                 self.items.close()
+            await anyio.to_thread.run_sync(self.store.close)
 
     def _live_items(self) -> LiveItems | None:
         if self.settings.state is None:
@@ -120,6 +132,10 @@ class Service:
             _log.error("%s", error)
         except LookalikeError:
             pass  # The rollout has logged it.
+
+    def _served(self) -> Bundle:
+        with self.current.hold() as opened:
+            return opened.engine.bundle
 
     def _reload_keys(self) -> None:
         try:

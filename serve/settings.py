@@ -105,6 +105,17 @@ class ServeSettings(BaseModel):
     detector: str = Field(
         default="saliency", description="what finds objects in a photo: saliency, or a plug-in of lookalike.detectors"
     )
+    store_url: SecretStr | None = Field(
+        default=None,
+        description="where price and stock are read: sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+        "which CockroachDB takes as well; none: in this process, from the bundle",
+    )
+    store_budget_ms: float = Field(
+        default=50.0,
+        gt=0,
+        le=1000,
+        description="time that a search waits for price and stock before it goes on without",
+    )
     encoder_threads: int = Field(
         default=1, ge=0, description="threads of one batch; 0 takes all cores, for an encoder that is slow on one"
     )

@@ -95,6 +95,22 @@ def api(service: Service) -> APIRouter:
                 found = await opened.pipeline.search_each(photos, asked, deadline)
         return _json(BatchResults(answers=[batch_answer(one, request) for one in found]))
 
+    @router.get(
+        "/search/text",
+        response_class=Response,
+        summary="Items by words",
+        responses={**_answers(Results), **problems(422, 503, 504)},
+        openapi_extra={"parameters": _query(OPENAPI)},
+    )
+    async def search_text(request: Request) -> Response:
+        """Items whose title, description, brand, color or category has all of the words in `q`."""
+        asked = parse_parameters(request.query_params.multi_items())
+        if not asked.q.strip():
+            raise Problem(422, kind="invalid-parameters", detail="q is missing; give it words to search for")
+        deadline = Deadline.after(settings.deadline_seconds)
+        with service.current.hold() as opened:
+            return _json(await opened.pipeline.by_words(asked, deadline))
+
     @router.post(
         "/regions",
         response_class=Response,

@@ -15,6 +15,7 @@ from serve.errors import Problem
 from serve.live.items import LiveItems, UnknownItemError
 from serve.schemas import Changed
 from serve.service import Service
+from serve.store.store import StoreUnavailableError
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import ImageError
 
@@ -82,6 +83,7 @@ def items(service: Service) -> APIRouter:
             raise
         except LookalikeError as error:
             raise _problem(error) from None
+        await _tell_store(service, item_id, {"price": None, "in_stock": None, **attributes})
         return _changed(service, item_id, image_ids)
 
     @router.patch(
@@ -102,6 +104,7 @@ def items(service: Service) -> APIRouter:
             raise Problem(404, kind="unknown-item", detail=str(error)) from None
         except LookalikeError as error:
             raise _problem(error) from None
+        await _tell_store(service, item_id, attributes)
         return _changed(service, item_id, [])
 
     @router.delete(
@@ -127,6 +130,16 @@ def _live(service: Service) -> LiveItems:
         detail = "this service's items stay as its bundle has them; start it with --state DIR"
         raise Problem(403, kind="no-state", detail=detail)
     return service.items
+
+
+async def _tell_store(service: Service, item_id: str, attributes: Mapping[str, Any]) -> None:
+    """Price and stock are read from the store: what it does not know did not happen to a search."""
+    told = {name: attributes[name] for name in ("price", "in_stock") if name in attributes}
+    try:
+        await service.store.tell(item_id, told)
+    except StoreUnavailableError:
+        detail = "the store of prices and stock cannot be written; send the change again, which does no harm"
+        raise Problem(503, kind="not-written", detail=detail, headers={"Retry-After": "5"}) from None
 
 
 def _changed(service: Service, item_id: str, image_ids: list[str]) -> Changed:

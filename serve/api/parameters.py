@@ -15,11 +15,12 @@ from serve.settings import DEFAULT_K, MAX_K, MAX_OFFSET
 __all__ = ["BOX", "OPENAPI", "parse_nothing", "parse_parameters"]
 
 _PRICES = ("price_min", "price_max")
-_ONCE = ("k", "offset", "dedupe", *_PRICES, "in_stock", "timings")
-_NAMES = ("k", *CHOICES, *_PRICES, "in_stock", "offset", "dedupe", "timings")
+_ONCE = ("k", "q", "offset", "dedupe", *_PRICES, "in_stock", "timings")
+_NAMES = ("k", "q", *CHOICES, *_PRICES, "in_stock", "offset", "dedupe", "timings")
 _DEDUPE = ("item", "parent")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _SHOWN = 40
+_LONGEST_Q = 200
 
 
 def parse_parameters(fields: Iterable[tuple[str, str]], *, photo: bool = False) -> Asked:
@@ -53,12 +54,15 @@ def parse_parameters(fields: Iterable[tuple[str, str]], *, photo: bool = False) 
     dedupe = values["dedupe"][0] if values["dedupe"] else "item"
     if dedupe not in _DEDUPE:
         problems.append(f"dedupe={_shown(dedupe)} must be {' or '.join(_DEDUPE)}")
+    q = values["q"][0] if values["q"] else ""
+    if len(q) > _LONGEST_Q:
+        problems.append(f"q has {len(q)} characters; at most {_LONGEST_Q} are read")
     box = _box(values["box"], problems) if photo else None
     if problems:
         raise Problem(422, kind="invalid-parameters", detail="; ".join(problems))
     choices = {name: frozenset(values[name]) for name in CHOICES}
     filters = Filters(**choices, price_min=low, price_max=high, in_stock=in_stock)
-    return Asked(k=k, filters=filters, offset=offset, dedupe=dedupe, timings=bool(timings), box=box)
+    return Asked(k=k, filters=filters, offset=offset, dedupe=dedupe, timings=bool(timings), q=q, box=box)
 
 
 def parse_nothing(fields: Iterable[tuple[str, str]]) -> None:
@@ -117,6 +121,13 @@ def _described() -> dict[str, dict[str, Any]]:
     several = {"type": "array", "items": {"type": "string", "minLength": 1}}
     described: dict[str, dict[str, Any]] = {
         "k": {"type": "integer", "minimum": 1, "maximum": MAX_K, "default": DEFAULT_K, "description": "Results wanted."}
+    }
+    described |= {
+        "q": {
+            "type": "string",
+            "maxLength": _LONGEST_Q,
+            "description": "Words, for the case that images cannot be compared at the moment.",
+        }
     }
     described |= {name: {**several, "description": f"Only items of any of these ({name})."} for name in CHOICES}
     described |= {"price_min": {"type": "number", "description": "Lowest price, included."}}

@@ -133,6 +133,11 @@ class Catalogue:
             for rank, (row, score) in enumerate(zip(found, clipped, strict=True), start=1 + offset)
         ]
 
+    def listed(self, rows: np.ndarray) -> list[Result]:
+        """Describe rows, int64 of shape (n,), that were found without comparing images, best first."""
+        found = self._described(rows)
+        return [Result(**row, score=None, rank=rank) for rank, row in enumerate(found, start=1)]
+
     def examples(self) -> list[Item]:
         """A few items, evenly spaced over the catalogue."""
         _, first = np.unique(self.item_of_row, return_index=True)

@@ -1,6 +1,6 @@
 """Filters that a request may ask for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from src.index.filters import AnyOf, Between, Condition
 
@@ -30,6 +30,20 @@ class Filters:
     price_min: float | None = None
     price_max: float | None = None
     in_stock: bool | None = None
+
+    @property
+    def lasting(self) -> "Filters":
+        """Those of what an item is; its price and stock may have changed since the bundle was made."""
+        return replace(self, price_min=None, price_max=None, in_stock=None)
+
+    def admits(self, price: float | None, in_stock: bool | None) -> bool:
+        """Whether a price and a stock meet the conditions."""
+        if self.in_stock is not None and in_stock is not self.in_stock:
+            return False
+        if self.price_min is None and self.price_max is None:
+            return True
+        low, high = self.price_min, self.price_max
+        return price is not None and (low is None or price >= low) and (high is None or price <= high)
 
     def conditions(self) -> list[Condition]:
         """What the catalogue's rows are asked."""

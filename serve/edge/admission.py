@@ -11,7 +11,7 @@ from serve.observe.metrics import Metrics
 
 __all__ = ["Admission"]
 
-_SEARCHES = re.compile(r"/v1/search(/batch)?|/v1/regions|/v1/explain|/v1/items/.*/similar", re.DOTALL)
+_SEARCHES = re.compile(r"/v1/search(/batch|/text)?|/v1/regions|/v1/explain|/v1/items/.*/similar", re.DOTALL)
 
 
 class Admission:

@@ -7,6 +7,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from serve.observe.breaker_metrics import BreakerMetrics
 from serve.observe.cache_metrics import CacheMetrics
+from serve.observe.store_metrics import StoreMetrics
 from src.index.live.metrics import LiveMetrics
 
 __all__ = ["Metrics"]
@@ -91,6 +92,11 @@ class Metrics:
         )  # fmt: skip
         self.breakers = BreakerMetrics(registry)
         self.cache = CacheMetrics(registry)
+        self.store = StoreMetrics(registry)
+        self.rungs = Counter(
+            "lookalike_rungs", "Searches by what answered them: search, cache, text, trending.", ["rung"],
+            registry=registry,
+        )  # fmt: skip
         self.bundle = Gauge("lookalike_bundle_images", "Images in the index.", ["bundle_id"], registry=registry)
 
     def live(self, measured: LiveMetrics) -> None:

@@ -19,6 +19,7 @@ class Asked:
         offset: results that are passed over: those of the pages before.
         dedupe: one result for each `item`, or for each `parent`.
         timings: whether the answer tells its stages' times.
+        q: words, for when the photo cannot be searched; may be empty.
         box: the part of the photo that is searched for; `auto` is the dominant object, None all of it.
     """
 
@@ -27,4 +28,5 @@ class Asked:
     offset: int = 0
     dedupe: str = "item"
     timings: bool = False
+    q: str = ""
     box: Box | Literal["auto"] | None = None

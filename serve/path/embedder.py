@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from serve.breaker import Breaker, BreakerState
 from serve.bundle.engine import Engine
 from serve.cache.key import EmbeddingKeys
 from serve.errors import Problem
@@ -15,6 +16,7 @@ from serve.path.batcher import Batcher
 from serve.path.box import WHOLE, Box
 from serve.path.deadline import Deadline
 from serve.path.detector import Detector, Region
+from serve.path.guard import guarded
 from serve.path.stages import Stages
 from serve.path.workers import Workers
 from src.contracts.preprocessing import decode
@@ -57,6 +59,7 @@ class Embedder:
         batcher: Batcher,
         metrics: Metrics,
         detector: Detector,
+        breaker: Breaker | None = None,
         cache: EmbeddingCache | None = None,
     ) -> None:
         self._engine = engine
@@ -65,8 +68,14 @@ class Embedder:
         self._batcher = batcher
         self._metrics = metrics
         self._detector = detector
+        self._breaker = breaker or Breaker()
         self._cache = cache
         self._flights: dict[bytes, asyncio.Future[np.ndarray]] = {}
+
+    @property
+    def encoder_answers(self) -> bool:
+        """Whether the encoder is asked for what the cache does not have."""
+        return self._breaker.state is BreakerState.CLOSED
 
     async def embed(self, data: bytes, box: Box | None, deadline: Deadline, stages: Stages) -> np.ndarray:
         """Embed a photo, or a part of it.
@@ -83,7 +92,7 @@ class Embedder:
         Raises:
             ImageError: the photo cannot be read.
             Problem: 422, the encoder makes nothing of it; 504, too late.
-            Exception: what the encoder raised for it.
+            SearchFailedError: the encoder failed for it, was late or is not asked.
         """
         key = await self._key(data, box, stages)
 
@@ -151,7 +160,8 @@ class Embedder:
                 return vector
         with self._batcher.announced():
             made = await pixels()
-        embedded = await self._batcher.embed(made, deadline)
+        async with guarded(self._breaker, deadline):
+            embedded = await self._batcher.embed(made, deadline)
         stages.record("embed", waited=embedded.waited, worked=embedded.worked)
         if not np.isfinite(embedded.vector).all():
             raise Problem(422, kind="no-embedding", detail="the encoder has no usable embedding for this image")

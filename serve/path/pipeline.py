@@ -2,29 +2,66 @@
 
 import asyncio
 import time
-from dataclasses import astuple
+from collections.abc import Callable
+from dataclasses import astuple, replace
+from functools import partial
 
+import numpy as np
+
+from serve.breaker import Breaker
 from serve.bundle.engine import Engine
+from serve.bundle.filters import Filters
 from serve.errors import Problem
 from serve.observe.metrics import Metrics
 from serve.path.asked import Asked
 from serve.path.box import Box
+from serve.path.current_items import CurrentItems, Find, Found
 from serve.path.deadline import Deadline
 from serve.path.detector import Region
 from serve.path.embedder import Embedder
+from serve.path.guard import SearchFailedError, guarded
+from serve.path.ladder import Ladder
 from serve.path.stages import Stages
 from serve.path.workers import Workers
-from serve.schemas import Result, Results
+from serve.schemas import Result, Results, Rung
+from serve.store.store import StoreUnavailableError
 
 __all__ = ["Pipeline"]
+
+Search = Callable[..., tuple[np.ndarray, np.ndarray]]
+"""`Engine.search` or `Engine.similar` of one query: `(k, filters, *, offset, dedupe)` to scores and rows."""
 
 
 class Pipeline:
     """Takes a query through embedding and search."""
 
-    def __init__(self, *, engine: Engine, embedder: Embedder, workers: Workers, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        embedder: Embedder,
+        workers: Workers,
+        metrics: Metrics,
+        current: CurrentItems,
+        ladder: Ladder,
+        breaker: Breaker,
+    ) -> None:
+        """Put the stages together.
+
+        Args:
+            engine: the bundle's.
+            embedder: of the same engine.
+            workers: the threads that search.
+            metrics: where searches are counted.
+            current: knows price and stock.
+            ladder: answers where images cannot be compared.
+            breaker: the index's.
+        """
         self.engine = engine
         self._embedder = embedder
+        self._current = current
+        self._ladder = ladder
+        self._breaker = breaker
         self._workers = workers
         self._metrics = metrics
 
@@ -38,19 +75,21 @@ class Pipeline:
         started = time.perf_counter()
         stages = Stages(self._metrics)
         engine = self.engine.now()
+        box = None if asked.box == "auto" else asked.box
+        rung: Rung = "search"
         async with deadline.enforced():
-            box: Box | None
-            if asked.box == "auto":
-                vector, box = await self._embedder.embed_dominant(data, deadline, stages)
-            else:
-                vector, box = await self._embedder.embed(data, asked.box, deadline, stages), asked.box
-
-            def searched() -> list[Result]:
-                found = engine.search(vector, asked.k, asked.filters, offset=asked.offset, dedupe=asked.dedupe)
-                return engine.described(found, offset=asked.offset)
-
-            results = await self._workers.run("search", searched, stages)
-        return self._answer(results, asked, stages, started, box)
+            try:
+                if asked.box == "auto":
+                    vector, box = await self._embedder.embed_dominant(data, deadline, stages)
+                else:
+                    vector = await self._embedder.embed(data, box, deadline, stages)
+                if not self._embedder.encoder_answers:
+                    rung = "cache"
+                find = self._find(engine, partial(engine.search, vector), deadline, stages)
+                found = await self._current.found(find, asked, stages)
+            except SearchFailedError:
+                rung, found = await self._ladder.answer(asked, engine.catalogue, stages)
+        return self._answer(found, rung, asked, stages, started, box)
 
     async def search_each(self, photos: list[bytes], asked: Asked, deadline: Deadline) -> list[Results | Exception]:
         """Search by several photos at once.
@@ -80,28 +119,71 @@ class Pipeline:
         if not len(rows):
             raise Problem(404, kind="unknown-item", detail=f"this bundle has no item {item_id!r}")
 
-        def searched() -> list[Result]:
-            found = engine.similar(rows, asked.k, asked.filters, offset=asked.offset, dedupe=asked.dedupe)
-            return engine.described(found, offset=asked.offset)
-
+        rung: Rung = "search"
         async with deadline.enforced():
-            results = await self._workers.run("search", searched, stages)
-        return self._answer(results, asked, stages, started)
+            try:
+                find = self._find(engine, partial(engine.similar, rows), deadline, stages)
+                found = await self._current.found(find, asked, stages)
+            except SearchFailedError:
+                like = _of_its_category(asked, engine.catalogue.listed(rows[:1])[0].category)
+                rung, found = await self._ladder.answer(like, engine.catalogue, stages, leave_out=item_id)
+        return self._answer(found, rung, asked, stages, started)
+
+    async def by_words(self, asked: Asked, deadline: Deadline) -> Results:
+        """Items whose text has the words that are asked for.
+
+        Raises:
+            Problem: 503, the store that knows the words does not answer; 504, too late.
+        """
+        started = time.perf_counter()
+        stages = Stages(self._metrics)
+        async with deadline.enforced():
+            try:
+                found = await self._ladder.by_words(asked, self.engine.now().catalogue, stages)
+            except StoreUnavailableError:
+                raise Problem(
+                    503,
+                    kind="store-unavailable",
+                    detail="words cannot be searched at the moment; try again",
+                    headers={"Retry-After": "2"},
+                ) from None
+        return self._answer(found, "text", asked, stages, started)
 
     async def regions(self, data: bytes, most: int, deadline: Deadline) -> list[Region]:
         """Where a photo shows objects, best first; raises `ImageError`, and `Problem` 504."""
         async with deadline.enforced():
             return await self._embedder.regions(data, most, Stages(self._metrics))
 
+    def _find(self, engine: Engine, search: Search, deadline: Deadline, stages: Stages) -> Find:
+        """Have the index searched on a thread."""
+
+        async def find(k: int, filters: Filters, *, offset: int, dedupe: str) -> list[Result]:
+            def searched() -> list[Result]:
+                return engine.described(search(k, filters, offset=offset, dedupe=dedupe), offset=offset)
+
+            async with guarded(self._breaker, deadline):
+                return await self._workers.run("search", searched, stages)
+
+        return find
+
     def _answer(
-        self, results: list[Result], asked: Asked, stages: Stages, started: float, box: Box | None = None
+        self, found: Found, rung: Rung, asked: Asked, stages: Stages, started: float, box: Box | None = None
     ) -> Results:
-        self._metrics.results.observe(len(results))
+        self._metrics.results.observe(len(found.results))
+        self._metrics.rungs.labels(rung).inc()
         return Results(
-            results=results,
+            results=found.results,
+            rung=rung,
+            fresh=found.fresh,
             bundle_id=self.engine.bundle.bundle_id,
             k=asked.k,
             offset=asked.offset,
             box=None if box is None else astuple(box),
             timings_ms=stages.milliseconds(time.perf_counter() - started) if asked.timings else None,
         )
+
+
+def _of_its_category(asked: Asked, category: str | None) -> Asked:
+    if category is None or asked.filters.category:
+        return asked
+    return replace(asked, filters=replace(asked.filters, category=frozenset({category})))

@@ -4,20 +4,25 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from serve.breaker import Breaker
 from serve.bundle.engine import Engine
+from serve.bundle.trending import Trending
 from serve.cache.key import EmbeddingKeys
 from serve.live.engine import LiveEngine
 from serve.live.journal import Journal
 from serve.observe.metrics import Metrics
 from serve.path.batcher import Batcher
+from serve.path.current_items import CurrentItems
 from serve.path.detector import open_detector
 from serve.path.embedder import Embedder, EmbeddingCache
 from serve.path.explainer import Explainer
+from serve.path.ladder import Ladder
 from serve.path.pipeline import Pipeline
 from serve.path.workers import Workers
 from serve.rollout.checks import check_finds
 from serve.schemas import Bundle, Limits
 from serve.settings import MAX_K, MAX_OFFSET, ServeSettings
+from serve.store.store import Store
 from src.contracts.bundle import ENCODER
 from src.contracts.preprocessing import MAX_PIXELS
 
@@ -53,6 +58,7 @@ class Opened:
         workers: Workers,
         metrics: Metrics,
         cache: EmbeddingCache | None,
+        store: Store,
         journal: Journal | None = None,
         since: float = 0.0,
         check: bool = False,
@@ -68,6 +74,7 @@ class Opened:
             journal: changes of items, which are made in it; None: its items stay as they are.
             since: seconds since 1970; changes before it are in the bundle already.
             check: whether it must find its own pictures.
+            store: what the shop knows of its items, whichever bundle they are in.
 
         Raises:
             LookalikeError: it cannot be served; see `Engine.open`, `check_finds` and `LiveEngine.over`.
@@ -99,9 +106,19 @@ class Opened:
             batcher=batcher,
             metrics=metrics,
             detector=open_detector(settings.detector),
+            breaker=Breaker(on_change=metrics.breakers.watch("encoder")),
             cache=cache,
         )
-        pipeline = Pipeline(engine=engine, embedder=embedder, workers=workers, metrics=metrics)
+        current = CurrentItems(store)
+        pipeline = Pipeline(
+            engine=engine,
+            embedder=embedder,
+            workers=workers,
+            metrics=metrics,
+            current=current,
+            ladder=Ladder(trending=Trending.of(engine.bundle), store=store, current=current),
+            breaker=Breaker(on_change=metrics.breakers.watch("index")),
+        )
         explainer = Explainer(engine=engine, batcher=batcher, workers=workers, at_once=settings.max_batch)
         return cls(
             engine=engine,

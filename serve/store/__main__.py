@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         url = store_url(arguments.url)
         engine = connect(url, threads=1)
-        written = load_bundle(engine, open_bundle(arguments.bundle), _show)
+        written = load_bundle(engine, open_bundle(arguments.bundle), progress=_show)
     except LookalikeError as error:
         print(f"serve.store: {error}", file=sys.stderr)
         return 2

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from src.contracts.tables import ITEMS, validate_items
 
 __all__ = ["load_bundle"]
 
+T = TypeVar("T")
 _BATCH = 1000
 _COLUMNS = ("image_id", "item_id", "image", "parent_id", "category", "brand", "color", "price", "in_stock")
 _WORDS = ("title", "name", "description")
@@ -23,7 +25,21 @@ _WORDS = ("title", "name", "description")
 _ATTRIBUTES = ("brand", "color", "category")
 
 
-def load_bundle(engine: Engine, bundle: Bundle, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
+class Run(Protocol):
+    """Does one step of a load, somewhere."""
+
+    def __call__(self, step: Callable[[], T], /) -> T:
+        """What the step gives."""
+        ...
+
+
+def load_bundle(
+    engine: Engine,
+    bundle: Bundle,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    run: Run = lambda step: step(),
+) -> int:
     """Write each item of a bundle. Blocks.
 
     Going on where a load of the same bundle was cut off; nothing is written where it was finished and no other was
@@ -33,6 +49,7 @@ def load_bundle(engine: Engine, bundle: Bundle, progress: Callable[[int, int], N
         engine: the store.
         bundle: a verified bundle.
         progress: told how many items of how many are done.
+        run: does each transaction, of 1,000 items at most, so that others get their turn between two of them.
 
     Returns:
         How many items were written.
@@ -43,15 +60,22 @@ def load_bundle(engine: Engine, bundle: Bundle, progress: Callable[[int, int], N
     rows = _items_of(bundle)
     total = rows.num_rows
     statement = from_bundle(engine.dialect.name)
-    with engine.begin() as connection:
-        create_tables(connection)
-        done = first = _resume(connection, bundle.bundle_id)
-    progress(done, total)
-    for batch in _batches(rows, done):
+
+    def begin() -> int:
+        with engine.begin() as connection:
+            create_tables(connection)
+            return _resume(connection, bundle.bundle_id)
+
+    def write(batch: list[dict[str, Any]], done: int) -> None:
         with engine.begin() as connection:
             connection.execute(statement, batch)
-            done += len(batch)
             connection.execute(update(load_state).values(bundle_id=bundle.bundle_id, done=done))
+
+    done = first = run(begin)
+    progress(done, total)
+    for batch in _batches(rows, done):
+        done += len(batch)
+        run(partial(write, batch, done))
         progress(done, total)
     return done - first
 

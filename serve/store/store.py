@@ -11,8 +11,10 @@ from sqlalchemy import URL, Connection, Engine, Executable
 from sqlalchemy.exc import DBAPIError
 
 from serve.breaker import Breaker, BreakerOpenError
+from serve.observe.metrics import Metrics
 from serve.observe.store_metrics import StoreMetrics
-from serve.store.connection import connect
+from serve.settings import ServeSettings
+from serve.store.connection import connect, store_url
 from serve.store.load import load_bundle
 from serve.store.statements import CURRENT, by_words, from_shop, listed
 from serve.store.tables import create_tables
@@ -24,6 +26,7 @@ __all__ = ["CurrentValues", "Store", "StoreUnavailableError"]
 
 T = TypeVar("T")
 _THREADS = 4
+_WRITTEN_SECONDS = 5.0
 _LISTED_SECONDS = 0.5
 """A search by words is a fallback: it may take longer than what every search needs."""
 
@@ -61,6 +64,29 @@ class Store:
         self._breaker = breaker
         self._metrics = metrics
 
+    @classmethod
+    def of(cls, settings: ServeSettings, metrics: Metrics) -> "Store":
+        """The store that an operator has asked for; else one in the state folder, or in memory where there is none.
+
+        Raises:
+            ConfigError: `store_url` is none.
+        """
+        if settings.store_url is not None:
+            url = store_url(settings.store_url.get_secret_value())
+        else:
+            url = URL.create("sqlite", database=str(settings.state / "store.sqlite") if settings.state else None)
+        return cls(
+            url,
+            budget=settings.store_budget_ms / 1000,
+            breaker=Breaker(on_change=metrics.breakers.watch("store")),
+            metrics=metrics.store,
+        )
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the service itself fills it: nobody else may be there to do it."""
+        return self._engine.dialect.name == "sqlite"
+
     def close(self) -> None:
         """Close the connections; those that a stopped database holds go with the process. Blocks, a second at most."""
         self._threads.close()
@@ -96,13 +122,27 @@ class Store:
         """
         return [name for (name,) in await self._ask("list", listed(conditions, limit), _LISTED_SECONDS)]
 
+    async def tell(self, item_id: str, values: Mapping[str, Any]) -> None:
+        """Write an item's `price`, `in_stock` or both as of now.
+
+        Raises:
+            StoreUnavailableError: it cannot be written in time.
+        """
+        row = {"item_id": item_id, **values}
+        now = datetime.now(UTC)
+        try:
+            async with asyncio.timeout(_WRITTEN_SECONDS):
+                await asyncio.wrap_future(self._threads.submit(lambda: self._written([row], now)))
+        except Exception as error:
+            raise StoreUnavailableError(str(error)) from error
+
     def load(self, bundle: Bundle) -> int:
         """`load_bundle` into this store. Blocks."""
 
         def progress(done: int, total: int) -> None:
             self._metrics.loaded.set(done)
 
-        return load_bundle(self._engine, bundle, progress)
+        return load_bundle(self._engine, bundle, progress=progress, run=self._run)
 
     def write(self, values: Iterable[Mapping[str, Any]], *, updated_at: datetime) -> None:
         """Write prices and stock as the shop knows them. Blocks.
@@ -114,12 +154,18 @@ class Store:
         Raises:
             SQLAlchemyError: the store failed, nothing was written.
         """
-        since = updated_at.astimezone(UTC)
+        self._run(lambda: self._written(values, updated_at.astimezone(UTC)))
+
+    def _written(self, values: Iterable[Mapping[str, Any]], since: datetime) -> None:
+        dialect = self._engine.dialect.name
         with self._engine.begin() as connection:
             create_tables(connection)
             for row in values:
                 told = [name for name in ("price", "in_stock") if name in row]
-                connection.execute(from_shop(self._engine.dialect.name, told), {**row, "text": "", "updated_at": since})
+                connection.execute(from_shop(dialect, told), {**row, "text": "", "updated_at": since})
+
+    def _run(self, work: Callable[[], T]) -> T:
+        return self._threads.submit(work).result()
 
     async def _ask(
         self, kind: str, statement: Executable, budget: float, parameters: Mapping[str, Any] | None = None

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +89,7 @@ def catalogue(items: int, *, seed: int = 7) -> list[dict]:
     rng = np.random.default_rng(seed)
     rows = []
     for number in range(items):
+        price = None if number % 11 == 0 else float(np.round(5 + 200 * rng.random(), 2))
         # Images of one item are not side by side: every third image comes from further on.
         for view in range(1 + number % 3):
             rows.append(
@@ -100,7 +102,7 @@ def catalogue(items: int, *, seed: int = 7) -> list[dict]:
                     "category": CATEGORIES[number % len(CATEGORIES)],
                     "brand": BRANDS[number % len(BRANDS)],
                     "color": COLORS[(number // 2) % len(COLORS)],
-                    "price": None if number % 11 == 0 else float(np.round(5 + 200 * rng.random(), 2)),
+                    "price": price,
                     "in_stock": (True, False, None, True)[number % 4],
                     "listed_at": datetime(2026, 1, 1, tzinfo=UTC),
                     "split": "test",
@@ -110,8 +112,10 @@ def catalogue(items: int, *, seed: int = 7) -> list[dict]:
     return [rows[place] for place in order]
 
 
-def write_bundle(root: Path, rows: list[dict], *, layout: str = "exact") -> Shop:
-    """Write a bundle as the exporter does."""
+def write_bundle(
+    root: Path, rows: list[dict], *, layout: str = "exact", further: Callable[[Path], None] = lambda folder: None
+) -> Shop:
+    """Write a bundle as the exporter does; `further` adds files to its folder."""
     schema = pa.schema([*ITEMS, pa.field("split", pa.string())])
     table = validate_items(pa.Table.from_pylist(rows, schema=schema))
     pictures = [picture(1000 * int(row["item_id"][4:7]) + ord(row["image_id"][-5])) for row in rows]
@@ -127,6 +131,7 @@ def write_bundle(root: Path, rows: list[dict], *, layout: str = "exact") -> Shop
         thumbnails = pa.table({"image_id": table["image_id"], "jpeg": pa.array(pictures, pa.binary())})
         with ipc.new_file(draft.root / THUMBNAILS, thumbnails.schema) as writer:
             writer.write_table(thumbnails, max_chunksize=16)
+        further(draft.root)
         draft.content |= {
             "preprocessing": SPEC.to_dict(),
             "encoder_id": "colour-grid",

@@ -90,7 +90,10 @@ def test_k_outside_its_range_is_422_in_form_and_query(client, k):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"categroy": "shoes"}, "'categroy' is unknown; allowed are k, category, brand, color, price_min, price_max"),
+        (
+            {"categroy": "shoes"},
+            "'categroy' is unknown; allowed are k, q, category, brand, color, price_min, price_max",
+        ),
         ({"price_min": "cheap"}, "price_min='cheap' must be a finite number"),
         ({"price_min": "nan"}, "finite"),
         ({"price_max": "inf"}, "finite"),

@@ -15,6 +15,7 @@ from serve.path.box import Box
 from serve.path.deadline import Deadline
 from serve.path.detector import SaliencyDetector
 from serve.path.embedder import Embedder
+from serve.path.guard import SearchFailedError
 from serve.path.stages import Stages
 from serve.path.workers import Workers
 from src.contracts.bundle import ENCODER
@@ -164,13 +165,14 @@ async def test_broken_image_is_told_to_all_who_sent_it_and_to_nobody_else(path):
     assert [type(result) for result in results[:2]] == [CorruptImageError] * 2
     assert np.isfinite(results[2]).all()
     assert [(result.status, result.kind) for result in results[3:5]] == [(422, "no-embedding")] * 2
-    assert isinstance(results[5], RuntimeError)
+    assert isinstance(results[5], SearchFailedError)
+    assert isinstance(results[5].__cause__, RuntimeError)
     assert len(path.cache.kept) == 1, "only what can be used is kept"
 
 
 async def test_failure_is_not_kept(path):
     for _ in range(2):
-        with pytest.raises(RuntimeError, match="black"):
+        with pytest.raises(SearchFailedError):
             await path.embed(flat(0))
     assert path.batches == [1, 1]
     assert np.isfinite(await path.embed(GOOD)).all()

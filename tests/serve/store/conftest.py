@@ -48,8 +48,5 @@ def rows(engine: Engine) -> dict[str, dict]:
 
 
 def items_of(shop: Shop) -> dict[str, dict]:
-    """Each item as its first image has it: the generated rows of one item have prices of their own."""
-    found: dict[str, dict] = {}
-    for row in shop.rows():
-        found.setdefault(row["item_id"], row)
-    return found
+    """Each item, as any of its images has it."""
+    return {row["item_id"]: row for row in shop.rows()}

@@ -45,7 +45,7 @@ def test_a_load_that_was_cut_off_goes_on(engine, bundle, monkeypatch):
             raise CutError
 
     with pytest.raises(CutError):
-        load_bundle(engine, bundle, cut)
+        load_bundle(engine, bundle, progress=cut)
     assert len(rows(engine)) == 21
     assert load_bundle(engine, bundle) == 39
     assert len(rows(engine)) == 60

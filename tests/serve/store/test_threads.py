@@ -29,6 +29,7 @@ def test_results_errors_and_cancelled_work():
 
 def test_threads_end_when_closed_and_are_daemons():
     pool = DaemonThreads(threads=3, name="pool-that-ends")
+    assert pool.submit(lambda: 1).result(30) == 1
     mine = [thread for thread in threading.enumerate() if thread.name == "pool-that-ends"]
     assert len(mine) == 3
     assert all(thread.daemon for thread in mine)
@@ -36,3 +37,10 @@ def test_threads_end_when_closed_and_are_daemons():
     for thread in mine:
         thread.join(30)
         assert not thread.is_alive()
+
+
+def test_what_is_closed_takes_no_more_work():
+    pool = DaemonThreads(threads=2, name="pool")
+    pool.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.submit(lambda: 1)

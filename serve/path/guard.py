@@ -1,0 +1,47 @@
+"""Asking what a search cannot do without, so that its failure is known as such, and soon."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from serve.breaker import Breaker, BreakerOpenError
+from serve.errors import Problem
+from serve.path.deadline import Deadline
+from src.contracts.errors import LookalikeError
+
+__all__ = ["SearchFailedError", "guarded"]
+
+_SHARE = 0.6
+"""Of the time that a request has left: something else can still be found in the rest."""
+
+_log = logging.getLogger("serve")
+
+
+class SearchFailedError(Exception):
+    """Encoder or index failed, was late, or has been lately: nothing is wrong with the request."""
+
+
+@asynccontextmanager
+async def guarded(breaker: Breaker, deadline: Deadline) -> AsyncIterator[None]:
+    """Ask encoder or index in the block.
+
+    Args:
+        breaker: its.
+        deadline: of the request; the block is cancelled when 0.6 of what is left has passed.
+
+    Raises:
+        SearchFailedError: it failed, was late, or was not asked.
+        Problem, LookalikeError: as the block raised them; they are the request's own.
+    """
+    try:
+        with breaker.call(spares=(Problem, LookalikeError)):
+            async with asyncio.timeout(_SHARE * deadline.remaining):
+                yield
+    except (Problem, LookalikeError):
+        raise
+    except BreakerOpenError:
+        raise SearchFailedError from None
+    except Exception as error:
+        _log.error("a search goes another way: %s", repr(error) if str(error) else type(error).__name__)
+        raise SearchFailedError from error
