@@ -137,7 +137,8 @@ async def test_window_is_anchored_at_the_first_arrival():
         assert loop.time() - arrived >= 0.05
         found = await first
         assert found.batch == len(encoder.batches[0])
-        assert 0.05 <= found.waited < LONG / 2
+        assert found.waited >= 0.05
+        assert found.batch < 1000, "it went because it was full"
     await asyncio.gather(*others)
 
 
