@@ -59,7 +59,10 @@ def _asked(client: Client, arguments: argparse.Namespace) -> BaseModel:
 
 def _told(answer: BaseModel) -> str:
     if isinstance(answer, Results):
-        return f"{as_table(answer)}\n{(answer.timings_ms or {}).get('total', 0):.1f} ms, bundle {answer.bundle_id[:12]}"
+        # Text and trending compare no pictures: whoever reads the table must know.
+        other = "" if answer.rung in ("search", "cache") else f", answered by {answer.rung}, not by the picture"
+        total = (answer.timings_ms or {}).get("total", 0)
+        return f"{as_table(answer)}\n{total:.1f} ms, bundle {answer.bundle_id[:12]}{other}"
     assert isinstance(answer, Bundle)
     return (
         f"{answer.items:,} items, {answer.images:,} images\nencoder {answer.encoder_id}, {answer.runtime}\n"

@@ -8,7 +8,9 @@ import pytest
 
 from serve.access.keys import Role, new_key
 from serve.client import Client, ServiceError, ServiceUnreachableError
+from serve.client import __main__ as command_line
 from serve.client import client as module
+from serve.schemas import Results
 from src.contracts.errors import ConfigError
 from tests.serve.running import ROOT, running
 from tests.serve.small_bundle import Shop, picture
@@ -223,3 +225,9 @@ def test_command_line_says_what_is_wrong_and_ends_with_2(url, tmp_path):
         assert words in done.stderr
         assert "Traceback" not in done.stderr
     assert "--price-max" in command("search", "--help").stdout
+
+
+def test_command_line_says_where_no_pictures_were_compared():
+    answer = Results(results=[], rung="trending", bundle_id="b" * 64, k=3)
+    assert "answered by trending, not by the picture" in command_line._told(answer)
+    assert "answered" not in command_line._told(answer.model_copy(update={"rung": "cache"}))
