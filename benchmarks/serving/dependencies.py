@@ -90,7 +90,7 @@ def postgres(folder: Path) -> Iterator[Dependency]:
         str(programs[-1] / "postgres"), "-D", str(data), "-p", str(port), "-k", str(data),
         "-c", "listen_addresses=127.0.0.1",
     ]  # fmt: skip
-    url = f"postgresql+psycopg://lookalike@127.0.0.1:{port}/postgres"
+    url = f"postgresql://lookalike@127.0.0.1:{port}/postgres"
     with _running(Dependency(url, port, command, lambda: _postgres_answers(port), user)) as server:
         yield server
 

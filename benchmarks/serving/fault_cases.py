@@ -31,7 +31,7 @@ _MENDED_AFTER = 2.5
 """Seconds after the mending until which a request may still suffer: breakers probe once a second or so."""
 
 _SLOW = 8
-"""Slow clients of each kind."""
+"""Slow clients of each kind: with as many as `--max-in-flight`, slow bodies hold every place until they time out."""
 
 Event = Callable[[], object]
 
@@ -80,17 +80,17 @@ class Loaded:
         self, what: str, limit: str, *, excused: Callable[[Outcome], bool] | None = None, holds: bool = True,
         more: str = "",
     ) -> Check:  # fmt: skip
-        """No answer is wrong and nobody waits for ever; what is not answered with 200 is excused or a failure."""
+        """No answer is wrong and nobody waits for ever; what is not answered, or by a fallback, is excused or fails."""
         statuses = Counter(one.status for one in self.outcomes)
         wrong = sum(map(self.truth.wrong, self.outcomes))
         hung = sum("no answer within" in one.failure for one in self.outcomes)
-        bad = [one for one in self.outcomes if one.status != 200]
+        fallbacks = sum(map(Truth.fallback, self.outcomes))
+        bad = [one for one in self.outcomes if one.status != 200 or Truth.fallback(one)]
         unexcused = [one for one in bad if not (excused and excused(one))]
         good = [one for one in self.outcomes if one.status == 200]
         shown = ", ".join(f"{status or 'lost'} x {count}" for status, count in sorted(statuses.items(), reverse=True))
-        found = (
-            f"{shown}; wrong {wrong}, hung {hung}, not excused {len(unexcused)}; P99 {percentile_ms(good, 99):.0f} ms"
-        )
+        judged = f"fallbacks {fallbacks}, wrong {wrong}, hung {hung}, not excused {len(unexcused)}"
+        found = f"{shown}; {judged}; P99 {percentile_ms(good, 99):.0f} ms"
         fine = not wrong and not hung and not unexcused and bool(good) and holds
         return Check(what, f"{found}{'; ' if more else ''}{more}", limit, fine)
 
@@ -159,7 +159,9 @@ def encoder_raises(setting: Setting) -> Check:
         "encoder raises",
         "meanwhile a labelled fallback or 5xx; all answered before, and from 2.5 s after",
         # A batch that was gathered before may be the first to fail.
-        excused=lambda one: one.status >= 500 and broken - 1 < one.done and one.due < mended + _MENDED_AFTER,
+        excused=lambda one: (
+            (one.status >= 500 or Truth.fallback(one)) and broken - 1 < one.done and one.due < mended + _MENDED_AFTER
+        ),
     )
 
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.serving.checks import as_table, failed
+from benchmarks.serving.checks import Check, as_table, failed
 from benchmarks.serving.contestants import ours
 from benchmarks.serving.fault_cases import CASES, Setting
 from benchmarks.serving.figures import summarise
@@ -39,7 +39,11 @@ def main() -> int:
     for name in arguments.only:
         with tempfile.TemporaryDirectory() as scratch:
             setting = Setting(arguments.bundle, photos, rate, arguments.seconds, Path(scratch), extra)
-            checks.append(CASES[name](setting))
+            try:
+                checks.append(CASES[name](setting))
+            except RuntimeError as error:  # A server that does not start; the other faults are tried all the same.
+                last = (str(error).strip().splitlines() or [""])[-1]
+                checks.append(Check(name, last, "a service that starts", False))
         print(f"{name}: {checks[-1].found}", file=sys.stderr, flush=True)
     print(f"{rate:.0f} requests/s, {arguments.seconds:g} s for each fault\n\n{as_table(checks)}")
     return int(failed(checks))

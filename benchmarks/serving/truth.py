@@ -12,6 +12,10 @@ _SCORE = 1e-4
 """Cosines: what batches of another size may move a score by. Within it, the order of two items says nothing."""
 
 
+_FALLBACKS = ("text", "trending")
+"""Rungs of an answer's `rung` that have not looked at the photo."""
+
+
 class Truth:
     """The answers to some photos; request n is photo n modulo their number."""
 
@@ -29,8 +33,13 @@ class Truth:
             answers.append(_found(json.loads(outcome.answer.body)))
         return cls(answers)
 
+    @staticmethod
+    def fallback(outcome: Outcome) -> bool:
+        """Whether an answer with 200 says that the photo was not looked at."""
+        return outcome.status == 200 and outcome.answer is not None and _rung(outcome.answer.body) in _FALLBACKS
+
     def wrong(self, outcome: Outcome, *, new: str | None = None) -> bool:
-        """Whether an answer with 200 is not what it should be.
+        """Whether an answer with 200 is not what it should be, and does not say itself that it is a fallback.
 
         Args:
             outcome: of request n.
@@ -38,12 +47,19 @@ class Truth:
         """
         if outcome.answer is None or outcome.status != 200:
             return False
+        if self.fallback(outcome):
+            return False
         found = _found(json.loads(outcome.answer.body))
         expected = self._answers[outcome.number % len(self._answers)]
         if len(found) != len(expected):
             return True
         old = [one for one in found if new is None or not one[0].startswith(new)]
         return not all(map(_same, old, expected, [expected] * len(old)))
+
+
+def _rung(body: bytes) -> str | None:
+    rung: str | None = json.loads(body).get("rung")
+    return rung
 
 
 def _found(body: dict[str, Any]) -> list[tuple[str, float]]:

@@ -22,10 +22,9 @@ def test_redis(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/usr/lib/postgresql").is_dir(), reason="PostgreSQL is not installed")
 def test_postgres_has_what_was_committed(tmp_path: Path) -> None:
     with postgres(tmp_path) as server:
-        url = server.url.replace("+psycopg", "")
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(server.url) as connection:
             connection.execute("create table a as select 7 as b")
         server.kill()
         server.start()
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(server.url) as connection:
             assert connection.execute("select b from a").fetchone() == (7,)
