@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
-from serve.__main__ import _parser
+from serve.commandline import read_settings
 from src.commandline import CONF, register_schema, settings_from
 from src.contracts.settings import EvaluateSettings, ExportSettings, TrainSettings
 
@@ -40,7 +40,7 @@ def test_python_commands_compose(line: str, tmp_path: Path) -> None:
     if script == "-m":
         assert importlib.util.find_spec(arguments[0])
         if arguments[0] == "serve":
-            _parser().parse_args(arguments[1:])
+            read_settings(arguments[1:])
         return
     name = Path(script).stem
     assert (ROOT / script).is_file()
