@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import Sequence
 
 from serve.commandline import read_settings
 from serve.observe.logs import configure_logging
+from serve.peers import Peers
 from serve.settings import ServeSettings
 from src.contracts.errors import ConfigError, LookalikeError
 
@@ -18,30 +20,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(argv)
         configure_logging(form=settings.log_format, level=settings.log_level)
-        _serve(settings)
+        return _serve(settings, sys.argv[1:] if argv is None else argv)
     except LookalikeError as error:
         print("serve: " + "; ".join(str(error).splitlines()), file=sys.stderr)
         return 2
     except asyncio.CancelledError:
         return 0  # Stopped while it was loading.
-    return 0
 
 
-def _serve(settings: ServeSettings) -> None:
+def _serve(settings: ServeSettings, arguments: Sequence[str]) -> int:
     if settings.bundle is None:
         raise ConfigError("--bundle is required: give the folder that export.py wrote, or set LOOKALIKE_BUNDLE")
+    if settings.processes > 1 and settings.state is not None:
+        raise ConfigError(
+            f"`--processes {settings.processes}` with `--state {settings.state}`: one process writes the live index; "
+            "leave one of them out, and give the one process more --workers"
+        )
     # Imported here: --help and a bad setting need not wait for them.
-    import uvloop
+    from serve.server import bind, serve_app
+    from serve.supervisor import supervise
 
-    from serve.app import create_app
-    from serve.observe.exporter import exporting
-    from serve.server import bind, serve
-
-    with bind(settings.host, settings.port) as listener:
-        app = create_app(settings.bundle, settings)
-        # A fifth less CPU for a request than with asyncio's own loop.
-        with exporting(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(app, listener, drain_seconds=settings.drain_seconds))
+    peers = Peers.of_environment()
+    if settings.processes > 1 and peers is None:
+        # Each worker binds nothing: the port of 0 is taken once.
+        with bind(settings.host, settings.port) as listener:
+            supervised = supervise(
+                arguments, listener, processes=settings.processes, drain_seconds=settings.drain_seconds
+            )
+            return asyncio.run(supervised)
+    with bind(settings.host, settings.port) if peers is None else socket.socket(fileno=peers.listener) as listener:
+        serve_app(settings.bundle, settings, listener, peers)
+    return 0
 
 
 if __name__ == "__main__":

@@ -19,24 +19,26 @@ from serve.edge.request_context import RequestContext
 from serve.edge.tracing import Tracing
 from serve.errors import install_handlers
 from serve.page import page
+from serve.peers import Peers
 from serve.service import Service
 from serve.settings import ServeSettings
 
 __all__ = ["create_app"]
 
 
-def create_app(bundle_path: Path, settings: ServeSettings | None = None) -> FastAPI:
+def create_app(bundle_path: Path, settings: ServeSettings | None = None, peers: Peers | None = None) -> FastAPI:
     """Make the application; the bundle is verified and loaded when its lifespan begins.
 
     Args:
         bundle_path: the bundle's folder.
         settings: its limits.
+        peers: the other processes of the service; None: there are none.
 
     Raises:
         ConfigError: keys that cannot be read.
     """
     settings = settings or ServeSettings()
-    service = Service(bundle_path=bundle_path, settings=settings)
+    service = Service(bundle_path=bundle_path, settings=settings, peers=peers)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -190,6 +190,7 @@ class RolledOut(BaseModel):
     checks: str = Field(description="What was found before it was taken.")
     load_seconds: float = Field(description="From the call until it answered.")
     drain_seconds: float = Field(description="From then until the old one was closed.")
+    workers: int = Field(default=1, description="Processes that serve it now.")
 
 
 class RolloutState(BaseModel):

@@ -3,14 +3,21 @@
 import asyncio
 import signal
 import socket
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 
+from serve.app import create_app
+from serve.observe.exporter import exporting
+from serve.peers import Peers
 from serve.service import Service
+from serve.settings import ServeSettings
 from src.contracts.errors import ConfigError
 
-__all__ = ["bind", "serve"]
+__all__ = ["bind", "serve", "serve_app"]
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -34,19 +41,37 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(app: FastAPI, listener: socket.socket, *, drain_seconds: int) -> None:
+def serve_app(bundle: Path, settings: ServeSettings, listener: socket.socket, peers: Peers | None = None) -> None:
+    """Make the application and serve it; one process, or a worker among others. Raises as `serve`."""
+    if peers is None:
+        app = create_app(bundle, settings)
+        _run(serve(app, [listener], drain_seconds=settings.drain_seconds))
+        return
+    peers.end_with_parent()
+    app = create_app(peers.bundle(bundle), settings, peers)
+    with peers.bind() as own:
+        _run(serve(app, [listener, own], drain_seconds=settings.drain_seconds))
+
+
+def _run(served: Coroutine[None, None, None]) -> None:
+    # A fifth less CPU for a request than with asyncio's own loop.
+    with exporting(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(served)
+
+
+async def serve(app: FastAPI, listeners: Sequence[socket.socket], *, drain_seconds: int) -> None:
     """Load, listen, and drain when SIGTERM or SIGINT comes; SIGHUP opens the bundle's path again.
 
     Args:
         app: its lifespan loads what it serves.
-        listener: what `bind` gave.
+        listeners: what `bind` gave, and others.
         drain_seconds: time that running requests have to finish; a second SIGINT cuts it short.
 
     Raises:
         LookalikeError: the application cannot be served.
         asyncio.CancelledError: the signal came while it was loading.
     """
-    host, port = listener.getsockname()[:2]
+    host, port = listeners[0].getsockname()[:2]
     config = uvicorn.Config(
         app,
         # The lifespan is entered here: Uvicorn would turn its errors into a logged traceback.
@@ -69,7 +94,7 @@ async def serve(app: FastAPI, listener: socket.socket, *, drain_seconds: int) ->
     loop.add_signal_handler(signal.SIGHUP, lambda: server.reopen(app.state.service) if server.started else None)
     async with app.router.lifespan_context(app):
         try:
-            await server.serve(sockets=[listener])
+            await server.serve(sockets=list(listeners))
         except OSError as error:
             raise _taken(host, port, error) from None
 

@@ -15,6 +15,7 @@ from serve.live.items import LiveItems
 from serve.live.journal import Journal
 from serve.observe.metrics import Metrics
 from serve.path.workers import Workers
+from serve.peers import Peers
 from serve.rollout.current import Current
 from serve.rollout.opened import Opened
 from serve.rollout.rollout import BusyError, Rollout
@@ -39,6 +40,7 @@ class Service:
     Attributes:
         bundle_path: the bundle's folder.
         settings: its limits.
+        peers: the other processes of the service; None: there are none.
         metrics: what it counts.
         ready: whether searches are answered.
         access: who may ask.
@@ -50,6 +52,7 @@ class Service:
 
     bundle_path: Path
     settings: ServeSettings
+    peers: Peers | None = None
     metrics: Metrics = field(default_factory=Metrics)
     ready: bool = False
     access: Access = field(init=False, repr=False)
@@ -127,7 +130,9 @@ class Service:
     async def reopen(self) -> None:
         """Serve what is at the bundle's path by now, for instance where it is a link to somewhere else."""
         try:
-            await self.rollout.to(self.bundle_path)
+            await self.rollout.to(self.settings.bundle or self.bundle_path)
+            if self.peers is not None:
+                self.peers.remember(self.rollout.place.path)
         except BusyError as error:
             _log.error("%s", error)
         except LookalikeError:

@@ -143,6 +143,9 @@ class ServeSettings(BaseModel):
     explain_seconds: float = Field(
         default=20.0, gt=0, allow_inf_nan=False, description="time of an explanation; what takes longer is answered 504"
     )
+    processes: int = Field(
+        default=1, ge=1, le=256, description="worker processes on one socket; every limit holds for each of them"
+    )
     log_format: Annotated[str, _choice("text", "json")] = Field(
         default="text", description="text, or json with a line for each request"
     )

@@ -39,6 +39,7 @@ class Access:
         """
         self._file = settings.keys_file
         self._more = settings.keys.get_secret_value() if settings.keys is not None else ""
+        self._processes = settings.processes
         self._read_at: tuple[int, int, int] | None = None
         self._keys: list[Key] = []
         self._buckets: dict[str, Bucket] = {}
@@ -69,7 +70,9 @@ class Access:
             keys += parse_keys(_lines(self._file), place=f"`--keys-file {self._file}`")
         # A key that is still there keeps what it has used up.
         self._buckets = {
-            key.digest: kept if (kept := self._buckets.get(key.digest)) and kept.rate == key.rate else Bucket(key.rate)
+            key.digest: kept
+            if (kept := self._buckets.get(key.digest)) and kept.rate == key.rate / self._processes
+            else Bucket(key.rate / self._processes)
             for key in keys
         }
         self._keys = keys

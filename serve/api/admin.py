@@ -1,11 +1,16 @@
 """The API of operation: /v1/admin."""
 
+import logging
+import os
 import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from serve.api.problems import problems
@@ -17,6 +22,8 @@ from src.contracts.bundle import MANIFEST
 from src.contracts.errors import LookalikeError
 
 __all__ = ["admin"]
+
+_log = logging.getLogger("serve")
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
@@ -57,19 +64,10 @@ def admin(service: Service) -> APIRouter:
         summary="Serve another bundle",
         responses=problems(400, 401, 403, 404, 409, 413, 422, 429),
     )
-    async def roll_out(asked: _Asked) -> RolledOut:
+    async def roll_out(asked: _Asked, request: Request) -> RolledOut:
         """Answers when the new bundle serves and the old one is closed. If it fails, the old one goes on."""
-        if service.settings.bundles is None:
-            detail = "this service has no folder of bundles; start it with --bundles DIR"
-            raise Problem(403, kind="no-bundles-folder", detail=detail)
-        path = service.settings.bundles / asked.path
-        if not (path / MANIFEST).is_file():
-            there = ", ".join(_names(service.settings.bundles)) or "none"
-            raise Problem(404, kind="unknown-bundle", detail=f"there is no bundle {asked.path}; there are: {there}")
-        try:
-            return _told(await service.rollout.to(path, since=_seconds(asked.changes_since)))
-        except LookalikeError as error:
-            raise _problem(error) from None
+        told = await _rolled_out(service, asked)
+        return await _with_others(service, "bundle", asked.model_dump(mode="json"), request, told)
 
     @router.post(
         "/bundle/rollback",
@@ -77,13 +75,69 @@ def admin(service: Service) -> APIRouter:
         summary="Serve the bundle before this one again",
         responses=problems(401, 403, 409, 422, 429),
     )
-    async def roll_back() -> RolledOut:
-        try:
-            return _told(await service.rollout.back())
-        except LookalikeError as error:
-            raise _problem(error) from None
+    async def roll_back(request: Request) -> RolledOut:
+        told = await _rolled_back(service)
+        return await _with_others(service, "rollback", None, request, told)
+
+    @router.post("/worker/bundle", include_in_schema=False)
+    async def follow_out(asked: _Asked) -> RolledOut:
+        """The same in this worker alone; asked by another one, where it went well."""
+        with _ending(service):
+            return await _rolled_out(service, asked)
+
+    @router.post("/worker/rollback", include_in_schema=False)
+    async def follow_back() -> RolledOut:
+        with _ending(service):
+            return await _rolled_back(service)
 
     return router
+
+
+async def _rolled_out(service: Service, asked: _Asked) -> RolledOut:
+    folder = service.settings.bundles
+    if folder is None:
+        detail = "this service has no folder of bundles; start it with --bundles DIR"
+        raise Problem(403, kind="no-bundles-folder", detail=detail)
+    path = folder / asked.path
+    if not (path / MANIFEST).is_file():
+        there = ", ".join(_names(folder)) or "none"
+        raise Problem(404, kind="unknown-bundle", detail=f"there is no bundle {asked.path}; there are: {there}")
+    try:
+        return _told(await service.rollout.to(path, since=_seconds(asked.changes_since)))
+    except LookalikeError as error:
+        raise _problem(error) from None
+
+
+async def _rolled_back(service: Service) -> RolledOut:
+    try:
+        return _told(await service.rollout.back())
+    except LookalikeError as error:
+        raise _problem(error) from None
+
+
+async def _with_others(service: Service, what: str, body: Any, request: Request, told: RolledOut) -> RolledOut:
+    """Let the other workers do what this one did."""
+    if service.peers is None:
+        return told
+    service.peers.remember(service.rollout.place.path)
+    headers = {"Authorization": request.headers.get("authorization", "")}
+    answers = await service.peers.post(f"/v1/admin/worker/{what}", body, headers)
+    for number, answer in answers.items():
+        if answer.status_code != 200:
+            _log.error("worker %d did not follow: %d %s", number, answer.status_code, answer.text)
+    followed = sum(answer.status_code == 200 for answer in answers.values())
+    return told.model_copy(update={"workers": 1 + followed})
+
+
+@contextmanager
+def _ending(service: Service) -> Iterator[None]:
+    """A worker that cannot follow drains and ends: its parent starts it again, with the bundle of the others."""
+    try:
+        yield
+    except Problem:
+        if service.peers is not None:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise
 
 
 def _names(folder: Path | None) -> list[str]:

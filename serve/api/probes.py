@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from serve.observe.merged import merged
 from serve.schemas import Status
 from serve.service import Service
 
@@ -25,6 +26,15 @@ def probes(service: Service) -> APIRouter:
 
     @router.get("/metrics", response_class=Response, summary="Prometheus metrics")
     async def metrics() -> Response:
+        """Of several processes, each sample has the label `worker`."""
+        own = service.metrics.exposition()
+        if service.peers is not None:
+            others = await service.peers.metrics()
+            own = merged({**others, service.peers.number: own.decode()})
+        return Response(own, media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/metrics/worker", include_in_schema=False)
+    async def own_metrics() -> Response:
         return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -63,6 +63,7 @@ class Engine:
         runtime: str = "auto",
         precision: str = "f32",
         public_key: Path | None = None,
+        mapped: bool = False,
     ) -> "Engine":
         """Verify a bundle, load it and warm it up.
 
@@ -72,6 +73,7 @@ class Engine:
             runtime: `auto`, or what must run the encoder; see `open_encoder`.
             precision: its arithmetic on the CPU, `f32` or `bf16`.
             public_key: PEM file of the key that the bundle must be signed with; see `open_bundle`.
+            mapped: map the index, so that processes share its memory. Its file may then be replaced, never written to.
 
         Raises:
             BundleError: the bundle is damaged, not signed with that key, or its parts do not belong together.
@@ -81,7 +83,7 @@ class Engine:
             bundle = open_bundle(path, public_key=public_key)
         except OSError as error:  # A file of it that may not be read, or is no file.
             raise BundleError(f"bundle {path}: cannot read {error.filename} ({error.strerror})") from None
-        index = FaissIndex.load(bundle.path(INDEX), **bundle.content["index"]["search"])
+        index = FaissIndex.load(bundle.path(INDEX), mapped=mapped, **bundle.content["index"]["search"])
         encoder = open_encoder(bundle, runtime=runtime, precision=precision, threads=encoder_threads)
         engine = cls(bundle=bundle, encoder=encoder, index=index, catalogue=Catalogue.open(bundle))
         bundle.check_in_place()

@@ -85,6 +85,7 @@ class Opened:
             runtime=settings.runtime,
             precision=settings.precision,
             public_key=settings.public_key,
+            mapped=settings.processes > 1,
         )
         checks = check_finds(engine) if check else "not checked"
         description = _describe(engine, settings)

@@ -55,8 +55,10 @@ def bundle_id(started: Running) -> str:
 class Load:
     """Searches on several connections, one after the other, until the block ends."""
 
-    def __init__(self, started: Running, shop: Shop) -> None:
+    def __init__(self, started: Running, shop: Shop, *, lenient: bool = False) -> None:
         self.answers: list[httpx.Response] = []
+        self.lost: list[httpx.TransportError] = []
+        self._lenient = lenient
         self._url, self._picture = f"{started.url}/v1/search?k=3", shop.pictures[0]
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(3)]
@@ -64,7 +66,12 @@ class Load:
     def _ask(self) -> None:
         with httpx.Client(timeout=PATIENCE) as client:
             while not self._ended.is_set():
-                self.answers.append(client.post(self._url, files={"image": ("p.jpg", self._picture)}))
+                try:
+                    self.answers.append(client.post(self._url, files={"image": ("p.jpg", self._picture)}))
+                except httpx.TransportError as error:
+                    if not self._lenient:
+                        raise
+                    self.lost.append(error)
 
     def __enter__(self) -> "Load":
         for thread in self._threads:
