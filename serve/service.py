@@ -114,6 +114,7 @@ class Service:
                     yield
             finally:
                 self.ready = False
+                await self.rollout.stop()
                 with self.current.hold() as opened:
                     opened.close()
         finally:

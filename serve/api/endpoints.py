@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any
 
+import anyio.to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
@@ -152,7 +153,8 @@ def api(service: Service) -> APIRouter:
     async def image(image_id: str, request: Request, v: str = "") -> Response:
         """With `v`, the bundle's id, it may be cached for ever."""
         with service.current.hold() as opened:
-            jpeg = opened.engine.now().catalogue.thumbnail(image_id)
+            # A picture that came through the API lies in a file.
+            jpeg = await anyio.to_thread.run_sync(opened.engine.now().catalogue.thumbnail, image_id)
             bundle_id = opened.bundle_id
         if jpeg is None:
             raise Problem(404, kind="unknown-image", detail=f"this bundle has no picture of an image {image_id!r}")

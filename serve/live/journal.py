@@ -79,11 +79,14 @@ class Journal:
             self._writing = _connect(path)
             self._writing.executescript(_TABLES)
             self._reading = _connect(path)
+            # Of its own: a thumbnail does not wait for a bundle that reads all changes.
+            self._showing = _connect(path)
             # Not synced: the mark that it keeps may be lost.
             self._marking = _connect(path, synchronous="NORMAL")
         except sqlite3.DatabaseError as error:
             raise BundleError(f"{path}: not a readable journal ({error}); restore it from a copy") from None
         self._reading_lock = threading.Lock()
+        self._showing_lock = threading.Lock()
 
     def put(self, item_id: str, attributes: Mapping[str, Any], pictures: Sequence[KeptPicture]) -> int:
         """Note an item with all its pictures; returns the change's number."""
@@ -139,13 +142,13 @@ class Journal:
 
     def thumbnail(self, image_id: str) -> bytes | None:
         """A picture's thumbnail, JPEG, or None where it did not come through the API."""
-        with self._reading_lock:
-            row = self._reading.execute("SELECT thumbnail FROM pictures WHERE image_id = ?", (image_id,)).fetchone()
+        with self._showing_lock:
+            row = self._showing.execute("SELECT thumbnail FROM pictures WHERE image_id = ?", (image_id,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def close(self) -> None:
         """Close the file."""
-        for connection in (self._writing, self._reading, self._marking):
+        for connection in (self._writing, self._reading, self._showing, self._marking):
             connection.close()
 
     @contextmanager

@@ -93,6 +93,8 @@ class Rollout:
         self._open = open_path
         self._metrics = metrics
         self._live = live
+        self._stopping = False
+        self._task: asyncio.Task[RolloutReport] | None = None
 
     async def to(self, path: Path, *, since: float = 0.0) -> RolloutReport:
         """Serve the bundle at a path.
@@ -121,7 +123,15 @@ class Rollout:
             raise BundleError("there was no bundle before this one; name the one to serve")
         return await self._one_at_a_time(self.previous.path, self.previous.bundle_id, 0.0)
 
+    async def stop(self) -> None:
+        """Begin no more, and wait for the one under way: a thread that loads cannot be interrupted."""
+        self._stopping = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     async def _one_at_a_time(self, path: Path, expected: str | None, since: float) -> RolloutReport:
+        if self._stopping:
+            raise BusyError("the service is stopping; ask the one that takes its place")
         if self.running:
             raise BusyError("another rollout is under way; wait for its end")
         self.running = True

@@ -1,5 +1,6 @@
 """Items that are changed through the API: visible at once, there after a kill, and in the next bundle."""
 
+import asyncio
 import signal
 import threading
 from collections.abc import Iterator
@@ -218,3 +219,26 @@ def test_a_second_service_on_the_same_state_is_told(bundles, tmp_path, client):
         TestClient(create_app(bundles["one"].root, settings)),
     ):
         pass
+
+
+def test_a_caller_that_leaves_twice_still_lets_nobody_in_beside_a_running_change(client):
+    items = client.app.state.service.items
+    began, go_on = threading.Event(), threading.Event()
+
+    def change() -> None:
+        began.set()
+        assert go_on.wait(PATIENCE)
+
+    async def leave() -> None:
+        writing = asyncio.create_task(items._written("put", change, 0.0))
+        await asyncio.to_thread(began.wait, PATIENCE)
+        for _ in range(3):
+            writing.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert not writing.done()
+        go_on.set()
+        await asyncio.wait([writing])
+        assert writing.cancelled()
+
+    asyncio.run(leave())

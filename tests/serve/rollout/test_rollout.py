@@ -1,5 +1,6 @@
 """Another bundle in the place of the one that answers: in processes of their own, under load."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from fastapi.testclient import TestClient
 from serve.access.keys import Role, new_key
 from serve.app import create_app
 from serve.rollout.checks import check_finds
+from serve.rollout.rollout import BusyError
 from serve.settings import ServeSettings
 from src.contracts.errors import GateError
 from tests.serve.running import PATIENCE, Running, running
@@ -231,3 +233,30 @@ def test_an_index_that_finds_too_little_is_refused(client):
                 check_finds(engine)
         finally:
             del index.search
+
+
+def test_a_service_that_stops_ends_its_rollout_first_and_begins_none(bundles):
+    folder = bundles["one"].root.parent
+    loading, go_on = threading.Event(), threading.Event()
+
+    def slow(*arguments: object) -> None:
+        loading.set()
+        assert go_on.wait(PATIENCE)
+        raise GateError("finds too little")
+
+    async def life() -> None:
+        app = create_app(folder / "one", ServeSettings())
+        rollout = None
+        async with app.router.lifespan_context(app):
+            rollout = app.state.service.rollout
+            rollout._open = slow
+            asked = asyncio.create_task(rollout.to(folder / "two"))
+            await asyncio.to_thread(loading.wait, PATIENCE)
+            asyncio.get_running_loop().call_later(0.1, go_on.set)
+        assert rollout.problem == "finds too little", "the service was closed under it"
+        with pytest.raises(GateError):
+            await asked
+        with pytest.raises(BusyError, match="stopping"):
+            await rollout.to(folder / "two")
+
+    asyncio.run(life())
