@@ -41,13 +41,13 @@ class Access:
         self._more = settings.keys.get_secret_value() if settings.keys is not None else ""
         self._processes = settings.processes
         self._read_at: tuple[int, int, int] | None = None
-        self._keys: list[Key] = []
-        self._buckets: dict[str, Bucket] = {}
+        self._held: tuple[list[Key], dict[str, Bucket]] = [], {}
+        """The keys and what each has left: replaced as one, since requests read them meanwhile."""
         self.reload()
         self.search_needs_key = settings.search_access == "key" or (
-            settings.search_access == "auto" and bool(self._keys) and not _is_loopback(settings.host)
+            settings.search_access == "auto" and bool(self._held[0]) and not _is_loopback(settings.host)
         )
-        if self.search_needs_key and not self._keys:
+        if self.search_needs_key and not self._held[0]:
             raise ConfigError(f"`--search-access key`: there are no keys; {_MAKE_ONE.format(role='search')}")
         if not self.search_needs_key and not _is_loopback(settings.host):
             _log.warning("searches need no key, and %s is open to other machines", settings.host)
@@ -69,13 +69,14 @@ class Access:
         if self._file is not None:
             keys += parse_keys(_lines(self._file), place=f"`--keys-file {self._file}`")
         # A key that is still there keeps what it has used up.
-        self._buckets = {
+        old = self._held[1]
+        buckets = {
             key.digest: kept
-            if (kept := self._buckets.get(key.digest)) and kept.rate == key.rate / self._processes
+            if (kept := old.get(key.digest)) and kept.rate == key.rate / self._processes
             else Bucket(key.rate / self._processes)
             for key in keys
         }
-        self._keys = keys
+        self._held = keys, buckets
         return True
 
     def admit(self, method: str, path: str, authorization: str | None) -> str | None:
@@ -92,16 +93,17 @@ class Access:
         Raises:
             Problem: 401 without a key or with a wrong one, 403 for one that may not, 429 for one too often.
         """
+        keys, buckets = self._held
         needed = role_of(method, path)
         if needed is None or (needed is Role.SEARCH and not self.search_needs_key and authorization is None):
             return None
-        if not self._keys and needed is Role.SEARCH and not self.search_needs_key:
+        if not keys and needed is Role.SEARCH and not self.search_needs_key:
             return None
-        if not self._keys:
+        if not keys:
             detail = f"{method} {path} needs a key, and this service has none; {_MAKE_ONE.format(role=_name(needed))}"
             raise Problem(403, kind="no-keys", detail=detail)
         scheme, _, text = (authorization or "").partition(" ")
-        key = find_key(self._keys, text.strip()) if scheme.lower() == "bearer" else None
+        key = find_key(keys, text.strip()) if scheme.lower() == "bearer" else None
         if key is None:
             shown = "this key is unknown" if authorization else "a key is needed"
             raise Problem(
@@ -111,7 +113,7 @@ class Access:
         if key.role < needed:
             detail = f"this key has the role {_name(key.role)}; {method} {path} needs {_name(needed)}"
             raise Problem(403, kind="role-too-low", detail=detail)
-        bucket = self._buckets[key.digest]
+        bucket = buckets[key.digest]
         wait = bucket.take()
         if wait:
             seconds = str(max(1, math.ceil(wait)))

@@ -6,13 +6,11 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from serve.api.sent import Sent
+from serve.api.sent import MAX_FIELD_BYTES, MAX_FIELDS, Sent
 from serve.errors import Problem
 
 __all__ = ["read_form"]
 
-_MAX_FIELDS = 100
-_MAX_FIELD_BYTES = 4096
 _HINT = "send it as multipart/form-data, for instance with `curl -F image=@photo.jpg`"
 
 
@@ -96,12 +94,12 @@ class _Form:
         self._is_file = b"filename" in options
         if self._is_file and len(self.sent.files) >= self._max_files:
             raise FormParserError(f"too many files, at most {self._max_files}")
-        if not self._is_file and len(self.sent.fields) >= _MAX_FIELDS:
-            raise FormParserError(f"too many fields, at most {_MAX_FIELDS}")
+        if not self._is_file and len(self.sent.fields) >= MAX_FIELDS:
+            raise FormParserError(f"too many fields, at most {MAX_FIELDS}")
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
-        if not self._is_file and sum(map(len, self._data)) + end - start > _MAX_FIELD_BYTES:
-            raise FormParserError(f"a field of more than {_MAX_FIELD_BYTES} bytes")
+        if not self._is_file and sum(map(len, self._data)) + end - start > MAX_FIELD_BYTES:
+            raise FormParserError(f"a field of more than {MAX_FIELD_BYTES} bytes")
         self._data.append(data[start:end])
 
     def _part_end(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import Request
 
-from serve.api.sent import Sent
+from serve.api.sent import MAX_FIELD_BYTES, MAX_FIELDS, Sent
 from serve.errors import Problem
 
 __all__ = ["read_json"]
@@ -16,6 +16,8 @@ __all__ = ["read_json"]
 _HINT = 'send an object such as {"image": "BASE64", "k": 10, "category": ["shoes"]}'
 _PARSED_AT_ONCE = 256 * 1024
 """Bytes; more would hold up the event loop, and are parsed on a thread."""
+_MOST_MEMBERS = 2_000
+"""Brackets and commas of a body, of which base64 has none: to parse many stops all threads, wherever it is done."""
 _PICTURES = ("image", "images")
 _SHOWN = 40
 
@@ -37,6 +39,8 @@ async def read_json(request: Request) -> Sent:
 
 
 def _sent(body: bytes) -> Sent:
+    if sum(map(body.count, (b"{", b"[", b","))) > _MOST_MEMBERS:
+        raise Problem(400, kind="malformed-json", detail=f"over {_MOST_MEMBERS:,} members are more than a search has")
     try:
         parsed = json.loads(body.decode(), object_pairs_hook=_Object)
     except (ValueError, RecursionError) as error:
@@ -57,6 +61,11 @@ def _sent(body: bytes) -> Sent:
             sent.fields.extend((name, _text(name, one)) for one in value)
         else:
             sent.fields.append((name, _text(name, value)))
+    if len(sent.fields) > MAX_FIELDS:
+        raise Problem(400, kind="malformed-json", detail=f"too many fields, at most {MAX_FIELDS}")
+    for name, text in sent.fields:
+        if len(name) + len(text) > MAX_FIELD_BYTES:
+            raise _unusable(name, f"has {len(text):,} characters; at most {MAX_FIELD_BYTES:,} are read")
     return sent
 
 

@@ -44,6 +44,11 @@ def parse_parameters(fields: Iterable[tuple[str, str]], *, photo: bool = False) 
         if name in values and len(values[name]) > 1
     ]
     problems += [f"{name} is empty; name a value or leave it out" for name in CHOICES if "" in values[name]]
+    problems += [
+        f"{name} holds a NUL; no catalogue has one"
+        for name in (*CHOICES, "q")
+        if any("\0" in one for one in values[name])
+    ]
     k = _whole("k", values["k"], DEFAULT_K, 1, MAX_K, problems)
     offset = _whole("offset", values["offset"], 0, 0, MAX_OFFSET, problems)
     low, high = (_price(name, values[name], problems) for name in _PRICES)

@@ -2,7 +2,10 @@
 
 from typing import NamedTuple
 
-__all__ = ["Sent"]
+__all__ = ["MAX_FIELDS", "MAX_FIELD_BYTES", "Sent"]
+
+MAX_FIELDS = 100
+MAX_FIELD_BYTES = 4096
 
 
 class Sent(NamedTuple):

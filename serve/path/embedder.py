@@ -16,7 +16,7 @@ from serve.path.batcher import Batcher
 from serve.path.box import WHOLE, Box
 from serve.path.deadline import Deadline
 from serve.path.detector import Detector, Region
-from serve.path.guard import guarded
+from serve.path.guard import SearchFailedError, guarded
 from serve.path.stages import Stages
 from serve.path.workers import Workers
 from src.contracts.preprocessing import decode
@@ -142,7 +142,10 @@ class Embedder:
                 _fail(flight, problem)
             raise
         except Exception as error:
-            _fail(flight, error)
+            if isinstance(error, SearchFailedError) and error.late:
+                flight.cancel()
+            else:
+                _fail(flight, error)
             raise
         except BaseException:
             flight.cancel()

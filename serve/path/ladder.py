@@ -1,7 +1,9 @@
 """What a search is answered with when photos cannot be searched."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import islice
 
+import anyio.to_thread
 import numpy as np
 
 from serve.bundle.catalogue import Catalogue
@@ -17,6 +19,8 @@ __all__ = ["Ladder"]
 
 _SPARE = 3
 """So many times the wanted results are looked up by words: some are not in the bundle."""
+_MOST = 2_000
+"""Names that are looked at: a list of what sells may be as long as the catalogue."""
 
 
 class Ladder:
@@ -86,10 +90,14 @@ class Ladder:
 
     async def _passing(self, names: Iterable[str], asked: Asked, catalogue: Catalogue, stages: Stages) -> Found:
         """Those of the items that are in the bundle and meet all conditions now."""
-        firsts = [rows[0] for name in names if len(rows := catalogue.rows_of_item(name))]
-        rows = np.array(firsts, dtype=np.int64)
-        allowed = catalogue.filters.mask(asked.filters.lasting.conditions())
-        listed = catalogue.listed(rows if allowed is None else rows[allowed[rows]])
+
+        def look_up() -> list[Result]:
+            firsts = [rows[0] for name in islice(names, _MOST) if len(rows := catalogue.rows_of_item(name))]
+            rows = np.array(firsts, dtype=np.int64)
+            allowed = catalogue.filters.mask(asked.filters.lasting.conditions())
+            return catalogue.listed(rows if allowed is None else rows[allowed[rows]])
+
+        listed = await anyio.to_thread.run_sync(look_up)
         found = await self._current.admitted(listed, asked.filters, stages)
         one_each = _of_each(found.results, asked.dedupe)[asked.offset : asked.offset + asked.k]
         ranked = [one.model_copy(update={"rank": rank}) for rank, one in enumerate(one_each, start=1 + asked.offset)]

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
-from sqlalchemy.exc import SQLAlchemyError
 
 from serve.store.store import Store
 from src.contracts.bundle import Bundle
@@ -49,7 +48,7 @@ async def _fill(store: Store, served: Callable[[], Bundle]) -> None:
                 # Nobody waits for the thread at the end: it stops with the store.
                 await anyio.to_thread.run_sync(store.load, bundle, abandon_on_cancel=True)
                 filled = bundle.bundle_id
-            except SQLAlchemyError as error:
+            except Exception as error:  # A folder that is gone, a damaged table: the next bundle may be well.
                 _log.error("the store cannot be filled, price and stock are the bundle's: %s", error)
                 pause = _TRIED_AGAIN_AFTER
         await asyncio.sleep(pause)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Executable
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from serve.breaker import Breaker, BreakerOpenError
 from serve.observe.metrics import Metrics
@@ -173,7 +173,8 @@ class Store:
         started = time.perf_counter()
         outcome = "error"
         try:
-            with self._breaker.call():
+            # What a caller asked for cannot be a value of the database: it is well.
+            with self._breaker.call(spares=(DataError,)):
                 async with asyncio.timeout(budget):
                     rows = await asyncio.wrap_future(self._threads.submit(lambda: self._rows(statement, parameters)))
             outcome = "answered"

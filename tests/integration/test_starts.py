@@ -10,6 +10,7 @@ import torch
 from serve.bundle.engine import Engine
 from serve.bundle.filters import Filters
 from src.contracts.bundle import ITEMS_TABLE, open_bundle
+from src.contracts.preprocessing import preprocess
 from src.models.checkpoint import load_encoder
 from tests.integration.test_pipeline import run, train
 
@@ -43,7 +44,7 @@ def test_a_backbone_without_training_is_evaluated_exported_and_served(
     engine = Engine.open(folder / "bundle", encoder_threads=1)
     items = pq.read_table(bundle.path(ITEMS_TABLE))
     image = (folder / "shop" / items["image"][3].as_py()).read_bytes()
-    results = engine.described(engine.search(engine.embed(engine.preprocess(image)), 3, Filters()))
+    results = engine.described(engine.search(engine.embed(preprocess(image, bundle.preprocessing)), 3, Filters()))
     assert results[0].item_id == items["item_id"][3].as_py()
     assert results[0].score == pytest.approx(1, abs=1e-3)
 

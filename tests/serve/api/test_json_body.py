@@ -1,6 +1,7 @@
 """A search as JSON says what it says as a form."""
 
 import base64
+import json
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_large_photo_is_read_as_well(client):
         (b"{", 400, "no JSON"),
         (b"\xff", 400, "no JSON"),
         (b"[]", 400, "no JSON object"),
-        (b"[" * 100_000, 400, "too deep"),
+        (b"[" * 1_500, 400, "too deep"),
         (b'{"k": ' + b"9" * 5000 + b"}", 400, "no JSON"),
         (b"{}", 422, "one file is expected"),
         (b'{"image": 7}', 422, "must be base64"),
@@ -54,6 +55,12 @@ def test_large_photo_is_read_as_well(client):
         (b'{"image": "AAAA", "colour": "red"}', 422, "'colour' is unknown"),
         (b'{"image": "AAAA", "category": "\\ud800"}', 422, "surrogate"),
         (b'{"image": "AAAA", "\\ud800": "x"}', 422, "surrogate"),
+        (b'{"k": [' + b"{}," * 2_000 + b"{}]}", 400, "over 2,000 members"),
+        (json.dumps({f"f{number}": 1 for number in range(101)}).encode(), 400, "at most 100"),
+        (json.dumps({"category": ["x"] * 101}).encode(), 400, "at most 100"),
+        (json.dumps({"category": "x" * 5_000}).encode(), 422, "at most 4,096"),
+        (b'{"image": "AAAA", "category": "a\\u0000"}', 422, "category holds a NUL"),
+        (b'{"image": "AAAA", "q": "\\u0000"}', 422, "q holds a NUL"),
     ],
 )
 def test_body_that_cannot_work_is_the_callers_error(client, body, status, words):

@@ -1,0 +1,41 @@
+import asyncio
+
+import pytest
+
+from serve.breaker import Breaker, BreakerState
+from serve.path.deadline import Deadline
+from serve.path.guard import SearchFailedError, guarded
+
+pytestmark = pytest.mark.anyio
+
+
+async def ask(breaker: Breaker, deadline: Deadline) -> None:
+    async with guarded(breaker, deadline):
+        await asyncio.Event().wait()
+
+
+async def test_who_has_little_time_says_nothing_about_the_encoder():
+    breaker = Breaker(failures=1)
+    for _ in range(3):
+        with pytest.raises(SearchFailedError) as raised:
+            await ask(breaker, Deadline.after(0.01))
+        assert raised.value.late
+    assert breaker.state is BreakerState.CLOSED
+
+
+async def test_an_encoder_that_takes_all_the_time_there_is_has_failed():
+    breaker = Breaker(failures=1)
+    with pytest.raises(SearchFailedError) as raised:
+        await ask(breaker, Deadline.after(0.4))
+    assert raised.value.late
+    assert breaker.state is BreakerState.OPEN
+    with pytest.raises(SearchFailedError) as raised:
+        await ask(breaker, Deadline.after(60))
+    assert not raised.value.late
+
+
+async def test_what_the_encoder_raises_is_no_lateness():
+    with pytest.raises(SearchFailedError) as raised:
+        async with guarded(Breaker(failures=1), Deadline.after(60)):
+            raise RuntimeError("out of memory")
+    assert not raised.value.late
