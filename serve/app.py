@@ -17,6 +17,7 @@ from serve.edge.body_limit import BodyLimit
 from serve.edge.lingering import LingeringClose
 from serve.edge.request_context import RequestContext
 from serve.edge.tracing import Tracing
+from serve.edge.write_limit import WriteLimit
 from serve.errors import install_handlers
 from serve.page import page
 from serve.peers import Peers
@@ -63,6 +64,7 @@ def create_app(bundle_path: Path, settings: ServeSettings | None = None, peers: 
         app.include_router(router)
     # The last one added is the outermost: refusals, too, have an id and are counted.
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload, seconds=settings.upload_seconds)
+    app.add_middleware(WriteLimit, metrics=service.metrics)
     app.add_middleware(Admission, limit=settings.max_in_flight, metrics=service.metrics)
     app.add_middleware(Authorization, access=service.access, metrics=service.metrics)
     app.add_middleware(LingeringClose, max_bytes=2 * settings.max_upload)

@@ -44,7 +44,9 @@ def test_a_backbone_without_training_is_evaluated_exported_and_served(
     engine = Engine.open(folder / "bundle", encoder_threads=1)
     items = pq.read_table(bundle.path(ITEMS_TABLE))
     image = (folder / "shop" / items["image"][3].as_py()).read_bytes()
-    results = engine.described(engine.search(engine.embed(preprocess(image, bundle.preprocessing)), 3, Filters()))
+    results = engine.described(
+        engine.search(engine.embed(preprocess(image, bundle.preprocessing)[None])[0], 3, Filters())
+    )
     assert results[0].item_id == items["item_id"][3].as_py()
     assert results[0].score == pytest.approx(1, abs=1e-3)
 
