@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import faiss
 import lightning
 import torch
 from pytorch_metric_learning.losses import ContrastiveLoss, ProxyAnchorLoss
@@ -83,6 +84,7 @@ def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int 
     """Train in a folder, from its last checkpoint if it has one; die where told to."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
     lightning.seed_everything(0, verbose=False)
     catalogue = open_catalogue(data)
     rows, images = validation_rows(catalogue), training_set(catalogue)
