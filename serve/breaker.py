@@ -67,11 +67,14 @@ class Breaker:
         return self._state
 
     @contextmanager
-    def call(self, *, spares: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    def call(
+        self, *, spares: tuple[type[Exception], ...] = (), undecided: tuple[type[Exception], ...] = ()
+    ) -> Iterator[None]:
         """Make one call in the block; an exception that leaves it is a failure of the dependency.
 
         Args:
             spares: exceptions that are not its fault; to it the call went well.
+            undecided: exceptions that say nothing about it, neither good nor bad.
 
         Raises:
             BreakerOpenError: the block was not run.
@@ -81,6 +84,9 @@ class Breaker:
             yield
         except spares:
             self._went_well(period)
+            raise
+        except undecided:
+            self._undecided(period)
             raise
         except Exception:
             self._failed(period)

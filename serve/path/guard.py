@@ -51,7 +51,7 @@ async def guarded(breaker: Breaker, deadline: Deadline) -> AsyncIterator[None]:
     """
     allotted = _SHARE * deadline.remaining
     try:
-        with breaker.call(spares=(Problem, LookalikeError, _HurriedError)):
+        with breaker.call(spares=(Problem, LookalikeError), undecided=(_HurriedError,)):
             try:
                 async with asyncio.timeout(allotted):
                     yield

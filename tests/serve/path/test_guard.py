@@ -39,3 +39,13 @@ async def test_what_the_encoder_raises_is_no_lateness():
         async with guarded(Breaker(failures=1), Deadline.after(60)):
             raise RuntimeError("out of memory")
     assert not raised.value.late
+
+
+async def test_a_hurried_probe_does_not_close_the_breaker_of_an_encoder_that_hangs():
+    now = 0.0
+    breaker = Breaker(failures=1, pause=1.0, clock=lambda: now)
+    for seconds in (0.4, 0.01):
+        with pytest.raises(SearchFailedError):
+            await ask(breaker, Deadline.after(seconds))
+        assert breaker.state is BreakerState.OPEN
+        now += 2.0
