@@ -2,19 +2,20 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import AfterValidator, BaseModel, Field
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
+from serve.api.form import read_form
 from serve.api.problems import problems
 from serve.errors import Problem
 from serve.live.items import LiveItems, UnknownItemError
 from serve.schemas import Changed
 from serve.service import Service
+from serve.store.load import words_of
 from serve.store.store import StoreUnavailableError
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import ImageError
@@ -76,14 +77,15 @@ def items(service: Service) -> APIRouter:
         """Answers when it is on the disk and every search sees it. Attributes that are left out are null."""
         live = _live(service)
         _check_id(item_id)
-        files, attributes = await _read(request, most=service.settings.max_upload)
+        files, attributes = await _read(request)
         try:
             image_ids = await live.put(item_id, files, attributes)
         except ImageError:
             raise
         except LookalikeError as error:
             raise _problem(error) from None
-        await _tell_store(service, item_id, {"price": None, "in_stock": None, **attributes})
+        whole = {**dict.fromkeys((*_TEXTS, "price", "in_stock")), **attributes}
+        await _tell_store(service, item_id, {**whole, "text": words_of(attributes)})
         return _changed(service, item_id, image_ids)
 
     @router.patch(
@@ -134,9 +136,8 @@ def _live(service: Service) -> LiveItems:
 
 async def _tell_store(service: Service, item_id: str, attributes: Mapping[str, Any]) -> None:
     """Price and stock are read from the store: what it does not know did not happen to a search."""
-    told = {name: attributes[name] for name in ("price", "in_stock") if name in attributes}
     try:
-        await service.store.tell(item_id, told)
+        await service.store.tell(item_id, attributes)
     except StoreUnavailableError:
         detail = "the store of prices and stock cannot be written; send the change again, which does no harm"
         raise Problem(503, kind="not-written", detail=detail, headers={"Retry-After": "5"}) from None
@@ -156,29 +157,18 @@ def _check_id(item_id: str) -> None:
         raise Problem(422, kind="invalid-item", detail=detail)
 
 
-async def _read(request: Request, *, most: int) -> tuple[list[bytes], Mapping[str, Any]]:
+async def _read(request: Request) -> tuple[list[bytes], Mapping[str, Any]]:
     """The files named `image` and the attributes of a form."""
     hint = "send it as multipart/form-data, for instance with `curl -X PUT -F image=@photo.jpg -F price=9.9`"
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "multipart/form-data":
         raise Problem(415, kind="unsupported-media-type", detail=f"this is no form; {hint}")
-    parser = MultiPartParser(request.headers, request.stream(), max_files=_MAX_IMAGES, max_fields=20)
-    parser.spool_max_size = most + 1
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        detail = f"the form cannot be read ({error.message.rstrip('.')}); {hint}"
-        raise Problem(400, kind="malformed-form", detail=detail) from None
-    try:
-        files, fields, wrong = [], {}, []
-        for name, value in form.multi_items():
-            if isinstance(value, UploadFile) and name == "image":
-                files.append(await value.read())
-            elif isinstance(value, UploadFile) or name in fields:
-                wrong.append(f"{name[:40]!r} is no file of this form, or is given twice")
-            else:
-                fields[name] = value
-    finally:
-        await form.close()
+    sent = await read_form(request, max_files=_MAX_IMAGES)
+    files = [data for name, data in sent.files if name == "image"]
+    wrong = [f"{name[:40]!r} is no file of this form" for name, _ in sent.files if name != "image"]
+    fields = dict(sent.fields)
+    wrong += [
+        f"{name[:40]!r} is given twice" for name, times in Counter(name for name, _ in sent.fields).items() if times > 1
+    ]
     if not files:
         wrong.append(f"there is no file named `image`; {hint}")
     attributes: dict[str, Any] = {}

@@ -57,7 +57,7 @@ class CurrentItems:
         async def as_the_bundle_says() -> list[Result]:
             return await find(asked.k, asked.filters, offset=asked.offset, dedupe=asked.dedupe)
 
-        if asked.filters == asked.filters.lasting:
+        if self._store.mirrors or asked.filters == asked.filters.lasting:
             return await self.updated(await as_the_bundle_says(), stages)
         try:
             return await self._checked(find, asked, stages)
@@ -66,6 +66,8 @@ class CurrentItems:
 
     async def updated(self, results: list[Result], stages: Stages) -> Found:
         """The same results with current price and stock, or as they are where the store does not answer."""
+        if self._store.mirrors:
+            return Found(results, fresh=True)
         try:
             values = await self._values(results, stages)
         except StoreUnavailableError:

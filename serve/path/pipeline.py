@@ -83,7 +83,7 @@ class Pipeline:
                     vector, box = await self._embedder.embed_dominant(data, deadline, stages)
                 else:
                     vector = await self._embedder.embed(data, box, deadline, stages)
-                if not self._embedder.encoder_answers:
+                if "embed" not in stages.seconds and not self._embedder.encoder_answers:
                     rung = "cache"
                 find = self._find(engine, partial(engine.search, vector), deadline, stages)
                 found = await self._current.found(find, asked, stages)

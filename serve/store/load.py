@@ -1,7 +1,7 @@
 """A bundle's items into the store."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -15,7 +15,7 @@ from serve.store.tables import create_tables, load_state
 from src.contracts.bundle import ITEMS_TABLE, Bundle
 from src.contracts.tables import ITEMS, validate_items
 
-__all__ = ["load_bundle"]
+__all__ = ["load_bundle", "words_of"]
 
 T = TypeVar("T")
 _BATCH = 1000
@@ -107,10 +107,15 @@ def _batches(rows: pa.Table, done: int) -> Iterator[list[dict[str, Any]]]:
 
 def _stored(row: dict[str, Any]) -> dict[str, Any]:
     price = row["price"]
-    said = [row[name] for name in (*_WORDS, *_ATTRIBUTES) if row.get(name)]
     return {
         **{name: row[name] for name in ("item_id", "parent_id", "category", "brand", "color", "in_stock")},
         "price": price if price is not None and math.isfinite(price) else None,
-        # PostgreSQL takes no NUL in a text.
-        "text": " ".join(said).replace("\0", " "),
+        "text": words_of(row),
     }
+
+
+def words_of(item: Mapping[str, Any]) -> str:
+    """What a search by words reads of an item."""
+    said = [item[name] for name in (*_WORDS, *_ATTRIBUTES) if item.get(name)]
+    # PostgreSQL takes no NUL in a text.
+    return " ".join(said).replace("\0", " ")

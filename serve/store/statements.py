@@ -35,7 +35,7 @@ def from_shop(dialect: str, columns: Iterable[str]) -> Insert:
 
     Args:
         dialect: the database's.
-        columns: of `price` and `in_stock`, those that are told.
+        columns: of `price`, `in_stock` and `DESCRIPTION`, those that are told.
     """
     insert = _insert(dialect)
     values = {name: insert.excluded[name] for name in (*columns, "updated_at")}

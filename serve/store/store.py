@@ -17,7 +17,7 @@ from serve.settings import ServeSettings
 from serve.store.connection import connect, store_url
 from serve.store.load import load_bundle
 from serve.store.statements import CURRENT, by_words, from_shop, listed
-from serve.store.tables import create_tables
+from serve.store.tables import DESCRIPTION, create_tables
 from serve.store.threads import DaemonThreads
 from src.contracts.bundle import Bundle
 from src.index.filters import Condition
@@ -26,6 +26,7 @@ __all__ = ["CurrentValues", "Store", "StoreUnavailableError"]
 
 T = TypeVar("T")
 _THREADS = 4
+_WORDS_THREADS = 2
 _WRITTEN_SECONDS = 5.0
 _LISTED_SECONDS = 0.5
 """A search by words is a fallback: it may take longer than what every search needs."""
@@ -33,6 +34,14 @@ _LISTED_SECONDS = 0.5
 
 class StoreUnavailableError(Exception):
     """No answer: the store is dead, late, or has been lately."""
+
+
+class _Line(NamedTuple):
+    """How one kind of question is asked: what is slow or fails on one line leaves the other alone."""
+
+    breaker: Breaker
+    threads: DaemonThreads
+    budget: float
 
 
 class CurrentValues(NamedTuple):
@@ -43,25 +52,43 @@ class CurrentValues(NamedTuple):
 
 
 class Store:
-    """Items' prices, stock and words. Only the event loop's thread calls the coroutines."""
+    """Items' prices, stock and words. Only the event loop's thread calls the coroutines.
 
-    def __init__(self, url: URL, *, budget: float, breaker: Breaker, metrics: StoreMetrics) -> None:
+    Attributes:
+        mirrors: whether prices and stock are the served bundle's, because nobody else can write them.
+    """
+
+    def __init__(
+        self,
+        url: URL,
+        *,
+        budget: float,
+        breaker: Breaker,
+        words_breaker: Breaker,
+        metrics: StoreMetrics,
+        mirrors: bool = False,
+    ) -> None:
         """Connect to nothing yet.
 
         Args:
             url: what `store_url` gave.
             budget: seconds that a search waits for prices and stock.
-            breaker: stops questions while the store does not answer.
+            breaker: stops questions for these while the store does not answer.
+            words_breaker: stops searches by words and lists, which may be slow where the others are not.
             metrics: where they are counted.
+            mirrors: see above.
         """
+        self.mirrors = mirrors
         in_memory = url.drivername == "sqlite" and url.database in (None, "", ":memory:")
+        # In memory there is one connection, hence one thread.
         threads = 1 if in_memory else _THREADS
-        self._engine: Engine = connect(url, threads=threads)
+        self._engine: Engine = connect(url, threads=threads if in_memory else threads + _WORDS_THREADS)
         # No BEGIN, no ROLLBACK: two round trips less. What is written takes its own transaction.
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._threads = DaemonThreads(threads=threads, name="store")
-        self._budget = budget
-        self._breaker = breaker
+        self._words_threads = self._threads if in_memory else DaemonThreads(threads=_WORDS_THREADS, name="store-words")
+        self._current = _Line(breaker, self._threads, budget)
+        self._words = _Line(words_breaker, self._words_threads, _LISTED_SECONDS)
         self._metrics = metrics
 
     @classmethod
@@ -79,7 +106,9 @@ class Store:
             url,
             budget=settings.store_budget_ms / 1000,
             breaker=Breaker(on_change=metrics.breakers.watch("store")),
+            words_breaker=Breaker(on_change=metrics.breakers.watch("words")),
             metrics=metrics.store,
+            mirrors=settings.store_url is None and settings.state is None,
         )
 
     @property
@@ -90,6 +119,7 @@ class Store:
     def close(self) -> None:
         """Close the connections; those that a stopped database holds go with the process. Blocks, a second at most."""
         self._threads.close()
+        self._words_threads.close()
         self._engine.dispose()
 
     async def current(self, item_ids: Sequence[str]) -> Mapping[str, CurrentValues]:
@@ -100,7 +130,7 @@ class Store:
         """
         if not item_ids:
             return {}
-        rows = await self._ask("current", CURRENT, self._budget, {"item_ids": list(item_ids)})
+        rows = await self._ask("current", CURRENT, self._current, {"item_ids": list(item_ids)})
         return {name: CurrentValues(_finite(price), in_stock) for name, price, in_stock in rows}
 
     async def by_words(self, words: str, conditions: Sequence[Condition], limit: int) -> list[str]:
@@ -112,7 +142,7 @@ class Store:
         statement = by_words(self._engine.dialect.name, words, conditions, limit)
         if statement is None:
             return []
-        return [name for (name,) in await self._ask("words", statement, _LISTED_SECONDS)]
+        return [name for (name,) in await self._ask("words", statement, self._words)]
 
     async def listed(self, conditions: Sequence[Condition], limit: int) -> list[str]:
         """Ids of items that meet the conditions now, those in stock first.
@@ -120,10 +150,11 @@ class Store:
         Raises:
             StoreUnavailableError: it does not answer in time.
         """
-        return [name for (name,) in await self._ask("list", listed(conditions, limit), _LISTED_SECONDS)]
+        statement = listed(conditions, limit)
+        return [name for (name,) in await self._ask("list", statement, self._words)]
 
     async def tell(self, item_id: str, values: Mapping[str, Any]) -> None:
-        """Write an item's `price`, `in_stock` or both as of now.
+        """Write what the shop says of an item as of now: any of `price`, `in_stock` and what describes it.
 
         Raises:
             StoreUnavailableError: it cannot be written in time.
@@ -161,22 +192,22 @@ class Store:
         with self._engine.begin() as connection:
             create_tables(connection)
             for row in values:
-                told = [name for name in ("price", "in_stock") if name in row]
-                connection.execute(from_shop(dialect, told), {**row, "text": "", "updated_at": since})
+                told = [name for name in ("price", "in_stock", *DESCRIPTION) if name in row]
+                connection.execute(from_shop(dialect, told), {"text": "", **row, "updated_at": since})
 
     def _run(self, work: Callable[[], T]) -> T:
         return self._threads.submit(work).result()
 
     async def _ask(
-        self, kind: str, statement: Executable, budget: float, parameters: Mapping[str, Any] | None = None
+        self, kind: str, statement: Executable, line: _Line, parameters: Mapping[str, Any] | None = None
     ) -> list[Any]:
         started = time.perf_counter()
         outcome = "error"
         try:
             # What a caller asked for cannot be a value of the database: it is well.
-            with self._breaker.call(spares=(DataError,)):
-                async with asyncio.timeout(budget):
-                    rows = await asyncio.wrap_future(self._threads.submit(lambda: self._rows(statement, parameters)))
+            with line.breaker.call(spares=(DataError,)):
+                async with asyncio.timeout(line.budget):
+                    rows = await asyncio.wrap_future(line.threads.submit(lambda: self._rows(statement, parameters)))
             outcome = "answered"
             return rows
         except BreakerOpenError:

@@ -124,6 +124,18 @@ def test_what_is_wrong_changes_nothing(client, pictures, fields, status):
     assert "wrong" not in found(client, NEW[0])
 
 
+@pytest.mark.parametrize("charset", ["idna", "utf-7", "utf-16", "nothing-like-this"])
+def test_a_form_is_utf_8_whatever_its_sender_says(client, charset):
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="brand"\r\n\r\n+ACI-\xc3\xb6\r\n'
+        b'--x\r\nContent-Disposition: form-data; name="image"; filename="p.jpg"\r\n\r\n' + NEW[0] + b"\r\n--x--\r\n"
+    )
+    headers = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
+    response = client.put("/v1/items/told", content=body, headers=headers)
+    assert response.status_code == 200, response.text
+    assert found(client, NEW[0])["told"]["brand"] == "+ACI-ö"
+
+
 def test_without_state_nothing_is_changed(shop):
     with TestClient(create_app(shop.root, ServeSettings(keys=LINE.line())), headers=HEADERS) as client:
         for response in (put(client, "a", NEW), client.delete("/v1/items/a"), client.patch("/v1/items/a", json={})):

@@ -51,7 +51,7 @@ def test_stages_are_spans_of_the_callers_trace(shop: Shop):
     messages = [ExportTraceServiceRequest.FromString(data) for data in Collector.received]
     resources = [found for message in messages for found in message.resource_spans]
     spans = {span.name: span for found in resources for scope in found.scope_spans for span in scope.spans}
-    assert spans.keys() == {"POST /v1/search", "decode", "embed", "search", "store"}
+    assert spans.keys() == {"POST /v1/search", "decode", "embed", "search"}
     request = spans.pop("POST /v1/search")
     assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, PARENT)
     for span in spans.values():

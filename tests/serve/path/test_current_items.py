@@ -34,7 +34,13 @@ def engine(shop: Shop) -> Engine:
 
 @pytest.fixture
 def store(engine: Engine) -> Iterator[Store]:
-    store = Store(store_url("sqlite://"), budget=5.0, breaker=Breaker(), metrics=StoreMetrics(CollectorRegistry()))
+    store = Store(
+        store_url("sqlite://"),
+        budget=5.0,
+        breaker=Breaker(),
+        words_breaker=Breaker(),
+        metrics=StoreMetrics(CollectorRegistry()),
+    )
     store.load(engine.bundle)
     yield store
     store.close()
@@ -173,7 +179,7 @@ async def test_one_for_each_parent_takes_the_variant_that_is_there(store, search
 
 async def test_without_an_answer_of_the_store_the_bundle_counts_and_the_answer_says_so(engine, search):
     dead = Store(
-        store_url("postgresql://127.0.0.1:1/x"), budget=1.0, breaker=Breaker(),
+        store_url("postgresql://127.0.0.1:1/x"), budget=1.0, breaker=Breaker(), words_breaker=Breaker(),
         metrics=StoreMetrics(CollectorRegistry()),
     )  # fmt: skip
     for filters in (Filters(), Filters(in_stock=True)):

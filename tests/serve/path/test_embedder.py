@@ -159,6 +159,17 @@ async def test_one_ones_deadline_is_not_that_of_the_others(path):
     assert path.batches == [1], "what has expired is not decoded"
 
 
+async def test_who_waits_for_one_that_is_late_takes_over(path):
+    path.free.clear()
+    late = path.embed(GOOD, seconds=0.2)
+    await path.until_began()
+    in_time = path.embed(GOOD)
+    with pytest.raises(SearchFailedError):
+        await late
+    path.free.set()
+    assert np.isfinite(await in_time).all()
+
+
 async def test_broken_image_is_told_to_all_who_sent_it_and_to_nobody_else(path):
     tasks = [path.embed(data) for data in (GOOD[:900], GOOD[:900], GOOD, flat(255), flat(255), flat(0))]
     results = await asyncio.gather(*tasks, return_exceptions=True)

@@ -58,8 +58,9 @@ class Broken:
 
 
 @pytest.fixture
-def service(selling, monkeypatch) -> Iterator[SimpleNamespace]:
-    """A service whose encoder and index can be broken."""
+def service(selling, monkeypatch, tmp_path) -> Iterator[SimpleNamespace]:
+    """A service whose encoder and index can be broken, and into whose store others may write."""
+    store = SecretStr(f"sqlite:///{tmp_path / 'store.sqlite'}")
     opened: list[Engine] = []
     original = Engine.open.__func__
 
@@ -72,8 +73,9 @@ def service(selling, monkeypatch) -> Iterator[SimpleNamespace]:
         return engine
 
     monkeypatch.setattr(Engine, "open", classmethod(remembered))
-    with TestClient(create_app(selling.root, ServeSettings(deadline_seconds=1.0))) as client:
-        wait_for(lambda: search(client, picture(1))["fresh"])
+    with TestClient(create_app(selling.root, ServeSettings(deadline_seconds=1.0, store_url=store))) as client:
+        items = client.get("/v1/bundle").json()["items"]
+        wait_for(lambda: sample(client, "lookalike_store_items_loaded") == items)
         yield SimpleNamespace(client=client, engine=opened[0])
 
 
@@ -267,3 +269,10 @@ def test_what_sells_over_all_categories_is_ranked_by_score():
     assert trending.items(["shoes"]) == ["sku/005 ö", "gone"]
     assert trending.items(["none"]) == []
     assert Trending({}).items() == []
+
+
+def test_where_nobody_else_writes_no_search_asks_the_store(shop):
+    with TestClient(create_app(shop.root, ServeSettings())) as client:
+        assert search(client, picture(3))["fresh"]
+        assert search(client, picture(3), in_stock="true")["fresh"]
+        assert "lookalike_store_queries_total{" not in client.get("/metrics").text

@@ -37,3 +37,22 @@ def test_a_price_that_was_written_stays(shop: Shop, tmp_path: Path):
             assert time.monotonic() < until
         (row,) = shown(client, shop)
         assert (row["price"], row["in_stock"]) == (777.5, False)
+
+
+def test_words_find_an_item_that_was_put_and_no_longer_what_it_was(shop: Shop, tmp_path: Path):
+    settings = ServeSettings(state=tmp_path / "state", keys=LINE.line())
+    photo = [("image", ("p.jpg", shop.pictures[0]))]
+    with TestClient(create_app(shop.root, settings), headers={"Authorization": f"Bearer {KEY}"}) as client:
+        until = time.monotonic() + 30
+        while client.get("/metrics").text.find("lookalike_store_items_loaded 60.0") < 0:
+            assert time.monotonic() < until
+
+        def found(words: str) -> set[str]:
+            body = client.get("/v1/search/text", params={"q": words, "k": 100}).json()
+            return {row["item_id"] for row in body["results"]}
+
+        for brand, item in (("Zephyrine", "brand new"), ("Quillon", ITEM)):
+            assert client.put(f"/v1/items/{item}", files=photo, data={"brand": brand}).status_code == 200
+            assert found(brand) == {item}
+        assert client.put(f"/v1/items/{ITEM}", files=photo, data={"brand": "Umbra"}).status_code == 200
+        assert found("Quillon") == set()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,8 +26,11 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 class Tried(Store):
     def __init__(self, url: str, *, budget: float = 5.0) -> None:
         self.registry = CollectorRegistry()
-        self.breaker = Breaker(failures=3, pause=0.05)
-        super().__init__(store_url(url), budget=budget, breaker=self.breaker, metrics=StoreMetrics(self.registry))
+        self.breaker, self.words_breaker = Breaker(failures=3, pause=0.05), Breaker(failures=3, pause=60)
+        super().__init__(
+            store_url(url), budget=budget, breaker=self.breaker, words_breaker=self.words_breaker,
+            metrics=StoreMetrics(self.registry),
+        )  # fmt: skip
 
     def counted(self, outcome: str, kind: str = "current") -> int:
         labels = {"kind": kind, "outcome": outcome}
@@ -234,3 +237,27 @@ def test_cockroachdb_is_taken_for_what_it_speaks():
     assert dialect._get_server_version_info(Answer("CockroachDB CCL v24.1.2 (x86_64-pc-linux-gnu)")) == (13,)
     assert dialect._get_server_version_info(Answer("PostgreSQL 15.16 (Debian)")) == (15, 16)
     assert store_url("cockroachdb://h/x").drivername == store_url("postgresql+psycopg://h/x").drivername
+
+
+def test_searches_by_words_that_fail_leave_prices_alone(store, shop):
+    store._words = store._words._replace(budget=0.0)
+    name = next(iter(items_of(shop)))
+
+    async def ask() -> None:
+        for _ in range(5):
+            with pytest.raises(StoreUnavailableError):
+                await store.by_words("acme", [], 5)
+        assert store.words_breaker.state is BreakerState.OPEN
+        assert name in await store.current([name])
+
+    asyncio.run(ask())
+
+
+def test_a_value_that_a_database_cannot_hold_is_no_failure_of_it(store):
+    async def ask() -> None:
+        for _ in range(5):
+            with suppress(StoreUnavailableError):
+                assert await store.listed([AnyOf("category", frozenset({"a\0b"}))], 5) == []
+        assert store.words_breaker.state is BreakerState.CLOSED
+
+    asyncio.run(ask())
