@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import Sequence
 
@@ -42,13 +41,12 @@ def _serve(settings: ServeSettings, arguments: Sequence[str]) -> int:
 
     peers = Peers.of_environment()
     if settings.processes > 1 and peers is None:
-        # Each worker binds nothing: the port of 0 is taken once.
-        with bind(settings.host, settings.port) as listener:
-            supervised = supervise(
-                arguments, listener, processes=settings.processes, drain_seconds=settings.drain_seconds
-            )
+        with bind(settings.host, settings.port, shared=True) as reserved:
+            port = reserved.getsockname()[1]
+            supervised = supervise(arguments, port, processes=settings.processes, drain_seconds=settings.drain_seconds)
             return asyncio.run(supervised)
-    with bind(settings.host, settings.port) if peers is None else socket.socket(fileno=peers.listener) as listener:
+    port = settings.port if peers is None else peers.port
+    with bind(settings.host, port, shared=peers is not None) as listener:
         serve_app(settings.bundle, settings, listener, peers)
     return 0
 

@@ -14,6 +14,7 @@ from serve.api.probes import probes
 from serve.edge.admission import Admission
 from serve.edge.authorization import Authorization
 from serve.edge.body_limit import BodyLimit
+from serve.edge.direct import Direct
 from serve.edge.lingering import LingeringClose
 from serve.edge.request_context import RequestContext
 from serve.edge.tracing import Tracing
@@ -60,12 +61,20 @@ def create_app(bundle_path: Path, settings: ServeSettings | None = None, peers: 
     )
     app.state.service = service
     install_handlers(app)
-    for router in (api(service), explain(service), admin(service), items(service), probes(service), page()):
+    searches = api(service)
+    for router in (searches, explain(service), admin(service), items(service), probes(service), page()):
         app.include_router(router)
     # The last one added is the outermost: refusals, too, have an id and are counted.
+    app.add_middleware(Direct, routes=searches.routes)
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload, seconds=settings.upload_seconds)
     app.add_middleware(WriteLimit, metrics=service.metrics)
-    app.add_middleware(Admission, limit=settings.max_in_flight, metrics=service.metrics)
+    app.add_middleware(
+        Admission,
+        limit=settings.max_in_flight,
+        standing=settings.max_standing or settings.max_in_flight,
+        max_body=settings.max_upload,
+        metrics=service.metrics,
+    )
     app.add_middleware(Authorization, access=service.access, metrics=service.metrics)
     app.add_middleware(LingeringClose, max_bytes=2 * settings.max_upload)
     app.add_middleware(Tracing)

@@ -16,7 +16,7 @@ import httpx
 __all__ = ["WORKER", "Peers"]
 
 WORKER = "_SERVE_WORKER"
-"""The variable by which a worker knows that it is one: `LISTENER:NUMBER:FOLDER`."""
+"""The variable by which a worker knows that it is one: `PORT:NUMBER:FOLDER`."""
 
 _SECONDS = 600.0
 """For a rollout in another worker: it loads a bundle."""
@@ -30,12 +30,12 @@ class Peers:
     """One worker among others. Each listens on a socket in a folder that only this user may enter.
 
     Attributes:
-        listener: descriptor of the socket that all share.
+        port: that all listen on.
         number: of this worker, from 0.
         folder: of their sockets, and of what a worker that starts later must know.
     """
 
-    listener: int
+    port: int
     number: int
     folder: Path
 
@@ -45,8 +45,8 @@ class Peers:
         told = os.environ.pop(WORKER, None)
         if told is None:
             return None
-        listener, number, folder = told.split(":", 2)
-        return cls(int(listener), int(number), Path(folder))
+        port, number, folder = told.split(":", 2)
+        return cls(int(port), int(number), Path(folder))
 
     def bind(self) -> socket.socket:
         """Take the own socket of this worker."""

@@ -1,6 +1,7 @@
 """The process: a socket, signals, and a clean end."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Coroutine, Sequence
@@ -20,8 +21,14 @@ from src.contracts.errors import ConfigError
 __all__ = ["bind", "serve", "serve_app"]
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Take an address before anything is loaded; nobody can connect to it yet.
+
+    Args:
+        host: name or number of an address of this machine.
+        port: 0 takes a free one.
+        shared: with other processes of this user that share it too: each new connection goes to one of those that
+            listen, picked by its addresses (SO_REUSEPORT).
 
     Raises:
         ConfigError: the address is in use, not allowed, or none of this machine.
@@ -34,6 +41,8 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         # Else a restart would wait for the connections of the process before it to time out.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
     except OSError as error:
         listener.close()
@@ -93,6 +102,9 @@ async def serve(app: FastAPI, listeners: Sequence[socket.socket], *, drain_secon
         loop.add_signal_handler(number, lambda: None if server.started else task.cancel())
     loop.add_signal_handler(signal.SIGHUP, lambda: server.reopen(app.state.service) if server.started else None)
     async with app.router.lifespan_context(app):
+        # What is loaded by now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         try:
             await server.serve(sockets=list(listeners))
         except OSError as error:

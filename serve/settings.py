@@ -65,7 +65,13 @@ class ServeSettings(BaseModel):
     max_in_flight: int = Field(
         default=32,
         ge=1,
-        description="searches at once, from a request's first byte to its answer's last; more are answered 503",
+        description="searches at once, from a body's last byte to the answer's last; more are answered 503",
+    )
+    max_standing: int = Field(
+        default=0,
+        ge=0,
+        description="of these for longer than a burst takes (80 ms): a few more than --encoders keep them busy, and "
+        "what is let in under overload is not late; 0: all",
     )
     workers: int = Field(default=0, ge=0, description="threads that decode, and that search; 0 takes one for each core")
     encoders: int = Field(

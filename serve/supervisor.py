@@ -1,10 +1,9 @@
-"""Several processes on one socket: a parent that starts workers, starts them again, and ends with them."""
+"""Several processes on one port: a parent that starts workers, starts them again, and ends with them."""
 
 import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -24,14 +23,16 @@ _GRACE = 10
 _log = logging.getLogger("serve")
 
 
-async def supervise(arguments: Sequence[str], listener: socket.socket, *, processes: int, drain_seconds: int) -> int:
+async def supervise(arguments: Sequence[str], port: int, *, processes: int, drain_seconds: int) -> int:
     """Run workers until SIGTERM or SIGINT; SIGHUP goes to all of them.
 
-    The socket is one for all: what waits in its queue is answered by the others when a worker dies.
+    Each worker listens on a socket of its own once it has loaded, and the kernel deals new connections out among them.
+    On a socket for all, whoever wakes first takes all that are waiting: of 16 connections that were opened together
+    one worker of two had every one.
 
     Args:
         arguments: the command line of each worker.
-        listener: what `bind` gave.
+        port: that they share; the caller keeps it taken.
         processes: how many.
         drain_seconds: time that running requests have.
 
@@ -39,13 +40,13 @@ async def supervise(arguments: Sequence[str], listener: socket.socket, *, proces
         The exit code: 0 after a signal, that of the first worker where it cannot start.
     """
     with tempfile.TemporaryDirectory(prefix="lookalike-") as folder:
-        return await _Supervisor(arguments, listener, folder, drain_seconds).run(processes)
+        return await _Supervisor(arguments, port, folder, drain_seconds).run(processes)
 
 
 class _Supervisor:
-    def __init__(self, arguments: Sequence[str], listener: socket.socket, folder: str, drain_seconds: int) -> None:
+    def __init__(self, arguments: Sequence[str], port: int, folder: str, drain_seconds: int) -> None:
         self._arguments = arguments
-        self._listener = listener
+        self._port = port
         self._folder = folder
         self._drain_seconds = drain_seconds
         self._workers: dict[int, Process] = {}
@@ -102,11 +103,9 @@ class _Supervisor:
             wait = min(2 * wait, _LONGEST_WAIT)
 
     async def _started(self, number: int) -> Process:
-        descriptor = self._listener.fileno()
         self._workers[number] = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "serve", *self._arguments,
-            env={**os.environ, WORKER: f"{descriptor}:{number}:{self._folder}"},
-            pass_fds=[descriptor],
+            env={**os.environ, WORKER: f"{self._port}:{number}:{self._folder}"},
             stdin=PIPE,  # Held open as long as we live.
             stdout=PIPE,
         )  # fmt: skip
@@ -120,8 +119,6 @@ class _Supervisor:
                 worker.send_signal(number)
 
     async def _stop(self, kept: "list[asyncio.Task[None]]") -> None:
-        # Ours is the last copy: while it is open, callers are let in that nobody answers.
-        self._listener.close()
         self._signal(signal.SIGTERM)
         _, late = await asyncio.wait(kept, timeout=self._drain_seconds + _GRACE)
         if late:

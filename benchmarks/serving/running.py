@@ -74,7 +74,7 @@ def python(module: str, *arguments: str) -> list[str]:
 
 @contextmanager
 def started(
-    command: Sequence[str], *, port: int, ready: str, environment: Mapping[str, str] | None = None
+    command: Sequence[str], *, port: int, ready: str, says: str = "", environment: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
     """Start a server, wait until it is ready, and end it and all its children in any case.
 
@@ -82,6 +82,7 @@ def started(
         command: what to run; it listens on `port`.
         port: see `free_port`.
         ready: path that is answered with 200 when it is ready.
+        says: what it has written by then: of several processes the first one answers long before the last.
         environment: variables to add.
     """
     with tempfile.NamedTemporaryFile(prefix="server-", suffix=".log") as log:
@@ -90,17 +91,17 @@ def started(
         )
         server = Server(process, port, ProcessTree(process.pid), log)
         try:
-            _await_ready(server, ready)
+            _await_ready(server, ready, says)
             yield server
         finally:
             _end(process)
 
 
-def _await_ready(server: Server, path: str) -> None:
+def _await_ready(server: Server, path: str, says: str) -> None:
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end and server.process.poll() is None:
         try:
-            if server.get(path)[0] == 200:
+            if server.get(path)[0] == 200 and says in server.output():
                 return
         except OSError:
             pass

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.edge.body_length import body_length
 from serve.errors import Problem, problem_response
 
 __all__ = ["BodyLimit"]
@@ -23,16 +23,19 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdecimal() and int(announced) > self._max_bytes:
-            await problem_response(self._too_large(f"{int(announced):,}"), scope)(scope, receive, send)
+        announced = body_length(scope)
+        if announced is not None and announced > self._max_bytes:
+            await problem_response(self._too_large(f"{announced:,}"), scope)(scope, receive, send)
             return
         deadline = asyncio.get_running_loop().time() + self._seconds
         received = 0
+        read_to_end = False
 
         async def receive_limited() -> Message:
             # Both problems are raised inside the route that reads the body, whose error handler answers them.
-            nonlocal received
+            nonlocal received, read_to_end
+            if read_to_end:
+                return await receive()
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
@@ -40,6 +43,7 @@ class BodyLimit:
                 raise Problem(
                     408, kind="slow-upload", detail=f"the body did not arrive within {self._seconds:g} seconds"
                 ) from None
+            read_to_end = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self._max_bytes:
                 raise self._too_large(f"over {self._max_bytes:,}")

@@ -26,6 +26,7 @@ class LiveCatalogue(Catalogue):
         self.table = snapshot.rows
         self.item_of_row = snapshot.item_of_row
         self.filters = snapshot
+        self._shown = {}
 
     def rows_of_item(self, item_id: str) -> np.ndarray:
         """The rows of an item's images that can be found, int64; none where it is unknown or deleted."""

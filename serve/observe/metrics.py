@@ -67,6 +67,7 @@ class Metrics:
         self.in_flight = Gauge(
             "lookalike_searches_in_flight", "Searches admitted and not yet answered.", registry=registry
         )
+        self.uploads = Gauge("lookalike_uploads", "Searches whose body is arriving.", registry=registry)
         self.rejected = Counter("lookalike_rejected", "Searches refused with 503 at the door.", registry=registry)
         self.refused = Counter(
             "lookalike_refused", "Requests refused for their key: missing, wrong, of too low a role, too often.",

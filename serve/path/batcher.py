@@ -18,6 +18,10 @@ from serve.path.deadline import Deadline
 __all__ = ["Batcher", "Embedded"]
 
 Encode = Callable[[np.ndarray], np.ndarray]
+Pixels = Callable[[], np.ndarray]
+"""Makes what the encoder takes, uint8 of shape (size, size, 3)."""
+Then = Callable[[np.ndarray], None]
+"""Is given the vector, float32 of shape (dim,). Must not raise."""
 
 
 class Embedded(NamedTuple):
@@ -27,33 +31,42 @@ class Embedded(NamedTuple):
         vector: float32 array of shape (dim,).
         batch: images that were embedded with it, itself included.
         waited: seconds until its batch began.
-        worked: seconds that the batch took.
+        made: seconds that making its pixels took.
+        worked: seconds that the encoder took for the batch.
     """
 
     vector: np.ndarray
     batch: int
     waited: float
+    made: float
     worked: float
 
 
 @dataclass(eq=False)
 class _Entry:
-    pixels: np.ndarray
+    pixels: Pixels
+    then: Then | None
     deadline: Deadline
     arrived: float
     future: asyncio.Future[Embedded]
+    made: float = 0.0
 
 
 class _Outcome(NamedTuple):
-    """Of each image its vector, or what the encoder raised for it; and the seconds of the thread's wait and work."""
+    """Of each image its vector, or what was raised for it, or None where nobody waited; seconds as in `Embedded`."""
 
-    found: list[np.ndarray | Exception]
+    found: list[np.ndarray | Exception | None]
+    batch: int
     waited: float
     worked: float
 
 
 class Batcher:
     """Runs one batch at a time on each encoder, a thread; the next one gathers meanwhile.
+
+    The thread takes its batch through: makes each image's pixels, embeds all, and does with each vector what its
+    request wants done next. Where an encoder has a core to itself, handing these over to other threads would cost more
+    than the work does; where it has not, callers make pixels before, on threads of their own.
 
     Once an encoder is free, what has gathered goes
 
@@ -99,19 +112,20 @@ class Batcher:
             # Soon, not now: the image that was announced joins the batch first.
             asyncio.get_running_loop().call_soon(self._consider)
 
-    async def embed(self, pixels: np.ndarray, deadline: Deadline) -> Embedded:
+    async def embed(self, pixels: Pixels, deadline: Deadline, *, then: Then | None = None) -> Embedded:
         """Embed one image, together with others.
 
         Args:
-            pixels: uint8 array of shape (size, size, 3).
+            pixels: called on the encoder's thread, unless nobody waits for the image any more.
             deadline: after it, the image is dropped unless its batch has begun.
+            then: called on that thread with the vector, before anybody else gets it.
 
         Raises:
             Problem: 504, dropped.
-            Exception: what the encoder raises for this image alone.
+            Exception: what `pixels`, or the encoder, raises for this image alone.
         """
         loop = asyncio.get_running_loop()
-        entry = _Entry(pixels, deadline, loop.time(), loop.create_future())
+        entry = _Entry(pixels, then, deadline, loop.time(), loop.create_future())
         self._gathered.append(entry)
         self._metrics.batch_queue.set(len(self._gathered))
         self._consider()
@@ -162,21 +176,29 @@ class Batcher:
             return
         self._free -= 1
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._threads, self._work, [entry.pixels for entry in batch], time.perf_counter())
+        work = loop.run_in_executor(self._threads, self._work, batch, time.perf_counter())
         work.add_done_callback(partial(self._ended, batch, loop.time()))
 
-    def _work(self, pixels: list[np.ndarray], queued: float) -> _Outcome:
+    def _work(self, batch: list[_Entry], queued: float) -> _Outcome:
         began = time.perf_counter()
-        found: list[np.ndarray | Exception] | None = None
-        if len(pixels) > 1:
+        made = [_made(entry) for entry in batch]
+        images = [image for image in made if isinstance(image, np.ndarray)]
+        started = time.perf_counter()
+        vectors = iter(self._vectors(images))
+        worked = time.perf_counter() - started
+        found = [next(vectors) if isinstance(image, np.ndarray) else image for image in made]
+        for entry, vector in zip(batch, found, strict=True):
+            if entry.then is not None and isinstance(vector, np.ndarray) and not entry.future.done():
+                entry.then(vector)
+        return _Outcome(found, len(images), began - queued, worked)
+
+    def _vectors(self, images: list[np.ndarray]) -> list[np.ndarray | Exception]:
+        if len(images) > 1:
             # Whatever the encoder raises: one image may be to blame, and must not take the others with it.
             with suppress(Exception):
-                found = list(self._encoded(pixels))
-            if found is None:
-                self._metrics.batch_retries.inc()
-        if found is None:
-            found = [self._alone(image) for image in pixels]
-        return _Outcome(found, began - queued, time.perf_counter() - began)
+                return list(self._encoded(images))
+            self._metrics.batch_retries.inc()
+        return [self._alone(image) for image in images]
 
     def _alone(self, image: np.ndarray) -> np.ndarray | Exception:
         try:
@@ -185,10 +207,10 @@ class Batcher:
             return error
         return vector
 
-    def _encoded(self, pixels: list[np.ndarray]) -> np.ndarray:
-        vectors = self._encode(np.stack(pixels))
-        if len(vectors) != len(pixels):
-            raise RuntimeError(f"the encoder gave {len(vectors)} vectors for {len(pixels)} images")
+    def _encoded(self, images: list[np.ndarray]) -> np.ndarray:
+        vectors = self._encode(np.stack(images))
+        if len(vectors) != len(images):
+            raise RuntimeError(f"the encoder gave {len(vectors)} vectors for {len(images)} images")
         return vectors
 
     def _ended(self, batch: list[_Entry], began: float, work: asyncio.Future[_Outcome]) -> None:
@@ -198,13 +220,30 @@ class Batcher:
                 entry.future.cancel()
             return
         outcome = work.result()
-        self._metrics.batch_size.observe(len(batch))
+        if outcome.batch:
+            self._metrics.batch_size.observe(outcome.batch)
         for entry, found in zip(batch, outcome.found, strict=True):
+            if found is None:
+                self._metrics.dropped("cancelled").inc()
             if entry.future.done():
                 continue
             if isinstance(found, Exception):
                 entry.future.set_exception(found)
                 continue
+            assert found is not None, "only what nobody waits for is passed over"
             waited = began - entry.arrived + outcome.waited
-            entry.future.set_result(Embedded(found, len(batch), waited, outcome.worked))
+            entry.future.set_result(Embedded(found, outcome.batch, waited, entry.made, outcome.worked))
         self._consider()
+
+
+def _made(entry: _Entry) -> np.ndarray | Exception | None:
+    """An image's pixels, or what was raised instead; None where nobody waits for it any more."""
+    if entry.future.done():
+        return None
+    started = time.perf_counter()
+    try:
+        return entry.pixels()
+    except Exception as error:
+        return error
+    finally:
+        entry.made = time.perf_counter() - started

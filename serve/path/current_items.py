@@ -54,15 +54,19 @@ class CurrentItems:
             stages: where the time of `store` is noted.
         """
 
-        async def as_the_bundle_says() -> list[Result]:
+        async def once() -> list[Result]:
             return await find(asked.k, asked.filters, offset=asked.offset, dedupe=asked.dedupe)
 
-        if self._store.mirrors or asked.filters == asked.filters.lasting:
-            return await self.updated(await as_the_bundle_says(), stages)
+        if self.as_the_bundle_says(asked):
+            return await self.updated(await once(), stages)
         try:
             return await self._checked(find, asked, stages)
         except StoreUnavailableError:
-            return Found(await as_the_bundle_says(), fresh=False)
+            return Found(await once(), fresh=False)
+
+    def as_the_bundle_says(self, asked: Asked) -> bool:
+        """Whether one search by the bundle's values finds what meets the filters now: none is on what changes."""
+        return self._store.mirrors or asked.filters == asked.filters.lasting
 
     async def updated(self, results: list[Result], stages: Stages) -> Found:
         """The same results with current price and stock, or as they are where the store does not answer."""
@@ -113,7 +117,7 @@ class CurrentItems:
         try:
             return await self._store.current([result.item_id for result in results])
         finally:
-            stages.record("store", waited=0.0, worked=time.perf_counter() - started)
+            stages.record("store", waited=None, worked=time.perf_counter() - started)
 
 
 def _with_values(results: Sequence[Result], values: Mapping[str, CurrentValues]) -> list[Result]:

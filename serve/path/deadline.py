@@ -1,9 +1,8 @@
 """The moment after which nobody waits for an answer any more."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import TracebackType
 
 from serve.errors import Problem
 
@@ -43,17 +42,26 @@ class Deadline:
             504, kind="deadline-exceeded", detail=f"no answer within {self.seconds:g} seconds; try again later"
         )
 
-    @asynccontextmanager
-    async def enforced(self) -> AsyncIterator[None]:
-        """Cancel the body when the moment comes: every stage drops what it holds for a cancelled request.
+    def enforced(self) -> "_Enforced":
+        """A block that is cancelled when the moment comes: every stage drops what it holds for a cancelled request.
 
-        Raises:
-            Problem: 504.
+        It raises `Problem` 504 then.
         """
+        return _Enforced(self)
+
+
+class _Enforced:
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._timeout = asyncio.timeout_at(deadline.at)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            async with asyncio.timeout_at(self.at) as timeout:
-                yield
-        except TimeoutError:
-            if not timeout.expired():
-                raise
-            raise self.problem() from None
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:  # Its own: one that the block raised goes on its way.
+            raise self._deadline.problem() from None

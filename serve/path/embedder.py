@@ -1,8 +1,8 @@
 """From a photo's bytes to its embedding: cache, decoding, batch."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import astuple
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from serve.bundle.engine import Engine
 from serve.cache.key import EmbeddingKeys
 from serve.errors import Problem
 from serve.observe.metrics import Metrics
-from serve.path.batcher import Batcher
+from serve.path.batcher import Batcher, Pixels, Then
 from serve.path.box import WHOLE, Box
 from serve.path.deadline import Deadline
 from serve.path.detector import Detector, Region
@@ -25,10 +25,6 @@ __all__ = ["Embedder", "EmbeddingCache"]
 
 _HASHED_AT_ONCE = 256 * 1024
 """Bytes: hashing them takes about 0.2 ms; more would hold up the event loop, and are hashed on a thread."""
-
-
-Pixels = Callable[[], Awaitable[np.ndarray]]
-"""Makes what the encoder takes, uint8 of shape (size, size, 3)."""
 
 
 class EmbeddingCache(Protocol):
@@ -61,7 +57,22 @@ class Embedder:
         detector: Detector,
         breaker: Breaker | None = None,
         cache: EmbeddingCache | None = None,
+        decode_ahead: bool = True,
     ) -> None:
+        """Put the parts together.
+
+        Args:
+            engine: decodes; its encoder is the batcher's.
+            keys: of its embeddings in the cache.
+            workers: threads that decode ahead, and hash what is large.
+            batcher: has images embedded.
+            metrics: where is counted what is shared and dropped.
+            detector: finds objects in a photo.
+            breaker: the encoder's.
+            cache: embeddings made before; None keeps none.
+            decode_ahead: decode on threads of their own, while the encoder is busy with the batch before. Otherwise
+                each encoder's thread decodes what it embeds, and searches with it.
+        """
         self._engine = engine
         self._keys = keys
         self._workers = workers
@@ -70,6 +81,7 @@ class Embedder:
         self._detector = detector
         self._breaker = breaker or Breaker()
         self._cache = cache
+        self._decode_ahead = decode_ahead
         self._flights: dict[bytes, asyncio.Future[np.ndarray]] = {}
 
     @property
@@ -77,7 +89,9 @@ class Embedder:
         """Whether the encoder is asked for what the cache does not have."""
         return self._breaker.state is BreakerState.CLOSED
 
-    async def embed(self, data: bytes, box: Box | None, deadline: Deadline, stages: Stages) -> np.ndarray:
+    async def embed(
+        self, data: bytes, box: Box | None, deadline: Deadline, stages: Stages, *, then: Then | None = None
+    ) -> np.ndarray:
         """Embed a photo, or a part of it.
 
         Args:
@@ -85,6 +99,8 @@ class Embedder:
             box: the part; None takes all.
             deadline: of the request.
             stages: where the times of `decode` and `embed` are noted, if they are run for this request.
+            then: called with the vector on the thread that made it, where one does without `decode_ahead`. A vector
+                that was there already is only returned.
 
         Returns:
             Finite, normalised float32 vector of shape (dim,).
@@ -95,14 +111,7 @@ class Embedder:
             SearchFailedError: the encoder failed for it, was late or is not asked.
         """
         key = await self._key(data, box, stages)
-
-        async def decoded() -> np.ndarray:
-            if deadline.expired:
-                self._metrics.dropped("expired").inc()
-                raise deadline.problem()
-            return await self._workers.run("decode", lambda: self._pixels(decode(data), box), stages)
-
-        return await self._shared(key, decoded, deadline, stages)
+        return await self._shared(key, lambda: self._pixels(decode(data), box), deadline, stages, then)
 
     async def embed_dominant(self, data: bytes, deadline: Deadline, stages: Stages) -> tuple[np.ndarray, Box]:
         """Embed the object that a photo shows, as the detector finds it, or all of it where it finds none.
@@ -116,16 +125,15 @@ class Embedder:
         box, pixels = await self._workers.run("decode", lambda: self._dominant(data), stages)
         key = await self._key(data, None if box == WHOLE else box, stages)
 
-        async def ready() -> np.ndarray:
-            return pixels
-
-        return await self._shared(key, ready, deadline, stages), box
+        return await self._shared(key, lambda: pixels, deadline, stages, None), box
 
     async def regions(self, data: bytes, most: int, stages: Stages) -> list[Region]:
         """Where the detector finds objects in a photo, best first; raises `ImageError`."""
         return await self._workers.run("decode", lambda: self._detector.regions(decode(data), most), stages)
 
-    async def _shared(self, key: bytes, pixels: Pixels, deadline: Deadline, stages: Stages) -> np.ndarray:
+    async def _shared(
+        self, key: bytes, pixels: Pixels, deadline: Deadline, stages: Stages, then: Then | None
+    ) -> np.ndarray:
         while (flight := self._flights.get(key)) is not None:
             self._metrics.shared.inc()
             # Not the flight itself: it does not end because one of those who wait for it leaves.
@@ -134,7 +142,7 @@ class Embedder:
                 return flight.result()
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         try:
-            vector = await self._found(key, pixels, deadline, stages)
+            vector = await self._found(key, pixels, deadline, stages, then)
         except Problem as problem:
             if problem.status == 504:
                 flight.cancel()  # Its own deadline, not that of the others.
@@ -156,15 +164,25 @@ class Embedder:
         finally:
             del self._flights[key]
 
-    async def _found(self, key: bytes, pixels: Pixels, deadline: Deadline, stages: Stages) -> np.ndarray:
+    async def _found(
+        self, key: bytes, pixels: Pixels, deadline: Deadline, stages: Stages, then: Then | None
+    ) -> np.ndarray:
         if self._cache is not None:
             vector = await self._cache.get(key)
             if vector is not None:
                 return vector
-        with self._batcher.announced():
-            made = await pixels()
-        async with guarded(self._breaker, deadline):
-            embedded = await self._batcher.embed(made, deadline)
+        # Where the encoder is not asked, the photo is decoded all the same: what is wrong with it is the caller's.
+        if self._decode_ahead or not self.encoder_answers:
+            if deadline.expired:
+                self._metrics.dropped("expired").inc()
+                raise deadline.problem()
+            with self._batcher.announced():
+                made = await self._workers.run("decode", pixels, stages)
+            embedded = await guarded(self._breaker, deadline, lambda: self._batcher.embed(lambda: made, deadline))
+        else:
+            ask = partial(self._batcher.embed, pixels, deadline, then=then)
+            embedded = await guarded(self._breaker, deadline, ask)
+            stages.record("decode", waited=None, worked=embedded.made)
         stages.record("embed", waited=embedded.waited, worked=embedded.worked)
         if not np.isfinite(embedded.vector).all():
             raise Problem(422, kind="no-embedding", detail="the encoder has no usable embedding for this image")

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -125,8 +126,8 @@ class Explainer:
         for start in range(0, len(copies), self._at_once):
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._batcher.embed(copy, deadline))
-                    for copy in copies[start : start + self._at_once]
+                    group.create_task(self._batcher.embed(partial(copies.__getitem__, row), deadline))
+                    for row in range(start, min(start + self._at_once, len(copies)))
                 ]
             vectors += [task.result().vector for task in tasks]
         return np.array(vectors)

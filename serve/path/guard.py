@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from serve.breaker import Breaker, BreakerOpenError
 from serve.errors import Problem
@@ -11,6 +11,8 @@ from serve.path.deadline import Deadline
 from src.contracts.errors import LookalikeError
 
 __all__ = ["SearchFailedError", "guarded"]
+
+T = TypeVar("T")
 
 _SHARE = 0.6
 """Of the time that a request has left: something else can still be found in the rest."""
@@ -37,24 +39,24 @@ class _HurriedError(Exception):
     """Too late, where there was little time from the start."""
 
 
-@asynccontextmanager
-async def guarded(breaker: Breaker, deadline: Deadline) -> AsyncIterator[None]:
-    """Ask encoder or index in the block.
+async def guarded(breaker: Breaker, deadline: Deadline, ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask encoder or index.
 
     Args:
         breaker: its.
-        deadline: of the request; the block is cancelled when 0.6 of what is left has passed.
+        deadline: of the request; the question is cancelled when 0.6 of what is left has passed.
+        ask: begins it.
 
     Raises:
         SearchFailedError: it failed, was late, or was not asked.
-        Problem, LookalikeError: as the block raised them; they are the request's own.
+        Problem, LookalikeError: as the question raised them; they are the request's own.
     """
     allotted = _SHARE * deadline.remaining
     try:
         with breaker.call(spares=(Problem, LookalikeError), undecided=(_HurriedError,)):
             try:
                 async with asyncio.timeout(allotted):
-                    yield
+                    return await ask()
             except TimeoutError:
                 if allotted < _LEAST:
                     raise _HurriedError from None

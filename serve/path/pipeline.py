@@ -8,11 +8,12 @@ from functools import partial
 
 import numpy as np
 
-from serve.breaker import Breaker
+from serve.breaker import Breaker, BreakerState
 from serve.bundle.engine import Engine
 from serve.bundle.filters import Filters
 from serve.errors import Problem
 from serve.observe.metrics import Metrics
+from serve.path.ahead import SearchAhead
 from serve.path.asked import Asked
 from serve.path.box import Box
 from serve.path.current_items import CurrentItems, Find, Found
@@ -76,16 +77,18 @@ class Pipeline:
         stages = Stages(self._metrics)
         engine = self.engine.now()
         box = None if asked.box == "auto" else asked.box
+        ahead: SearchAhead | None = None
         rung: Rung = "search"
         async with deadline.enforced():
             try:
                 if asked.box == "auto":
                     vector, box = await self._embedder.embed_dominant(data, deadline, stages)
                 else:
-                    vector = await self._embedder.embed(data, box, deadline, stages)
+                    ahead = self._ahead(engine, asked)
+                    vector = await self._embedder.embed(data, box, deadline, stages, then=ahead)
                 if "embed" not in stages.seconds and not self._embedder.encoder_answers:
                     rung = "cache"
-                find = self._find(engine, partial(engine.search, vector), deadline, stages)
+                find = self._find(engine, partial(engine.search, vector), deadline, stages, ahead)
                 found = await self._current.found(find, asked, stages)
             except SearchFailedError:
                 rung, found = await self._ladder.answer(asked, engine.catalogue, stages)
@@ -154,15 +157,33 @@ class Pipeline:
         async with deadline.enforced():
             return await self._embedder.regions(data, most, Stages(self._metrics))
 
-    def _find(self, engine: Engine, search: Search, deadline: Deadline, stages: Stages) -> Find:
-        """Have the index searched on a thread."""
+    def _ahead(self, engine: Engine, asked: Asked) -> SearchAhead | None:
+        """The one search that a request makes, for the encoder's thread; None where it may make none, or several."""
+        if self._breaker.state is not BreakerState.CLOSED or not self._current.as_the_bundle_says(asked):
+            return None
+
+        def search(vector: np.ndarray) -> list[Result]:
+            found = engine.search(vector, asked.k, asked.filters, offset=asked.offset, dedupe=asked.dedupe)
+            return engine.described(found, offset=asked.offset)
+
+        return SearchAhead(search)
+
+    def _find(
+        self, engine: Engine, search: Search, deadline: Deadline, stages: Stages, ahead: SearchAhead | None = None
+    ) -> Find:
+        """Have the index searched on a thread, unless that was done ahead."""
 
         async def find(k: int, filters: Filters, *, offset: int, dedupe: str) -> list[Result]:
             def searched() -> list[Result]:
                 return engine.described(search(k, filters, offset=offset, dedupe=dedupe), offset=offset)
 
-            async with guarded(self._breaker, deadline):
+            async def ask() -> list[Result]:
+                if ahead is not None and ahead.done:
+                    stages.record("search", waited=None, worked=ahead.seconds)
+                    return ahead.found()
                 return await self._workers.run("search", searched, stages)
+
+            return await guarded(self._breaker, deadline, ask)
 
         return find
 

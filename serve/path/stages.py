@@ -17,19 +17,20 @@ class Stages:
         self._metrics = metrics
         self.seconds: dict[str, float] = {}
 
-    def record(self, stage: str, *, waited: float, worked: float) -> None:
+    def record(self, stage: str, *, waited: float | None, worked: float) -> None:
         """Note a stage that has ended.
 
         Args:
             stage: its name in the metrics.
-            waited: seconds until its work began.
+            waited: seconds until its work began; None where it follows another stage on the same thread.
             worked: seconds that it took then.
         """
         waits, works = self._metrics.stage(stage)
-        waits.observe(waited)
+        if waited is not None:
+            waits.observe(waited)
         works.observe(worked)
         self.seconds[stage] = worked
-        trace_stage(stage, waited=waited, worked=worked)
+        trace_stage(stage, waited=waited or 0.0, worked=worked)
 
     def milliseconds(self, total: float) -> dict[str, float]:
         """The times as a caller is told them.

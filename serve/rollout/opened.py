@@ -92,9 +92,12 @@ class Opened:
         if journal is not None:
             assert settings.state is not None
             engine = LiveEngine.over(engine, settings.state, journal, since=since)
+        cores = max(1, len(os.sched_getaffinity(0)) // settings.processes)
+        on_cpu = "on the CPU" in engine.runtime
+        encoders = settings.encoders or (max(1, cores // (settings.encoder_threads or cores)) if on_cpu else 1)
         batcher = Batcher(
             engine.embed,
-            encoders=settings.encoders or _encoders(engine, settings.encoder_threads),
+            encoders=encoders,
             max_batch=settings.max_batch,
             wait=settings.batch_wait_ms / 1000,
             metrics=metrics,
@@ -109,6 +112,8 @@ class Opened:
             detector=open_detector(settings.detector),
             breaker=Breaker(on_change=metrics.breakers.watch("encoder")),
             cache=cache,
+            # Where every core has an encoder to itself, nothing is gained by other threads.
+            decode_ahead=not (on_cpu and settings.encoder_threads == 1 and encoders >= cores),
         )
         current = CurrentItems(store)
         pipeline = Pipeline(
@@ -139,12 +144,6 @@ class Opened:
         """End what runs for this bundle only; nobody holds it any longer. Its memory goes with the last reference."""
         self.batcher.close()
         self.engine.close()
-
-
-def _encoders(engine: Engine, threads: int) -> int:
-    """Batches at once that keep all cores busy, each with so many threads (0: with all); one on a GPU."""
-    cores = len(os.sched_getaffinity(0))
-    return max(1, cores // (threads or cores)) if "on the CPU" in engine.runtime else 1
 
 
 def _describe(engine: Engine, settings: ServeSettings) -> Bundle:

@@ -33,7 +33,13 @@ async def test_batch_has_as_many_places_as_images_and_gives_them_back():
 
     metrics = Metrics()
     app = RequestContext(
-        Admission(Starlette(routes=[Route("/v1/search/batch", batch, methods=["POST"])]), limit=4, metrics=metrics),
+        Admission(
+            Starlette(routes=[Route("/v1/search/batch", batch, methods=["POST"])]),
+            limit=4,
+            standing=4,
+            max_body=1000,
+            metrics=metrics,
+        ),
         metrics=metrics,
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
@@ -53,6 +59,48 @@ async def test_batch_has_as_many_places_as_images_and_gives_them_back():
         assert [(await task).status_code for task in (first, second)] == [200, 200]
         assert metrics.in_flight._value.get() == 0
         assert (await client.post("/v1/search/batch?images=4")).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_more_searches_than_the_limit_are_503_before_their_body_is_read_until_one_ends():
+    go = asyncio.Event()
+
+    async def search(request: Request) -> Response:
+        await request.body()
+        await go.wait()
+        return PlainTextResponse("done")
+
+    async def body():
+        sent.append(True)
+        yield b"photo"
+
+    sent: list[bool] = []
+    metrics = Metrics()
+    routes = [
+        Route("/v1/search", search, methods=["POST"]),
+        Route("/livez", lambda request: PlainTextResponse("alive")),
+        Route("/v1/items/{item_id}/similar", lambda request: PlainTextResponse("found")),
+    ]
+    app = RequestContext(
+        Admission(Starlette(routes=routes), limit=2, standing=2, max_body=1000, metrics=metrics), metrics=metrics
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
+        first = [asyncio.create_task(client.post("/v1/search", content=b"photo")) for _ in range(2)]
+        while metrics.in_flight._value.get() < 2:
+            await asyncio.sleep(0)
+        for refused in (await client.post("/v1/search", content=body()), await client.get("/v1/items/1/similar")):
+            assert refused.status_code == 503
+            assert 1 <= int(refused.headers["retry-after"]) <= 30
+            assert refused.headers["content-type"] == "application/problem+json"
+            assert "2 searches are in flight" in refused.json()["detail"]
+        assert not sent
+        assert metrics.rejected._value.get() == 2
+        assert (await client.get("/livez")).status_code == 200
+        go.set()
+        assert [(await task).status_code for task in first] == [200, 200]
+        assert metrics.in_flight._value.get() == 0
+        assert (await client.post("/v1/search", content=body())).status_code == 200
+        assert sent
 
 
 def test_time_to_wait_is_that_of_the_rate():

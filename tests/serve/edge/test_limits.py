@@ -1,7 +1,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import httpx
@@ -117,31 +117,47 @@ def test_body_within_the_limit_passes_without_a_length(service):
     assert httpx.post(f"{service}/v1/search", content=pieces, headers=headers).status_code == 200
 
 
-def test_more_searches_than_the_limit_are_503_until_one_ends(service):
-    gauge = "lookalike_searches_in_flight"
+def test_bodies_that_do_not_arrive_keep_nobody_out(service):
     body = PART + picture(1) + END
-    until(lambda: metric(service, gauge) == 0)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connection(service)) for _ in range(20)]
+        for opened in slow:
+            opened.sendall(head(len(body)) + body[:100])
+        until(lambda: metric(service, "lookalike_uploads") == 20)
+        assert httpx.post(f"{service}/v1/search", files={"image": ("p", picture(1))}).status_code == 200
+        assert httpx.get(f"{service}/v1/items/sku%2F002%20ö/similar").status_code == 200
+        slow[0].sendall(body[100:])
+        assert read_response(slow[0]).status_code == 200
+    until(lambda: metric(service, "lookalike_uploads") == 0)
+    assert metric(service, "lookalike_searches_in_flight") == 0
+
+
+def test_bodies_that_arrive_are_bounded_in_bytes(service):
     refused = metric(service, "lookalike_rejected_total")
     with connection(service) as first, connection(service) as second:
         for opened in (first, second):
-            opened.sendall(head(len(body)) + body[:100])  # Not yet a search to run, and counted all the same.
-        until(lambda: metric(service, gauge) == 2)
-        for third in (
-            httpx.post(f"{service}/v1/search", files={"image": ("p", picture(1))}),
-            httpx.get(f"{service}/v1/items/sku%2F002%20ö/similar"),
-        ):
-            assert third.status_code == 503
-            assert 1 <= int(third.headers["retry-after"]) <= 30
-            assert third.headers["content-type"] == "application/problem+json"
-            assert "2 searches are in flight" in third.json()["detail"]
-        assert metric(service, "lookalike_rejected_total") == refused + 2
+            opened.sendall(head(LIMIT) + PART)
+        until(lambda: metric(service, "lookalike_uploads") == 2)
+        third = httpx.post(f"{service}/v1/search", files={"image": ("p", picture(1))})
+        assert third.status_code == 503
+        assert f"photos of {2 * LIMIT:,} bytes are arriving" in third.json()["detail"]
+        assert httpx.get(f"{service}/v1/items/sku%2F002%20ö/similar").status_code == 200
+    until(lambda: metric(service, "lookalike_uploads") == 0)
+    assert metric(service, "lookalike_rejected_total") == refused + 1
+    assert httpx.post(f"{service}/v1/search", files={"image": ("p", picture(1))}).status_code == 200
+
+
+def test_bodies_that_arrive_are_bounded_in_number(service):
+    with ExitStack() as stack:
+        for _ in range(64):
+            stack.enter_context(connection(service)).sendall(head(1000) + PART)
+        until(lambda: metric(service, "lookalike_uploads") == 64)
+        late = httpx.post(f"{service}/v1/search", files={"image": ("p", picture(1))})
+        assert late.status_code == 503
+        assert "64 photos are arriving" in late.json()["detail"]
         for path in ("/livez", "/readyz", "/", "/v1/bundle"):
             assert httpx.get(service + path).status_code == 200
-        for opened in (first, second):
-            opened.sendall(body[100:])
-            assert read_response(opened).status_code == 200
-    until(lambda: metric(service, gauge) == 0)
-    assert httpx.post(f"{service}/v1/search", files={"image": ("p", picture(1))}).status_code == 200
+    until(lambda: metric(service, "lookalike_uploads") == 0)
 
 
 def test_client_that_leaves_gives_its_place_back(service):
@@ -150,8 +166,8 @@ def test_client_that_leaves_gives_its_place_back(service):
     for _ in range(5):  # More than there are places.
         with connection(service) as opened:
             opened.sendall(head(1000) + PART)
-            until(lambda: metric(service, "lookalike_searches_in_flight") >= 1)
-        until(lambda: metric(service, "lookalike_searches_in_flight") == 0)
+            until(lambda: metric(service, "lookalike_uploads") >= 1)
+        until(lambda: metric(service, "lookalike_uploads") == 0)
     assert metric(service, gone) == before + 5
 
 

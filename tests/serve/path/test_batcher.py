@@ -1,7 +1,9 @@
 import asyncio
 import random
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,8 +22,8 @@ NAN = 252
 LONG = 60.0
 
 
-def image(number: int) -> np.ndarray:
-    return np.full((2, 2, 3), number, np.uint8)
+def image(number: int) -> Callable[[], np.ndarray]:
+    return lambda: np.full((2, 2, 3), number, np.uint8)
 
 
 class Encoder:
@@ -215,6 +217,79 @@ async def test_encoder_that_loses_an_image_gives_nobody_another_ones_vector():
     empty = Batcher(lambda pixels: np.ones((0, 4), np.float32), max_batch=2, wait=LONG, metrics=Metrics())
     with pytest.raises(RuntimeError, match="0 vectors for 1 images"):
         await empty.embed(image(1), Deadline.after(LONG))
+
+
+async def test_pixels_are_made_on_the_encoders_thread_and_a_broken_image_fails_alone():
+    threads = set()
+
+    def made(number: int) -> np.ndarray:
+        threads.add(threading.current_thread().name)
+        if number == 2:
+            raise ValueError("no picture")
+        return image(number)()
+
+    encoder = Encoder(held=True)
+    batches = batcher(encoder)
+    first = start(batches, 0)
+    await encoder.until_began()
+    tasks = [asyncio.create_task(batches.embed(partial(made, n), Deadline.after(LONG))) for n in (1, 2, 3)]
+    await settled()
+    encoder.go.release(2)
+    results = await asyncio.gather(first, *tasks, return_exceptions=True)
+    assert encoder.batches == [[0], [1, 3]]
+    assert isinstance(results[2], ValueError)
+    assert [results[place].vector[0] for place in (1, 3)] == [1, 3]
+    assert [results[place].batch for place in (1, 3)] == [2, 2]
+    assert results[1].made > 0
+    assert all(name.startswith("encoder") for name in threads)
+
+
+async def test_a_batch_of_broken_images_alone_asks_no_encoder():
+    def broken() -> np.ndarray:
+        raise ValueError("no picture")
+
+    encoder = Encoder()
+    with pytest.raises(ValueError, match="no picture"):
+        await batcher(encoder).embed(broken, Deadline.after(LONG))
+    assert encoder.batches == []
+
+
+async def test_image_that_nobody_waits_for_by_then_is_not_made():
+    encoder, began, go = Encoder(), threading.Event(), threading.Event()
+    batches = batcher(encoder)
+    made = []
+
+    def slow() -> np.ndarray:
+        began.set()
+        assert go.wait(LONG)
+        return image(1)()
+
+    def second() -> np.ndarray:
+        made.append(2)
+        return image(2)()
+
+    with batches.announced():
+        first = asyncio.create_task(batches.embed(slow, Deadline.after(LONG)))
+        late = asyncio.create_task(batches.embed(second, Deadline.after(LONG)))
+        await settled()
+    assert await asyncio.to_thread(began.wait, LONG)
+    late.cancel()
+    await settled()
+    go.set()
+    assert (await first).vector[0] == 1
+    assert (made, encoder.batches) == ([], [[1]])
+
+
+async def test_what_comes_next_is_given_the_vector_before_the_request_is():
+    given = []
+    encoder = Encoder()
+    found = await batcher(encoder).embed(
+        image(7), Deadline.after(LONG), then=lambda vector: given.append((threading.current_thread().name, vector[0]))
+    )
+    assert found.vector[0] == 7
+    ((thread, number),) = given
+    assert number == 7
+    assert thread.startswith("encoder")
 
 
 STEPS = st.lists(

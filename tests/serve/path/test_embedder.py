@@ -46,7 +46,7 @@ class Memory:
 class Path:
     """A real engine behind an embedder; batches are counted, and held while `held` is set."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, decode_ahead: bool) -> None:
         self.engine = engine
         self.metrics = Metrics()
         self.cache = Memory()
@@ -64,6 +64,7 @@ class Path:
             metrics=self.metrics,
             detector=SaliencyDetector(),
             cache=self.cache,
+            decode_ahead=decode_ahead,
         )
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
@@ -91,9 +92,9 @@ def engine(shop: Shop) -> Engine:
     return Engine.open(shop.root, encoder_threads=1)
 
 
-@pytest.fixture
-async def path(engine: Engine) -> AsyncIterator[Path]:
-    made = Path(engine)
+@pytest.fixture(params=[True, False], ids=["ahead", "through"])
+async def path(engine: Engine, request: pytest.FixtureRequest) -> AsyncIterator[Path]:
+    made = Path(engine, decode_ahead=request.param)
     yield made
     made.free.set()
     made.workers.close()
@@ -179,6 +180,26 @@ async def test_broken_image_is_told_to_all_who_sent_it_and_to_nobody_else(path):
     assert isinstance(results[5], SearchFailedError)
     assert isinstance(results[5].__cause__, RuntimeError)
     assert len(path.cache.kept) == 1, "only what can be used is kept"
+
+
+async def test_what_comes_next_is_done_on_the_encoders_thread_where_that_decodes_too(path, request):
+    given = []
+    stages = Stages(path.metrics)
+    vector = await path.embedder.embed(
+        GOOD,
+        None,
+        Deadline.after(LONG),
+        stages,
+        then=lambda made: given.append((threading.current_thread().name, made)),
+    )
+    if "ahead" in request.node.name:
+        assert given == []
+        return
+    ((thread, made),) = given
+    assert thread.startswith("encoder")
+    assert (made == vector).all()
+    await path.embedder.embed(GOOD, None, Deadline.after(LONG), stages, then=lambda _: given.append(None))
+    assert len(given) == 1, "what the cache has is only returned"
 
 
 async def test_failure_is_not_kept(path):

@@ -10,8 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def ask(breaker: Breaker, deadline: Deadline) -> None:
-    async with guarded(breaker, deadline):
-        await asyncio.Event().wait()
+    await guarded(breaker, deadline, asyncio.Event().wait)
 
 
 async def test_who_has_little_time_says_nothing_about_the_encoder():
@@ -35,9 +34,11 @@ async def test_an_encoder_that_takes_all_the_time_there_is_has_failed():
 
 
 async def test_what_the_encoder_raises_is_no_lateness():
+    async def fails() -> None:
+        raise RuntimeError("out of memory")
+
     with pytest.raises(SearchFailedError) as raised:
-        async with guarded(Breaker(failures=1), Deadline.after(60)):
-            raise RuntimeError("out of memory")
+        await guarded(Breaker(failures=1), Deadline.after(60), fails)
     assert not raised.value.late
 
 
