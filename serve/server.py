@@ -91,6 +91,8 @@ async def serve(app: FastAPI, listeners: Sequence[socket.socket], *, drain_secon
         server_header=False,
         proxy_headers=False,
         ws="none",
+        # Above the 60 seconds that load balancers keep an idle connection: who closes first loses no request.
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=drain_seconds,
     )
     server = _Server(config, url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
@@ -101,10 +103,11 @@ async def serve(app: FastAPI, listeners: Sequence[socket.socket], *, drain_secon
         # with -15.
         loop.add_signal_handler(number, lambda: None if server.started else task.cancel())
     loop.add_signal_handler(signal.SIGHUP, lambda: server.reopen(app.state.service) if server.started else None)
+    # What is there before a bundle stays: the collector need not look at it whenever a bundle goes, which would hold up
+    # all threads. By default it looks through what is new after every 700 objects, which is twice a search.
+    gc.freeze()
+    gc.set_threshold(20_000)
     async with app.router.lifespan_context(app):
-        # What is loaded by now stays: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
         try:
             await server.serve(sockets=list(listeners))
         except OSError as error:

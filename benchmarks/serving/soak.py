@@ -104,12 +104,15 @@ async def soak(
 ) -> Soaked:
     """Load the server, and work on it meanwhile."""
     soaked = Soaked()
+    # Made before the load: the second that this takes would end in a burst. One photo more than items: an item that is
+    # put again looks otherwise.
+    of_items = read_photos(None, _ITEMS + 1, seed=1)
     async with Target(server.port, photo_requests(photos), patience=30) as target:
         truth = await Truth.ask(target, len(photos))
         beside = [
             asyncio.ensure_future(watch(server.tree, soaked.memory, every=min(1.0, seconds / 20))),
             asyncio.ensure_future(_swap(server, key, soaked, every)),
-            asyncio.ensure_future(_put(server, key, soaked, puts)),
+            asyncio.ensure_future(_put(server, key, soaked, puts, of_items)),
         ]
         # Round by round, so that answers are compared, and let go of, as they come.
         end, first = time.perf_counter() + seconds, 1_000 * len(photos)
@@ -187,10 +190,8 @@ async def _swap(server: Server, key: str, soaked: Soaked, every: float) -> None:
             print(f"swap {number}: {outcome.status} {outcome.failure} {outcome.answer}", file=sys.stderr)
 
 
-async def _put(server: Server, key: str, soaked: Soaked, rate: float) -> None:
+async def _put(server: Server, key: str, soaked: Soaked, rate: float, photos: list[bytes]) -> None:
     """An item, then searches by its photo until one finds it, then the next item."""
-    # One photo more than items: an item that is put again looks otherwise.
-    photos = read_photos(None, _ITEMS + 1, seed=1)
     put = photo_requests(
         photos,
         line=lambda number: f"PUT /v1/items/{_ID}{number % _ITEMS}",

@@ -75,7 +75,7 @@ def main() -> None:
         most.append(photos_per_second(best, arguments.bundle, photos, seconds=arguments.seconds))
         # Turned around each time, so that what drifts hits all alike.
         for name in arguments.only if number % 2 == 0 else reversed(arguments.only):
-            extra = getattr(arguments, name.lower()).split()
+            extra = getattr(arguments, name.lower().replace("-", "_")).split()
             with serving(name, arguments.bundle, "--encoder-threads", str(arguments.encoder_threads), *extra) as server:
                 rounds[name].append(measure(server, photo_requests(photos), arguments.users, arguments.seconds))
             print(f"round {number + 1}, {name}: {rounds[name][-1].closed.rate:.0f}/s", flush=True)

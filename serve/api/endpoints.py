@@ -160,10 +160,10 @@ def api(service: Service) -> APIRouter:
             raise Problem(404, kind="unknown-image", detail=f"this bundle has no picture of an image {image_id!r}")
         return _picture(jpeg, request, for_ever=v == bundle_id)
 
-    @router.get("/bundle", response_model=Bundle, summary="What is served")
-    async def bundle() -> Bundle:
+    @router.get("/bundle", response_class=Response, summary="What is served", responses=_answers(Bundle))
+    async def bundle(_: Request) -> Response:
         with service.current.hold() as opened:
-            return opened.description
+            return Response(opened.description_json, media_type="application/json")
 
     return router
 

@@ -54,9 +54,9 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                given = {name for name, _ in message["headers"]}
+                given = {name for name, _ in message.get("headers", ())}
                 ours = [pair for pair in _SECURITY_HEADERS if pair[0] not in given]  # A page has a policy of its own.
-                headers = [*message["headers"], *ours, (b"x-request-id", request_id.encode())]
+                headers = [*message.get("headers", ()), *ours, (b"x-request-id", request_id.encode())]
                 message = {**message, "headers": headers}
             await send(message)
 

@@ -26,6 +26,11 @@ __all__ = ["Embedder", "EmbeddingCache"]
 _HASHED_AT_ONCE = 256 * 1024
 """Bytes: hashing them takes about 0.2 ms; more would hold up the event loop, and are hashed on a thread."""
 
+_QUICK = 64 * 1024
+"""Bytes of a JPEG that an encoder's thread may decode: eleven megapixels of one colour fit in, and take 0.17 s. What is
+larger, or packed otherwise, can take seconds: the batch would wait for it, and it would count as the encoder's failure.
+"""
+
 
 class EmbeddingCache(Protocol):
     """Embeddings of one encoder and preprocessing. What fails inside must stay inside: a search goes on without it."""
@@ -70,8 +75,8 @@ class Embedder:
             detector: finds objects in a photo.
             breaker: the encoder's.
             cache: embeddings made before; None keeps none.
-            decode_ahead: decode on threads of their own, while the encoder is busy with the batch before. Otherwise
-                each encoder's thread decodes what it embeds, and searches with it.
+            decode_ahead: decode all on threads of their own, while the encoder is busy with the batch before. Otherwise
+                each encoder's thread decodes what is quick to decode, and searches with what it embeds.
         """
         self._engine = engine
         self._keys = keys
@@ -99,8 +104,8 @@ class Embedder:
             box: the part; None takes all.
             deadline: of the request.
             stages: where the times of `decode` and `embed` are noted, if they are run for this request.
-            then: called with the vector on the thread that made it, where one does without `decode_ahead`. A vector
-                that was there already is only returned.
+            then: called with the vector on the thread that made it, where that decoded too: without `decode_ahead`, and
+                for a JPEG of up to 64 KiB. A vector that was there already is only returned.
 
         Returns:
             Finite, normalised float32 vector of shape (dim,).
@@ -111,7 +116,9 @@ class Embedder:
             SearchFailedError: the encoder failed for it, was late or is not asked.
         """
         key = await self._key(data, box, stages)
-        return await self._shared(key, lambda: self._pixels(decode(data), box), deadline, stages, then)
+        quick = len(data) <= _QUICK and data.startswith(b"\xff\xd8")
+        ahead = self._decode_ahead or not quick
+        return await self._shared(key, lambda: self._pixels(decode(data), box), deadline, stages, then, ahead=ahead)
 
     async def embed_dominant(self, data: bytes, deadline: Deadline, stages: Stages) -> tuple[np.ndarray, Box]:
         """Embed the object that a photo shows, as the detector finds it, or all of it where it finds none.
@@ -125,14 +132,14 @@ class Embedder:
         box, pixels = await self._workers.run("decode", lambda: self._dominant(data), stages)
         key = await self._key(data, None if box == WHOLE else box, stages)
 
-        return await self._shared(key, lambda: pixels, deadline, stages, None), box
+        return await self._shared(key, lambda: pixels, deadline, stages, None, ahead=False), box
 
     async def regions(self, data: bytes, most: int, stages: Stages) -> list[Region]:
         """Where the detector finds objects in a photo, best first; raises `ImageError`."""
         return await self._workers.run("decode", lambda: self._detector.regions(decode(data), most), stages)
 
     async def _shared(
-        self, key: bytes, pixels: Pixels, deadline: Deadline, stages: Stages, then: Then | None
+        self, key: bytes, pixels: Pixels, deadline: Deadline, stages: Stages, then: Then | None, *, ahead: bool
     ) -> np.ndarray:
         while (flight := self._flights.get(key)) is not None:
             self._metrics.shared.inc()
@@ -142,7 +149,7 @@ class Embedder:
                 return flight.result()
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         try:
-            vector = await self._found(key, pixels, deadline, stages, then)
+            vector = await self._found(key, pixels, deadline, stages, then, ahead)
         except Problem as problem:
             if problem.status == 504:
                 flight.cancel()  # Its own deadline, not that of the others.
@@ -165,14 +172,14 @@ class Embedder:
             del self._flights[key]
 
     async def _found(
-        self, key: bytes, pixels: Pixels, deadline: Deadline, stages: Stages, then: Then | None
+        self, key: bytes, pixels: Pixels, deadline: Deadline, stages: Stages, then: Then | None, ahead: bool
     ) -> np.ndarray:
         if self._cache is not None:
             vector = await self._cache.get(key)
             if vector is not None:
                 return vector
         # Where the encoder is not asked, the photo is decoded all the same: what is wrong with it is the caller's.
-        if self._decode_ahead or not self.encoder_answers:
+        if ahead or not self.encoder_answers:
             if deadline.expired:
                 self._metrics.dropped("expired").inc()
                 raise deadline.problem()
@@ -182,7 +189,8 @@ class Embedder:
         else:
             ask = partial(self._batcher.embed, pixels, deadline, then=then)
             embedded = await guarded(self._breaker, deadline, ask)
-            stages.record("decode", waited=None, worked=embedded.made)
+            if "decode" not in stages.seconds:
+                stages.record("decode", waited=None, worked=embedded.made)
         stages.record("embed", waited=embedded.waited, worked=embedded.worked)
         if not np.isfinite(embedded.vector).all():
             raise Problem(422, kind="no-embedding", detail="the encoder has no usable embedding for this image")

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from serve.breaker import Breaker
@@ -134,6 +135,11 @@ class Opened:
             description=description,
             checks=checks,
         )
+
+    @cached_property
+    def description_json(self) -> bytes:
+        """`description` as it is told; it does not change."""
+        return self.description.model_dump_json().encode()
 
     @property
     def bundle_id(self) -> str:

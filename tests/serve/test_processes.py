@@ -1,4 +1,4 @@
-"""Several processes on one socket: a killed one, a new bundle, metrics, and the end."""
+"""Several processes on one port: a killed one, a new bundle, metrics, and the end."""
 
 import os
 import re
@@ -59,10 +59,23 @@ def measured(started: Running) -> set[str]:
     return set(re.findall(r'process_start_time_seconds\{worker="(\d)"\}', httpx.get(f"{started.url}/metrics").text))
 
 
+def asked(started: Running, endpoint: str) -> set[str]:
+    """The workers that have answered at an endpoint."""
+    return set(
+        re.findall(
+            rf'lookalike_requests_total\{{endpoint="{endpoint}",status="200",worker="(\d)"\}}',
+            httpx.get(f"{started.url}/metrics").text,
+        )
+    )
+
+
 def test_a_killed_worker_is_started_again_and_the_others_go_on(started, bundles):
     before = workers(started)
     assert len(before) == 2
     assert measured(started) == {"0", "1"}
+    for _ in range(32):
+        httpx.get(f"{started.url}/livez")  # Each on a connection of its own, which the kernel deals out.
+    assert asked(started, "/livez") == {"0", "1"}
     with Load(started, bundles["one"], lenient=True) as load:
         load.wait_for(20)
         os.kill(before[0], signal.SIGKILL)

@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import httpx
 import pytest
@@ -101,6 +102,49 @@ async def test_more_searches_than_the_limit_are_503_before_their_body_is_read_un
         assert metrics.in_flight._value.get() == 0
         assert (await client.post("/v1/search", content=body())).status_code == 200
         assert sent
+
+
+@pytest.mark.anyio
+async def test_a_burst_has_all_places_and_a_load_that_stands_only_some():
+    ends: list[asyncio.Event] = []
+
+    async def search(request: Request) -> Response:
+        end = asyncio.Event()
+        ends.append(end)
+        await end.wait()
+        return PlainTextResponse("done")
+
+    metrics = Metrics()
+    routes = [Route("/v1/search/text", search)]
+    admission = Admission(Starlette(routes=routes), limit=4, standing=2, max_body=1000, metrics=metrics)
+    app = RequestContext(admission, metrics=metrics)
+
+    async def asked(count: int) -> list[asyncio.Task[httpx.Response]]:
+        before = len(ends)
+        tasks = [asyncio.create_task(client.get("/v1/search/text")) for _ in range(count)]
+        while len(ends) < before + count:
+            await asyncio.sleep(0)
+        return tasks
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
+        tasks = await asked(4)
+        while not admission._load.stands(time.monotonic()):
+            await asyncio.sleep(0.005)
+        ends[0].set()
+        ends[1].set()
+        await asyncio.wait(tasks[:2])
+        refused = await client.get("/v1/search/text")
+        assert refused.status_code == 503
+        assert "2 searches are in flight, at most 2 may be" in refused.json()["detail"]
+        for end in ends:
+            end.set()
+        assert [(await task).status_code for task in tasks] == [200] * 4
+        while admission._load.stands(time.monotonic()):
+            await asyncio.sleep(0.005)
+        tasks = await asked(4)
+        for end in ends:
+            end.set()
+        assert [(await task).status_code for task in tasks] == [200] * 4
 
 
 def test_time_to_wait_is_that_of_the_rate():
