@@ -86,8 +86,9 @@ def test_running_search_is_answered_before_the_end(shop):
                 b"Content-Length: %d\r\n\r\n" % len(body)
             )
             opened.sendall(body[:50])
-            while "in_flight 1.0" not in httpx.get(f"{started.url}/metrics").text:
-                pass
+            deadline = time.monotonic() + PATIENCE
+            while "lookalike_uploads 1.0" not in httpx.get(f"{started.url}/metrics").text:
+                assert time.monotonic() < deadline, "the head has not arrived"
             started.process.send_signal(signal.SIGTERM)
             _refused(port)
             opened.sendall(body[50:])
