@@ -62,7 +62,7 @@ def test_stages_results_and_flight_are_measured(fresh, shop):
         key = (name, tuple(sorted(labels.items())))
         return after[key] - before.get(key, 0.0)
 
-    # A photo's decoding and search follow its batch on the encoder's thread: only the batch, and `similar`, are waited for.
+    # Decoding and search follow the batch on the encoder's thread: only the batch, and `similar`, are waited for.
     for stage, worked, waited in (("decode", 3, 0), ("embed", 3, 3), ("search", 4, 1)):
         assert grown("lookalike_stage_seconds_count", stage=stage) == worked
         assert grown("lookalike_wait_seconds_count", stage=stage) == waited
