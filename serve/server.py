@@ -104,7 +104,7 @@ async def serve(app: FastAPI, listeners: Sequence[socket.socket], *, drain_secon
         loop.add_signal_handler(number, lambda: None if server.started else task.cancel())
     loop.add_signal_handler(signal.SIGHUP, lambda: server.reopen(app.state.service) if server.started else None)
     # What is there before a bundle stays: the collector need not look at it whenever a bundle goes, which would hold up
-    # all threads. By default it looks through what is new after every 700 objects, which is twice a search.
+    # all threads. By default it looks through what is new after every 700 objects.
     gc.freeze()
     gc.set_threshold(20_000)
     async with app.router.lifespan_context(app):
