@@ -1,14 +1,17 @@
-"""Losses, miners and samplers on real photos, beside plain loops: python -m benchmarks.grocery.
+"""Our training on real photos, beside plain loops: python -m benchmarks.grocery.
 
 MobileNetV2 at 128 px, six epochs of the grocery set's training photos and its catalogue images, one thread a run; the
-plain loops are those of benchmarks.plain_loops. Prints means and deviations over the seeds. Runs that are there are not
-trained again: a run that was stopped is taken up by the same command.
+plain loops are those of benchmarks.plain_loops, at the best of the rates that were tried on validation. Prints means
+and deviations over the seeds. Runs that are there are not trained again: a run that was stopped is taken up by the same
+command.
 
-Without `--unseen`, validation photos search the catalogue images of all 81 products. A plain loop has no epoch chosen
-for it, so that the last epoch is what compares; the epoch that validation chose stands beside it.
+Without `--unseen`, losses, miners and samplers: validation photos search the catalogue images of all 81 products. A
+plain loop has no epoch chosen for it, so that the last epoch is what compares; the epoch that validation chose stands
+beside it.
 
-With `--unseen`, 60 products are trained on, validation photos of 10 others choose the epoch, and photos of 11 more
-report; both search the catalogue images of all 21. A seed also draws the products anew.
+With `--unseen`, the parts of `experiment=grocery_transfer`, each left out in turn: 60 products are trained on,
+validation photos of 10 others choose the epoch, and photos of 11 more report; both search the catalogue images of all
+21. A seed also draws the products anew.
 """
 
 import argparse
@@ -40,7 +43,24 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
 }
 """What differs from experiment=grocery."""
 
-PEERS = ("multi_similarity", "triplet")
+PARTS: dict[str, tuple[str, ...]] = {
+    "no training": ("trainer.epochs=0", "optim.interpolate=[]"),
+    "the recipe": (),
+    "without averaging with its start": ("optim.interpolate=[]",),
+    "without frozen stages": ("optim.freeze=0",),
+    "with a linear head of 256 numbers": ("model.head=linear", "model.embedding_dim=256", "optim.interpolate=[]"),
+    "without the restriction to pairs across domains": ("objective.pairs=all",),
+    "without proxies": ("loss=infonce",),
+    "without pairs": ("loss=normalized_softmax", "objective.pairs=all"),
+    "with light augmentation": ("data.augmentation=light",),
+}
+"""What differs from experiment=grocery_transfer."""
+
+PEERS: dict[str, tuple[str, ...]] = {
+    "plain loop, multi_similarity": ("--loss", "multi_similarity"),
+    "plain loop, triplet": ("--loss", "triplet"),
+}
+"""Loss and rates."""
 
 _SEEN = ("recall@1, last epoch", "recall@1", "recall@10", "mrr")
 _UNSEEN = ("unseen recall@1", "unseen, validation", "seen recall@1")
@@ -50,10 +70,10 @@ def main() -> None:
     """Train and evaluate what is missing, and print the table."""
     options = _parser().parse_args()
     with exit_with_message():
-        unknown = [name for name in options.only if name not in {*COMBINATIONS, *_peer_names()}]
-        if unknown:
-            raise ConfigError(f"--only {', '.join(unknown)}: none of {', '.join([*COMBINATIONS, *_peer_names()])}")
-        names = options.only or [*_peer_names(), *COMBINATIONS]
+        lines = [*PEERS, *(PARTS if options.unseen else COMBINATIONS)]
+        if unknown := [name for name in options.only if name not in lines]:
+            raise ConfigError(f"--only {', '.join(unknown)}: none of {', '.join(lines)}")
+        names = options.only or lines
         with ThreadPoolExecutor(options.jobs) as pool, Progress() as progress:
             task = progress.add_task("training and evaluating", total=len(names) * options.seeds)
             todo = [(name, seed) for seed in range(options.seeds) for name in names]
@@ -74,10 +94,10 @@ def _cells(name: str, options: argparse.Namespace) -> list[str]:
 def _figures(name: str, seed: int, options: argparse.Namespace) -> list[float]:
     folder = _folder(name, seed, options)
     if options.unseen:
-        parts = ("test", "val", "seen") if name in COMBINATIONS else (".", "val", "seen")
+        parts = (".", "val", "seen") if name in PEERS else ("test", "val", "seen")
         return [_metrics(folder / part)["recall@1"] for part in parts]
     metrics = _metrics(folder)
-    last = _last_validation(folder) if name in COMBINATIONS else metrics["recall@1"]
+    last = metrics["recall@1"] if name in PEERS else _last_validation(folder)
     return [last, metrics["recall@1"], metrics["recall@10"], metrics["mrr"]]
 
 
@@ -94,41 +114,35 @@ def _last_validation(folder: Path) -> float:
 def _run(name: str, seed: int, options: argparse.Namespace) -> None:
     """Train and evaluate, unless it is done."""
     folder = _folder(name, seed, options)
-    if name not in COMBINATIONS:
-        if not (folder / "metrics.json").exists():
-            loss = PEERS[_peer_names().index(name)]
-            unseen = ("--unseen", "--split-seed", str(seed)) if options.unseen else ()
-            run_script(
-                *("-m", "benchmarks.plain_loops", "--loss", loss, "--seed", str(seed), "--threads", "1"),
-                *("--output", str(folder), *unseen),
-            )
+    trained = (folder / "metrics.json").exists()
+    if name in PEERS:
+        unseen = ("--unseen", "--split-seed", str(seed)) if options.unseen else ()
+        asked = ("--seed", str(seed), "--threads", "1", "--output", str(folder), *unseen)
+        if not trained:
+            run_script("-m", "benchmarks.plain_loops", *PEERS[name], *asked)
         return
-    if not (folder / "metrics.json").exists():
-        protocol = ("data=grocery_unseen", f"data.split_seed={seed}") if options.unseen else ()
-        run_script(
-            *("train.py", "experiment=grocery", *protocol, *COMBINATIONS[name], f"seed={seed}"),
-            *("trainer.patience=100", f"name={folder.parent.name}", f"hydra.run.dir={folder}"),
-        )
+    if options.unseen:
+        protocol = ("data=grocery_unseen", f"data.split_seed={seed}")
+        overrides = ("experiment=grocery_transfer", *protocol, *PARTS[name])
+    else:
+        overrides = ("experiment=grocery", *COMBINATIONS[name], "trainer.patience=100")
+    if not trained:
+        run_script("train.py", *overrides, f"seed={seed}", f"name={folder.parent.name}", f"hydra.run.dir={folder}")
+    if options.unseen:
+        _evaluate(folder)
+
+
+def _evaluate(folder: Path) -> None:
+    checkpoint = f"checkpoint={folder / 'checkpoints' / 'best.ckpt'}"
     for part, asked in {"test": "split=test", "val": "split=val", "seen": "data.count.ask=seen"}.items():
-        if options.unseen and not (folder / part / "metrics.json").exists():
-            run_script(
-                *(
-                    "evaluate.py",
-                    f"checkpoint={folder / 'checkpoints' / 'best.ckpt'}",
-                    f"output={folder / part}",
-                    asked,
-                ),
-                *("report=false", "pictures=0", "resamples=0"),
-            )
+        if not (folder / part / "metrics.json").exists():
+            output = f"output={folder / part}"
+            run_script("evaluate.py", checkpoint, output, asked, "report=false", "pictures=0", "resamples=0")
 
 
 def _folder(name: str, seed: int, options: argparse.Namespace) -> Path:
     plain = "".join(letter if letter.isalnum() else "_" for letter in name)
     return Path(options.output) / ("unseen" if options.unseen else "seen") / plain / f"seed{seed}"
-
-
-def _peer_names() -> list[str]:
-    return [f"plain loop, {loss}" for loss in PEERS]
 
 
 def _parser() -> argparse.ArgumentParser:

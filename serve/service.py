@@ -79,7 +79,7 @@ class Service:
             self.items = self._live_items()
             journal = None if self.items is None else self.items.journal
 
-            def open_path(path: Path, since: float, *, check: bool = True) -> Opened:
+            def open_path(path: Path, since: float, *, beside: bool = True) -> Opened:
                 return Opened.open(
                     path,
                     settings=self.settings,
@@ -88,11 +88,11 @@ class Service:
                     cache=self._cache,
                     journal=journal,
                     since=since,
-                    check=check,
+                    beside=beside,
                     store=self.store,
                 )
 
-            opened = await anyio.to_thread.run_sync(lambda: open_path(self.bundle_path, 0.0, check=False))
+            opened = await anyio.to_thread.run_sync(lambda: open_path(self.bundle_path, 0.0, beside=False))
             self.current = Current(opened)
             if self.items is not None:
                 self.items.serve(opened.engine)

@@ -1,6 +1,7 @@
 """An engine whose items change: the bundle's encoder over a live index."""
 
 import logging
+import time
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,9 @@ class LiveEngine(Engine):
         self._latest = self._of(live.snapshot())
 
     @classmethod
-    def over(cls, base: Engine, state: Path, journal: Journal, *, since: float = 0.0) -> "LiveEngine":
+    def over(
+        cls, base: Engine, state: Path, journal: Journal, *, since: float = 0.0, rest: float = 0.0
+    ) -> "LiveEngine":
         """Open a bundle's live index, or make it, and bring it up to the journal.
 
         Args:
@@ -53,6 +56,7 @@ class LiveEngine(Engine):
             state: folder of all live indexes.
             journal: what was changed through the API.
             since: seconds since 1970; changes before it are in the bundle already. Counts for a new bundle only.
+            rest: seconds without work after each second of the processor, where another bundle answers meanwhile.
 
         Raises:
             LookalikeError: another process has it open, it is damaged, or a kept picture cannot be embedded.
@@ -63,7 +67,7 @@ class LiveEngine(Engine):
         engine = cls(base, LiveIndex.open(folder), journal)
         journal.begin(base.bundle.bundle_id, since)
         try:
-            engine.catch_up()
+            engine.catch_up(rest=rest)
         except BaseException:
             engine.close()
             raise
@@ -77,23 +81,30 @@ class LiveEngine(Engine):
             latest = self._latest = self._of(snapshot)
         return latest
 
-    def catch_up(self) -> None:
+    def catch_up(self, *, rest: float = 0.0) -> None:
         """Make the changes of the journal that the index does not have. One thread at a time.
 
         An item of which this encoder makes nothing is left out, and the log says so: it must not stop the others.
+
+        Args:
+            rest: seconds without work after each second of the processor.
         """
-        bundle_id = self.bundle.bundle_id
         last = 0
-        for item in self._journal.pending(bundle_id):
+        for item in self._journal.pending(self.bundle.bundle_id):
+            began = time.thread_time()
+            self._make_later(item)
             last = item.change
-            try:
-                image_ids, vectors = self._vectors(item)
-            except ImageError as error:
-                _log.error("bundle %s: item %r is left out: %s", bundle_id[:12], item.item_id, error)
-                continue
-            self.make(item, image_ids, vectors)
+            time.sleep(rest * (time.thread_time() - began))
         if last:
-            self._journal.applied(bundle_id, last)
+            self._journal.applied(self.bundle.bundle_id, last)
+
+    def _make_later(self, item: KeptItem) -> None:
+        try:
+            image_ids, vectors = self._vectors(item)
+        except ImageError as error:
+            _log.error("bundle %s: item %r is left out: %s", self.bundle.bundle_id[:12], item.item_id, error)
+            return
+        self.make(item, image_ids, vectors)
 
     def make(self, item: KeptItem, image_ids: list[str], vectors: np.ndarray) -> None:
         """Make one change; it is on the disk and visible when this returns.

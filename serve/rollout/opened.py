@@ -29,6 +29,9 @@ from src.contracts.preprocessing import MAX_PIXELS
 
 __all__ = ["Opened"]
 
+_REST = 2.0
+"""Seconds without work after each second of the processor, while changes of items are made: a third of one core."""
+
 
 @dataclass(frozen=True, eq=False)
 class Opened:
@@ -62,7 +65,7 @@ class Opened:
         store: Store,
         journal: Journal | None = None,
         since: float = 0.0,
-        check: bool = False,
+        beside: bool = False,
     ) -> "Opened":
         """Verify a bundle, load it, warm it up. Blocks.
 
@@ -74,7 +77,8 @@ class Opened:
             cache: the embeddings of all opened bundles; None keeps none.
             journal: changes of items, which are made in it; None: its items stay as they are.
             since: seconds since 1970; changes before it are in the bundle already.
-            check: whether it must find its own pictures.
+            beside: whether another one answers meanwhile: it must find its own pictures, and leaves the processor to
+                the other while it makes the changes.
             store: what the shop knows of its items, whichever bundle they are in.
 
         Raises:
@@ -88,11 +92,11 @@ class Opened:
             public_key=settings.public_key,
             mapped=settings.processes > 1,
         )
-        checks = check_finds(engine) if check else "not checked"
+        checks = check_finds(engine) if beside else "not checked"
         description = _describe(engine, settings)
         if journal is not None:
             assert settings.state is not None
-            engine = LiveEngine.over(engine, settings.state, journal, since=since)
+            engine = LiveEngine.over(engine, settings.state, journal, since=since, rest=_REST if beside else 0.0)
         cores = max(1, len(os.sched_getaffinity(0)) // settings.processes)
         on_cpu = "on the CPU" in engine.runtime
         encoders = settings.encoders or (max(1, cores // (settings.encoder_threads or cores)) if on_cpu else 1)

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from fastapi.testclient import TestClient
 
 from serve.access.keys import Role, new_key
 from serve.app import create_app
-from serve.live.journal import KeptPicture
+from serve.bundle.engine import Engine
+from serve.live.engine import LiveEngine
+from serve.live.journal import Journal, KeptPicture
 from serve.settings import ServeSettings
 from tests.serve.running import PATIENCE, Running, running
 from tests.serve.small_bundle import Shop, catalogue, jpeg, picture, write_bundle
@@ -196,6 +199,29 @@ def test_a_picture_that_an_encoder_makes_nothing_of_stops_no_other(client, bundl
     assert put(client, "after", NEW[1:]).status_code == 200
     assert client.post("/v1/admin/bundle", json={"path": "two"}).status_code == 200
     assert {"good", "after"} <= found(client, NEW[0]).keys() | found(client, NEW[1]).keys()
+
+
+def test_a_bundle_catches_up_with_a_third_of_a_core_while_another_answers(bundles, tmp_path, monkeypatch):
+    embed_picture = LiveEngine.embed_picture
+
+    def busy(self: LiveEngine, data: bytes) -> np.ndarray:
+        until = time.thread_time() + 0.05
+        while time.thread_time() < until:
+            pass
+        return embed_picture(self, data)
+
+    monkeypatch.setattr(LiveEngine, "embed_picture", busy)
+    journal = Journal(tmp_path / "journal.sqlite")
+    engine = LiveEngine.over(Engine.open(bundles["one"].root, encoder_threads=1), tmp_path, journal)
+    images = len(engine.now().index)
+    for number in range(10):
+        journal.put(f"i{number}", {}, [KeptPicture(f"i{number}/1", picture(700_000 + number), b"")])
+    began, worked = time.perf_counter(), time.thread_time()
+    engine.catch_up(rest=2.0)
+    assert time.thread_time() - worked < 0.4 * (time.perf_counter() - began)
+    assert len(engine.now().index) == images + 10
+    engine.close()
+    journal.close()
 
 
 def test_no_write_is_lost_while_bundles_change(bundles, tmp_path):
