@@ -1,0 +1,24 @@
+"""What the tables of the grocery set are made of."""
+
+import pytest
+
+from benchmarks.grocery import COMBINATIONS, PARTS, PEERS
+from benchmarks.plain_loops import LOSSES
+from src.commandline import composed
+from src.contracts.settings import TrainSettings
+
+
+@pytest.mark.parametrize("name", [*COMBINATIONS, *PARTS])
+def test_each_line_can_be_trained(name: str) -> None:
+    overrides = COMBINATIONS.get(name) or ("data=grocery_unseen", *PARTS[name])
+    composed(TrainSettings, "train", "experiment=grocery", "hydra.runtime.output_dir=x", *overrides).check()
+
+
+@pytest.mark.parametrize("table", [COMBINATIONS, PARTS])
+def test_no_two_lines_are_the_same(table: dict[str, tuple[str, ...]]) -> None:
+    assert len({frozenset(overrides) for overrides in table.values()}) == len(table)
+
+
+@pytest.mark.parametrize("arguments", PEERS.values(), ids=PEERS)
+def test_each_peer_is_a_loop(arguments: tuple[str, ...]) -> None:
+    assert dict(zip(arguments[::2], arguments[1::2], strict=True))["--loss"] in LOSSES
