@@ -11,6 +11,9 @@ export OMP_WAIT_POLICY ?= PASSIVE
 EXTRAS := --extra cpu --extra rtx --extra milvus --extra train --extra serve --extra tracing --extra dev
 
 SERVING := --extra serve --extra cpu --extra tracing
+# What starts servers and loads them has the machine to itself: their deadlines are seconds.
+ALONE := tests/serve tests/benchmarks tests/deploy
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint serve lock audit
@@ -42,7 +45,8 @@ demo: $(READY)
 	@echo "search:   make serve BUNDLE=$(DEMO)/bundle"
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest $(ALONE)
 
 lint: $(READY)
 	$(BIN)/pre-commit run --all-files

@@ -3,10 +3,21 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from rich.progress import track
 
 from src.contracts.errors import ConfigError
 
-__all__ = ["run_script"]
+__all__ = ["run_all", "run_script"]
+
+
+def run_all(runs: Sequence[Callable[[], None]], *, jobs: int) -> None:
+    """Make runs that wait for scripts, several at once, beside a progress bar."""
+    with ThreadPoolExecutor(jobs) as pool:
+        for _ in track(pool.map(lambda run: run(), runs), "training and evaluating", total=len(runs)):
+            pass
 
 
 def run_script(*command: str) -> None:

@@ -17,13 +17,12 @@ validation photos of 10 others choose the epoch, and photos of 11 more report; b
 import argparse
 import csv
 import json
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
 
-from benchmarks.entry_scripts import run_script
+from benchmarks.entry_scripts import run_all, run_script
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 
@@ -38,6 +37,7 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
     "normalised softmax": ("loss=normalized_softmax", *_ALL),
     "InfoNCE across domains and normalised softmax": _SUM,
     "the same, cross-domain sampler": (*_SUM, "sampler=cross_domain", "sampler.user_share=0.75"),
+    "the same, averaged with its start": (),
 }
 """What differs from experiment=grocery."""
 
@@ -74,11 +74,8 @@ def main() -> None:
         if unknown := [name for name in options.only if name not in lines]:
             raise ConfigError(f"--only {', '.join(unknown)}: none of {', '.join(lines)}")
         names = options.only or lines
-        with ThreadPoolExecutor(options.jobs) as pool, Progress() as progress:
-            task = progress.add_task("training and evaluating", total=len(names) * options.seeds)
-            todo = [(name, seed) for seed in range(options.seeds) for name in names]
-            for _ in pool.map(lambda one: _run(one[0], one[1], options), todo):
-                progress.advance(task)
+        todo = [partial(_run, name, seed, options) for seed in range(options.seeds) for name in names]
+        run_all(todo, jobs=options.jobs)
         columns = _UNSEEN if options.unseen else _SEEN
         print(f"| | {' | '.join(columns)} |\n| --- |{' ---: |' * len(columns)}")
         for name in names:

@@ -6,15 +6,18 @@ stopped is taken up by the same command. Prints one table, of the validation spl
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from rich.progress import track
 
-from benchmarks.entry_scripts import run_script
+from benchmarks.entry_scripts import run_all, run_script
+from src.catalog.catalogue import open_catalogue
+from src.commandline import composed
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
+from src.contracts.settings import TrainSettings
 from src.eval.methods import compare_methods
 from src.eval.paired import Difference
 from src.eval.runs import Run, check_comparable, open_run
@@ -41,9 +44,11 @@ def main() -> None:
         unknown = [name for name in options.arms if name not in ARMS]
         if unknown:
             raise ConfigError(f"--arms {', '.join(unknown)}: none of {', '.join(ARMS)}")
-        todo = [(name, seed) for name in options.arms for seed in range(options.seeds)]
-        for name, seed in track(todo, "training and evaluating"):
-            _run(name, seed, options)
+        fixed = ("experiment=demo", *_shop(options), f"hydra.runtime.output_dir={options.output}")
+        # Simulated before two runs do it at once.
+        open_catalogue(composed(TrainSettings, "train", *fixed).data)
+        todo = [partial(_run, name, seed, options) for seed in range(options.seeds) for name in options.arms]
+        run_all(todo, jobs=options.jobs)
         print(f"{options.split} split, {options.parents} products, {options.epochs} epochs, {options.seeds} seeds")
         print(as_table({name: _figures(name, options) for name in options.arms}))
 
@@ -97,20 +102,22 @@ def _folder(name: str, seed: int, options: argparse.Namespace) -> Path:
     return Path(options.output) / f"{options.parents}x{options.epochs}" / plain / f"seed{seed}"
 
 
+def _shop(options: argparse.Namespace) -> list[str]:
+    output = Path(options.output)
+    sizes = [f"data.shop.parents={options.parents}", f"data.shop.sessions={options.sessions}"]
+    return [f"data.root={output / f'shop{options.parents}'}", f"data.cache={output / 'pixels'}", *sizes]
+
+
 def _run(name: str, seed: int, options: argparse.Namespace) -> None:
     """Train, unless the checkpoint is evaluated already."""
     folder = _folder(name, seed, options)
-    shop = Path(options.output) / f"shop{options.parents}"
     if not (folder / "metrics.json").exists():
         run_script(
             "train.py",
             "experiment=demo",
             f"name={folder.parent.name}",
             f"seed={seed}",
-            f"data.root={shop}",
-            f"data.cache={Path(options.output) / 'pixels'}",
-            f"data.shop.parents={options.parents}",
-            f"data.shop.sessions={options.sessions}",
+            *_shop(options),
             f"trainer.epochs={options.epochs}",
             f"trainer.patience={options.epochs}",
             f"hydra.run.dir={folder}",
@@ -139,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", default="outputs/hard_negatives", help="folder of the shop and the runs")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), metavar="NAME", help="the first is compared with")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
     parser.add_argument("--parents", type=int, default=600, help="products of the shop")
     parser.add_argument("--sessions", type=int, default=20_000, help="sessions of its log")
     parser.add_argument("--epochs", type=int, default=8)

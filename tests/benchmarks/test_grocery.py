@@ -10,7 +10,7 @@ from src.contracts.settings import TrainSettings
 
 @pytest.mark.parametrize("name", [*COMBINATIONS, *PARTS])
 def test_each_line_can_be_trained(name: str) -> None:
-    overrides = COMBINATIONS.get(name) or ("data=grocery_unseen", *PARTS[name])
+    overrides = COMBINATIONS[name] if name in COMBINATIONS else ("data=grocery_unseen", *PARTS[name])
     composed(TrainSettings, "train", "experiment=grocery", "hydra.runtime.output_dir=x", *overrides).check()
 
 
