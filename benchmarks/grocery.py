@@ -17,6 +17,7 @@ validation photos of 10 others choose the epoch, and photos of 11 more report; b
 import argparse
 import csv
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -41,9 +42,11 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
 }
 """What differs from experiment=grocery."""
 
+RECIPE = "the recipe"
+
 PARTS: dict[str, tuple[str, ...]] = {
     "no training": ("trainer.epochs=0", "optim.interpolate=[]"),
-    "the recipe": (),
+    RECIPE: (),
     "without averaging with its start": ("optim.interpolate=[]",),
     "without frozen stages": ("optim.freeze=0",),
     "with a linear head of 256 numbers": ("model.head=linear", "model.embedding_dim=256", "optim.interpolate=[]"),
@@ -64,6 +67,7 @@ PEERS: dict[str, tuple[str, ...]] = {
 
 _SEEN = ("recall@1, last epoch", "recall@1", "recall@10", "mrr")
 _UNSEEN = ("unseen recall@1", "unseen, validation", "seen recall@1")
+"""Of photos of the 11 products that report, the 10 that choose, the 60 that were trained on."""
 
 
 def main() -> None:
@@ -76,14 +80,21 @@ def main() -> None:
         names = options.only or lines
         todo = [partial(_run, name, seed, options) for seed in range(options.seeds) for name in names]
         run_all(todo, jobs=options.jobs)
-        columns = _UNSEEN if options.unseen else _SEEN
-        print(f"| | {' | '.join(columns)} |\n| --- |{' ---: |' * len(columns)}")
-        for name in names:
-            print(f"| {name} | {' | '.join(_cells(name, options))} |")
+        print(_table(names, options))
 
 
-def _cells(name: str, options: argparse.Namespace) -> list[str]:
-    figures = np.array([_figures(name, seed, options) for seed in range(options.seeds)])
+def _table(names: Sequence[str], options: argparse.Namespace) -> str:
+    figures = {name: np.array([_figures(name, seed, options) for seed in range(options.seeds)]) for name in names}
+    columns = _UNSEEN if options.unseen else _SEEN
+    if RECIPE in figures:
+        # Of the same seed and so of the same products: what differs between divisions cancels.
+        recipe, columns = figures[RECIPE], (*columns, *(f"{name}, less the recipe's" for name in columns))
+        figures = {name: np.hstack([found, found - recipe]) for name, found in figures.items()}
+    lines = [f"| | {' | '.join(columns)} |", f"| --- |{' ---: |' * len(columns)}"]
+    return "\n".join(lines + [f"| {name} | {' | '.join(_cells(found))} |" for name, found in figures.items()])
+
+
+def _cells(figures: np.ndarray) -> list[str]:
     deviations = figures.std(axis=0, ddof=1) if len(figures) > 1 else np.full(figures.shape[1], np.nan)
     return [f"{mean:.3f} ± {deviation:.3f}" for mean, deviation in zip(figures.mean(axis=0), deviations, strict=True)]
 
