@@ -27,7 +27,7 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, k: int) -> tuple[np.ndarra
     if faiss.get_num_gpus() and k <= _MOST_ON_GPU:
         scores, rows = faiss.knn_gpu(_resources(), queries, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
     else:
-        scores, rows = faiss.knn(queries, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
+        scores, rows = faiss.knn(queries, np.asarray(gallery), k, metric=faiss.METRIC_INNER_PRODUCT)
     return scores, rows.astype(np.int64, copy=False)
 
 

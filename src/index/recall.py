@@ -38,7 +38,8 @@ class IndexQuality:
 
 def kth_scores(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """The cosine of each query's tenth nearest vector, or of the farthest where there are fewer: float32 (queries,)."""
-    scores, _ = faiss.knn(queries, vectors, min(10, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)
+    # As plain arrays: where pytorch-metric-learning's evaluation was imported, FAISS takes no mapped ones.
+    scores, _ = faiss.knn(queries, np.asarray(vectors), min(10, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)
     last: np.ndarray = scores[:, -1]
     return last
 

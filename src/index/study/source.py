@@ -123,7 +123,7 @@ def _keep(
         start += len(chunk)
     written.flush()
     os.replace(part, output / "gallery.npy")
-    scores, _ = faiss.knn(queries, written, min(K, rows), metric=faiss.METRIC_INNER_PRODUCT)
+    scores, _ = faiss.knn(queries, np.asarray(written), min(K, rows), metric=faiss.METRIC_INNER_PRODUCT)
     found = {"queries": queries, "kth": scores[:, -1]}
     if categories is not None:
         found["categories"] = categories
