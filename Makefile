@@ -12,7 +12,7 @@ EXTRAS := --extra cpu --extra rtx --extra milvus --extra train --extra serve --e
 
 SERVING := --extra serve --extra cpu --extra tracing
 # What starts servers and loads them has the machine to itself: their deadlines are seconds.
-ALONE := tests/serve tests/benchmarks/serving tests/deploy
+ALONE := tests/serve tests/benchmarks tests/deploy
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
@@ -45,7 +45,7 @@ demo: $(READY)
 	@echo "search:   make serve BUNDLE=$(DEMO)/bundle"
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m pytest $(ALONE)
 
 lint: $(READY)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from benchmarks.grocery import COMBINATIONS, PARTS, PEERS
-from benchmarks.plain_loops import LOSSES
+from benchmarks.grocery import COMBINATIONS, PARTS
 from src.commandline import composed
 from src.contracts.settings import TrainSettings
 
@@ -17,8 +16,3 @@ def test_each_line_can_be_trained(name: str) -> None:
 @pytest.mark.parametrize("table", [COMBINATIONS, PARTS])
 def test_no_two_lines_are_the_same(table: dict[str, tuple[str, ...]]) -> None:
     assert len({frozenset(overrides) for overrides in table.values()}) == len(table)
-
-
-@pytest.mark.parametrize("arguments", PEERS.values(), ids=PEERS)
-def test_each_peer_is_a_loop(arguments: tuple[str, ...]) -> None:
-    assert dict(zip(arguments[::2], arguments[1::2], strict=True))["--loss"] in LOSSES
