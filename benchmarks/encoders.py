@@ -1,6 +1,7 @@
 """Latency and faithfulness of the CPU's runtimes: python -m benchmarks.encoders --grocery CKPT --data DIR.
 
-Networks without a checkpoint have new weights: as quick as trained ones, and without figures of what they find.
+Networks without a checkpoint have new weights: as quick as trained ones. What they find means nothing, but whether a
+runtime finds the same as torch does is measured all the same: with `--data` they embed the pictures of that catalogue.
 """
 
 import argparse
@@ -14,10 +15,11 @@ import numpy as np
 import torch
 
 from src.catalog.catalogue import open_catalogue
+from src.commandline import composed
 from src.contracts.errors import LookalikeError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.preprocessing import PreprocessingSpec
-from src.contracts.settings import DataSettings, complete_data
+from src.contracts.settings import DataSettings, TrainSettings, complete_data
 from src.export.gate_images import read_gate_images
 from src.export.onnx_export import export_onnx
 from src.export.overlap import recall_overlap
@@ -36,7 +38,7 @@ _NEW = {"ViT-S/16": "vit_small_patch16_224", "ViT-B/16": "vit_base_patch16_224"}
 
 @dataclass(frozen=True)
 class Subject:
-    """A network, and the images of its catalogue where it is trained."""
+    """A network, and images of a catalogue where there is one."""
 
     name: str
     encoder: Encoder
@@ -72,13 +74,21 @@ def _subjects(arguments: argparse.Namespace) -> Iterator[Subject]:
         torch.manual_seed(0)
         spec = PreprocessingSpec(size=224)
         encoder = build_encoder(spec=spec, backbone=_NEW[name]).eval()
-        noise = np.random.default_rng(0).integers(0, 256, (8, 224, 224, 3), dtype=np.uint8)
-        yield Subject(f"{name}, 224 px", encoder, spec, None, noise)
+        if arguments.data:
+            data = composed(TrainSettings, "train", "data=grocery", f"data.root={arguments.data}").data
+            yield _subject(f"{name}, new weights", encoder, spec, data, arguments.images)
+        else:
+            noise = np.random.default_rng(0).integers(0, 256, (8, 224, 224, 3), dtype=np.uint8)
+            yield Subject(f"{name}, new weights, 224 px", encoder, spec, None, noise)
 
 
 def _trained(name: str, checkpoint: Path, root: Path | None, count: int) -> Subject:
     encoder, spec, card = load_encoder(checkpoint)
     data = complete_data(DataSettings(root=str(root)) if root else DataSettings(), card["data"])
+    return _subject(name, encoder, spec, data, count)
+
+
+def _subject(name: str, encoder: Encoder, spec: PreprocessingSpec, data: DataSettings, count: int) -> Subject:
     images = read_gate_images(open_catalogue(data), spec, parity=1, overlap=count, calibration=256)
     return Subject(f"{name}, {spec.size} px", encoder, spec, images.overlap, images.calibration)
 

@@ -1,8 +1,10 @@
 """What hard negatives and clicks give on the built-in shop: python -m benchmarks.hard_negatives.
 
 Trains one small network after another with the demo's recipe: batches drawn by chance, with category-aware negatives,
-with global hard negatives, with clicks; several seeds each. Runs that are there are not trained again: a run that was
-stopped is taken up by the same command. Prints one table, of the validation split; `--split test`, when all is chosen.
+with global hard negatives, with clicks; several seeds each. Epochs are chosen on the shop's validation products. What
+is printed is of another shop, simulated from another seed: none of its products was trained on or chose anything, and
+it is large enough to hold many twins. Runs that are there are not trained again: a run that was stopped is taken up by
+the same command.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from src.eval.runs import Run, check_comparable, open_run
 
 ARMS: dict[str, tuple[str, ...]] = {
     "random": (),
-    "category batches": ("sampler=category",),
+    "category batches": ("sampler=category", "sampler.together=4"),
     "category-aware miner": ("miner=category_hard",),
     "category batches and miner": ("sampler=category", "miner=category_hard"),
     "global hard negatives": ("sampler=neighbours", "neighbours.every=1"),
@@ -44,12 +46,13 @@ def main() -> None:
         unknown = [name for name in options.arms if name not in ARMS]
         if unknown:
             raise ConfigError(f"--arms {', '.join(unknown)}: none of {', '.join(ARMS)}")
-        fixed = ("experiment=demo", *_shop(options), f"hydra.runtime.output_dir={options.output}")
         # Simulated before two runs do it at once.
-        open_catalogue(composed(TrainSettings, "train", *fixed).data)
+        for shop in (_shop(options), _other_shop(options)):
+            fixed = ("experiment=demo", *shop, f"hydra.runtime.output_dir={options.output}")
+            open_catalogue(composed(TrainSettings, "train", *fixed).data)
         todo = [partial(_run, name, seed, options) for seed in range(options.seeds) for name in options.arms]
         run_all(todo, jobs=options.jobs)
-        print(f"{options.split} split, {options.parents} products, {options.epochs} epochs, {options.seeds} seeds")
+        print(f"{options.parents} products of another shop, {options.epochs} epochs, {options.seeds} seeds")
         print(as_table({name: _figures(name, options) for name in options.arms}))
 
 
@@ -92,7 +95,7 @@ def query_figures(table: pa.Table) -> np.ndarray:
 
 
 def _figures(name: str, options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
-    runs: list[Run] = [open_run(str(_folder(name, seed, options) / options.split)) for seed in range(options.seeds)]
+    runs: list[Run] = [open_run(str(_folder(name, seed, options) / "judged")) for seed in range(options.seeds)]
     check_comparable(runs, ["recall@1", "mrr"])
     return np.stack([query_figures(run.table) for run in runs]), runs[0].products()
 
@@ -106,6 +109,12 @@ def _shop(options: argparse.Namespace) -> list[str]:
     output = Path(options.output)
     sizes = [f"data.shop.parents={options.parents}", f"data.shop.sessions={options.sessions}"]
     return [f"data.root={output / f'shop{options.parents}'}", f"data.cache={output / 'pixels'}", *sizes]
+
+
+def _other_shop(options: argparse.Namespace) -> list[str]:
+    shop = [f"data.root={Path(options.output) / f'other{options.parents}'}", f"data.shop.parents={options.parents}"]
+    # All of it asks and answers, but for a hundredth that a catalogue must leave for training.
+    return [*shop, "data.shop.seed=1", "data.split_by=product", "data.val_fraction=0.99", "data.test_fraction=0"]
 
 
 def _run(name: str, seed: int, options: argparse.Namespace) -> None:
@@ -123,12 +132,13 @@ def _run(name: str, seed: int, options: argparse.Namespace) -> None:
             f"hydra.run.dir={folder}",
             *ARMS[name],
         )
-    if not (folder / options.split / "metrics.json").exists():
+    if not (folder / "judged" / "metrics.json").exists():
         run_script(
             "evaluate.py",
             f"checkpoint={folder / 'checkpoints' / 'best.ckpt'}",
-            f"output={folder / options.split}",
-            f"split={options.split}",
+            f"output={folder / 'judged'}",
+            "split=val",
+            *_other_shop(options),
             "report=false",
             "pictures=0",
             "resamples=0",
@@ -150,7 +160,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parents", type=int, default=600, help="products of the shop")
     parser.add_argument("--sessions", type=int, default=20_000, help="sessions of its log")
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--split", default="val", choices=("val", "test"))
     return parser
 
 

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from serve.app import create_app
 from serve.observe.exporter import exporting
 from serve.peers import Peers
+from serve.rollout.freed_memory import map_large_blocks
 from serve.service import Service
 from serve.settings import ServeSettings
 from src.contracts.errors import ConfigError
@@ -52,6 +53,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 def serve_app(bundle: Path, settings: ServeSettings, listener: socket.socket, peers: Peers | None = None) -> None:
     """Make the application and serve it; one process, or a worker among others. Raises as `serve`."""
+    map_large_blocks()
     if peers is None:
         app = create_app(bundle, settings)
         _run(serve(app, [listener], drain_seconds=settings.drain_seconds))

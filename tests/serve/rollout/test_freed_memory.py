@@ -1,19 +1,61 @@
-"""Memory that is free in the middle of the heap goes back."""
+"""Memory that is free in the middle of the heap goes back, and large blocks do not lie there at all."""
 
 import ctypes
 import os
 import platform
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from benchmarks.serving.process_tree import ProcessTree
 from serve.rollout.freed_memory import give_back
 
+GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has other rules")
+
 BLOCK = 64 * 1024
 """Below what glibc maps by itself, which would go back in any case."""
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps nothing")
+MAPPED_AFTER_A_LARGER_ONE = """
+import ctypes
+import sys
+
+from serve.rollout.freed_memory import map_large_blocks
+
+if sys.argv[1] == "set":
+    map_large_blocks()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+
+
+def mapped() -> int:
+    class Mallinfo2(ctypes.Structure):
+        _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks".split()] + [
+            (name, ctypes.c_size_t) for name in "fsmblks uordblks fordblks keepcost".split()
+        ]
+
+    libc.mallinfo2.restype = Mallinfo2
+    return libc.mallinfo2().hblks
+
+
+libc.free(libc.malloc(16 * 2**20))
+before = mapped()
+block = libc.malloc(8 * 2**20)
+print(mapped() - before)
+"""
+
+
+@GLIBC
+@pytest.mark.parametrize(("how", "mapped"), [("usual", 0), ("set", 1)])
+def test_large_blocks_are_mapped_whatever_was_freed_before(repository: Path, how: str, mapped: int) -> None:
+    command = [sys.executable, "-c", MAPPED_AFTER_A_LARGER_ONE, how]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True, timeout=60)
+    assert int(done.stdout) == mapped
+
+
+@GLIBC
 def test_freed_blocks_leave_the_process() -> None:
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
