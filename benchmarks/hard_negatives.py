@@ -1,10 +1,10 @@
 """What hard negatives and clicks give on the built-in shop: python -m benchmarks.hard_negatives.
 
-Trains one small network after another with the demo's recipe: batches drawn by chance, with category-aware negatives,
-with global hard negatives, with clicks; several seeds each. Epochs are chosen on the shop's validation products. What
-is printed is of another shop, simulated from another seed: none of its products was trained on or chose anything, and
-it is large enough to hold many twins. Runs that are there are not trained again: a run that was stopped is taken up by
-the same command.
+A small network learns from batches that are drawn by chance, by the demo's recipe; then training goes on from there, at
+a third of the rates, with batches drawn by chance, with category-aware negatives, with global hard negatives, with
+clicks; several seeds each. Epochs are chosen on the shop's validation products. What is printed is of another shop,
+simulated from another seed: none of its products was trained on or chose anything, and it is large enough to hold many
+twins. Runs that are there are not trained again: a run that was stopped is taken up by the same command.
 """
 
 import argparse
@@ -24,17 +24,19 @@ from src.eval.methods import compare_methods
 from src.eval.paired import Difference
 from src.eval.runs import Run, check_comparable, open_run
 
+FIRST = "before"
+
 ARMS: dict[str, tuple[str, ...]] = {
     "random": (),
     "category batches": ("sampler=category", "sampler.together=4"),
-    "category-aware miner": ("miner=category_hard",),
-    "category batches and miner": ("sampler=category", "miner=category_hard"),
-    "global hard negatives": ("sampler=neighbours", "neighbours.every=1"),
+    "category batches and miner": ("sampler=category", "sampler.together=4", "miner=category_hard"),
+    "global hard negatives": ("sampler=neighbours", "neighbours.every=1", "neighbours.first_epoch=0"),
     "clicks: loss": ("clicks.weight=0.3",),
-    "clicks: loss and batches": ("sampler=neighbours", "clicks.weight=0.3"),
-    "global hard negatives and clicks": ("sampler=neighbours", "neighbours.every=1", "clicks.weight=0.3"),
+    "clicks: loss and batches": ("sampler=neighbours", "neighbours.every=0", "clicks.weight=0.3"),
 }
-"""What differs from the demo's recipe; the first is what the others are compared with."""
+"""What differs when training goes on; the first is what the others are compared with."""
+
+_SLOWER = ("optim.lr=5e-4", "optim.backbone_lr=1e-3")
 
 FIGURES = ("Recall@1", "Recall@1, items with a twin", "item before its twin")
 
@@ -50,10 +52,11 @@ def main() -> None:
         for shop in (_shop(options), _other_shop(options)):
             fixed = ("experiment=demo", *shop, f"hydra.runtime.output_dir={options.output}")
             open_catalogue(composed(TrainSettings, "train", *fixed).data)
-        todo = [partial(_run, name, seed, options) for seed in range(options.seeds) for name in options.arms]
-        run_all(todo, jobs=options.jobs)
-        print(f"{options.parents} products of another shop, {options.epochs} epochs, {options.seeds} seeds")
-        print(as_table({name: _figures(name, options) for name in options.arms}))
+        seeds = range(options.seeds)
+        run_all([partial(_run, FIRST, seed, options) for seed in seeds], jobs=options.jobs)
+        run_all([partial(_run, name, seed, options) for seed in seeds for name in options.arms], jobs=options.jobs)
+        print(f"{options.parents} products of another shop, {options.seeds} seeds")
+        print(as_table({name: _figures(name, options) for name in (*options.arms, FIRST)}))
 
 
 def as_table(figures: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
@@ -102,7 +105,8 @@ def _figures(name: str, options: argparse.Namespace) -> tuple[np.ndarray, np.nda
 
 def _folder(name: str, seed: int, options: argparse.Namespace) -> Path:
     plain = "".join(letter if letter.isalnum() else "_" for letter in name)
-    return Path(options.output) / f"{options.parents}x{options.epochs}" / plain / f"seed{seed}"
+    length = f"{options.epochs}" if name == FIRST else f"{options.epochs}+{options.more_epochs}"
+    return Path(options.output) / f"{options.parents}x{length}" / plain / f"seed{seed}"
 
 
 def _shop(options: argparse.Namespace) -> list[str]:
@@ -112,14 +116,20 @@ def _shop(options: argparse.Namespace) -> list[str]:
 
 
 def _other_shop(options: argparse.Namespace) -> list[str]:
-    shop = [f"data.root={Path(options.output) / f'other{options.parents}'}", f"data.shop.parents={options.parents}"]
-    # All of it asks and answers, but for a hundredth that a catalogue must leave for training.
-    return [*shop, "data.shop.seed=1", "data.split_by=product", "data.val_fraction=0.99", "data.test_fraction=0"]
+    root = Path(options.output) / f"other{options.parents}"
+    sizes = [f"data.shop.parents={options.parents}", f"data.shop.sessions={options.sessions}", "data.shop.seed=1"]
+    # All of it asks and answers, but for the hundredth that a catalogue must leave for training.
+    return [f"data.root={root}", *sizes, "data.split_by=product", "data.val_fraction=0.99", "data.test_fraction=0"]
 
 
 def _run(name: str, seed: int, options: argparse.Namespace) -> None:
     """Train, unless the checkpoint is evaluated already."""
     folder = _folder(name, seed, options)
+    epochs = options.epochs
+    how: tuple[str, ...] = ()
+    if name != FIRST:
+        start = _folder(FIRST, seed, options) / "checkpoints" / "best.ckpt"
+        epochs, how = options.more_epochs, (f"model.weights={start}", *_SLOWER, *ARMS[name])
     if not (folder / "metrics.json").exists():
         run_script(
             "train.py",
@@ -127,10 +137,10 @@ def _run(name: str, seed: int, options: argparse.Namespace) -> None:
             f"name={folder.parent.name}",
             f"seed={seed}",
             *_shop(options),
-            f"trainer.epochs={options.epochs}",
-            f"trainer.patience={options.epochs}",
+            f"trainer.epochs={epochs}",
+            f"trainer.patience={epochs}",
             f"hydra.run.dir={folder}",
-            *ARMS[name],
+            *how,
         )
     if not (folder / "judged" / "metrics.json").exists():
         run_script(
@@ -159,7 +169,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
     parser.add_argument("--parents", type=int, default=600, help="products of the shop")
     parser.add_argument("--sessions", type=int, default=20_000, help="sessions of its log")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=8, help="before training goes on")
+    parser.add_argument("--more-epochs", type=int, default=4, help="of each arm")
     return parser
 
 

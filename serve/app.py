@@ -71,7 +71,6 @@ def create_app(bundle_path: Path, settings: ServeSettings | None = None, peers: 
     app.add_middleware(
         Admission,
         limit=settings.max_in_flight,
-        queue_seconds=settings.queue_seconds,
         standing=settings.max_standing or settings.max_in_flight,
         max_body=settings.max_upload,
         metrics=service.metrics,

@@ -67,13 +67,6 @@ class ServeSettings(BaseModel):
         ge=1,
         description="searches at once, from a body's last byte to the answer's last; more are answered 503",
     )
-    queue_seconds: float = Field(
-        default=2.0,
-        gt=0,
-        allow_inf_nan=False,
-        description="time that a search may have to wait for those before it, at the rate that they are done; where it "
-        "would be longer, it is answered 503",
-    )
     max_standing: int = Field(
         default=0,
         ge=0,

@@ -18,9 +18,6 @@ _SEARCHES = re.compile(r"/v1/search(/batch|/text)?|/v1/regions|/v1/explain|/v1/i
 _UPLOADS = 32
 """Bodies that may be arriving for each search that may be in flight."""
 
-_BUSY = 4
-"""Searches in flight that are let in however long they take: fewer may not keep all cores busy."""
-
 
 class Admission:
     """Refuses a search with 503 while too many are in flight, before its body is read.
@@ -30,9 +27,6 @@ class Admission:
     bounded in bytes: a few clients on slow lines, or of bad will, cannot keep the others out. Probes, pictures and the
     page are always let in.
 
-    A search that would wait for longer than `queue_seconds`, at the rate that searches got done lately, is refused as
-    well: the same number of places is a burst to an encoder of 4 ms, and to one of 400 more than anybody waits for.
-
     Of the places, `standing` may be taken for long: once they have been nearly all of the time, no more are given until
     the load falls. So a burst finds a queue, and an overload finds none that would make those it lets in late.
 
@@ -40,26 +34,21 @@ class Admission:
     further places, takes them or raises the same refusal.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, limit: int, queue_seconds: float, standing: int, max_body: int, metrics: Metrics
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, standing: int, max_body: int, metrics: Metrics) -> None:
         """Let nobody in yet.
 
         Args:
             app: what is behind.
             limit: searches in flight at most.
-            queue_seconds: that a search may have to wait for those before it.
             standing: of these for long; `limit` or more refuses by the limit alone.
             max_body: bytes of the largest body that is taken at all.
             metrics: where searches, uploads and refusals are counted.
         """
         self._app = app
         self._limit = limit
-        self._queue_seconds = queue_seconds
         self._max_body = max_body
         self._metrics = metrics
-        self._busy = min(_BUSY, limit)
-        self._rate = ServiceRate(self._busy)
+        self._rate = ServiceRate()
         self._standing = standing
         self._load = StandingLoad(max(1, standing - 1))  # One place is free for a moment whenever a search ends.
         # Only the event loop's thread touches them.
@@ -114,6 +103,7 @@ class Admission:
                 upload(-1)
             if places:
                 self._set_in_flight(self._in_flight - places)
+                self._rate.ended(time.monotonic(), places)
 
     def _check(self, places: int, length: int = 0) -> None:
         wanted, now = self._in_flight + places, time.monotonic()
@@ -123,14 +113,7 @@ class Admission:
         if wanted > limit:
             raise self._refusal(
                 f"{self._in_flight} searches are in flight, at most {limit} may be",
-                self._rate.retry_after(wanted - 1, now),
-            )
-        # What is in flight, not what is wanted: a batch does not wait for its own photos.
-        if self._in_flight >= self._busy and (wait := self._rate.seconds(self._in_flight, now)) > self._queue_seconds:
-            raise self._refusal(
-                f"{self._in_flight} searches are in flight, which take {wait:.1f} s; a search may wait for "
-                f"{self._queue_seconds:g} s",
-                self._rate.retry_after(self._in_flight, now),
+                self._rate.seconds_for(wanted - 1, now),
             )
         if length and self._uploads >= _UPLOADS * self._limit:
             raise self._refusal(f"{self._uploads} photos are arriving, which is the limit", 1)
@@ -142,10 +125,8 @@ class Admission:
         self._set_in_flight(self._in_flight + places)
 
     def _set_in_flight(self, count: int) -> None:
-        now = time.monotonic()
         self._in_flight = count
-        self._load.changed(count, now)
-        self._rate.changed(count, now)
+        self._load.changed(count, time.monotonic())
         self._metrics.in_flight.set(count)
 
     def _refusal(self, why: str, seconds: int) -> Problem:

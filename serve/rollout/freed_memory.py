@@ -22,10 +22,15 @@ def map_large_blocks() -> None:
     each with holes of its own.
     """
     mallopt = _glibc("mallopt")
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _LARGE)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT)
-        mallopt(_M_ARENA_MAX, len(os.sched_getaffinity(0)))
+    if mallopt is None:
+        return
+    for variable, parameter, value in (
+        ("MALLOC_MMAP_THRESHOLD_", _M_MMAP_THRESHOLD, _LARGE),
+        ("MALLOC_TRIM_THRESHOLD_", _M_TRIM_THRESHOLD, _KEPT),
+        ("MALLOC_ARENA_MAX", _M_ARENA_MAX, len(os.sched_getaffinity(0))),
+    ):
+        if variable not in os.environ:  # An operator's own wish.
+            mallopt(parameter, value)
 
 
 def give_back() -> None:

@@ -1,6 +1,5 @@
 import asyncio
 import time
-from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -38,7 +37,6 @@ async def test_batch_has_as_many_places_as_images_and_gives_them_back():
         Admission(
             Starlette(routes=[Route("/v1/search/batch", batch, methods=["POST"])]),
             limit=4,
-            queue_seconds=9,
             standing=4,
             max_body=1000,
             metrics=metrics,
@@ -85,8 +83,7 @@ async def test_more_searches_than_the_limit_are_503_before_their_body_is_read_un
         Route("/v1/items/{item_id}/similar", lambda request: PlainTextResponse("found")),
     ]
     app = RequestContext(
-        Admission(Starlette(routes=routes), limit=2, queue_seconds=9, standing=2, max_body=1000, metrics=metrics),
-        metrics=metrics,
+        Admission(Starlette(routes=routes), limit=2, standing=2, max_body=1000, metrics=metrics), metrics=metrics
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
         first = [asyncio.create_task(client.post("/v1/search", content=b"photo")) for _ in range(2)]
@@ -119,9 +116,7 @@ async def test_a_burst_has_all_places_and_a_load_that_stands_only_some():
 
     metrics = Metrics()
     routes = [Route("/v1/search/text", search)]
-    admission = Admission(
-        Starlette(routes=routes), limit=4, queue_seconds=9, standing=2, max_body=1000, metrics=metrics
-    )
+    admission = Admission(Starlette(routes=routes), limit=4, standing=2, max_body=1000, metrics=metrics)
     app = RequestContext(admission, metrics=metrics)
 
     async def asked(count: int) -> list[asyncio.Task[httpx.Response]]:
@@ -152,98 +147,19 @@ async def test_a_burst_has_all_places_and_a_load_that_stands_only_some():
         assert [(await task).status_code for task in tasks] == [200] * 4
 
 
-@pytest.mark.anyio
-async def test_a_search_that_would_wait_too_long_is_refused_and_a_burst_is_not(monkeypatch: pytest.MonkeyPatch):
-    ends: list[asyncio.Event] = []
-
-    async def search(request: Request) -> Response:
-        if places := int(request.query_params.get("images", "1")) - 1:
-            try:
-                request.scope["state"]["take_places"](places)
-            except Problem as problem:
-                return problem_response(problem, request.scope)
-        end = asyncio.Event()
-        ends.append(end)
-        await end.wait()
-        return PlainTextResponse("done")
-
-    clock = [0.0]
-    monkeypatch.setattr("serve.edge.admission.time", SimpleNamespace(monotonic=lambda: clock[0]))
-    metrics = Metrics()
-    routes = [Route("/v1/search/batch", search)]
-    admission = Admission(
-        Starlette(routes=routes), limit=100, queue_seconds=2.0, standing=100, max_body=1000, metrics=metrics
-    )
-    app = RequestContext(admission, metrics=metrics)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
-
-        async def asked(count: int, query: str = "") -> list[asyncio.Task[httpx.Response]]:
-            before = len(ends)
-            tasks = [asyncio.create_task(client.get(f"/v1/search/batch{query}")) for _ in range(count)]
-            async with asyncio.timeout(10):
-                while len(ends) < before + count:
-                    await asyncio.sleep(0)
-            return tasks
-
-        # A burst, before anything is known; then one each 0.21 s.
-        tasks = await asked(40)
-        for task, end in zip(tasks[:31], ends, strict=False):
-            clock[0] += 0.21
-            end.set()
-            assert (await task).status_code == 200
-        # Nine are in flight, which take 1.9 s.
-        tasks += await asked(1)
-        refused = await client.get("/v1/search/batch")
-        assert refused.status_code == 503
-        assert "10 searches are in flight, which take 2.1 s; a search may wait for 2 s" in refused.json()["detail"]
-        assert refused.headers["retry-after"] == "3"
-        for end in ends:
-            end.set()
-        assert [(await task).status_code for task in tasks] == [200] * 41
-        # Nobody is before it, however long its own photos take.
-        alone = await asked(1, "?images=50")
-        ends[-1].set()
-        assert (await alone[0]).status_code == 200
-
-
-def full(rate: ServiceRate, *, ends: int, every: float, at_once: int = 1) -> float:
-    """Have 32 in flight, of which so many end now and then, others in their places; returns the time at the end."""
-    now = 0.0
-    rate.changed(32, now)
-    for _ in range(ends):
-        now += every
-        rate.changed(32 - at_once, now)
-        rate.changed(32, now)
-    return now
-
-
 def test_time_to_wait_is_that_of_the_rate():
-    rate = ServiceRate(4)
-    assert rate.retry_after(32, 0.0) == 1
-    now = full(rate, ends=200, every=0.1)
-    assert rate.seconds(40, now) == pytest.approx(4.0)
-    assert (rate.retry_after(39, now), rate.retry_after(5, now)) == (4, 1)
-    assert rate.retry_after(40, now + 180) == 30, "nothing has ended for long, and 30 seconds are the most"
+    rate = ServiceRate()
+    assert rate.seconds_for(32, 0.0) == 1
+    for number in range(200):
+        rate.ended(number / 10)  # 10 a second
+    assert rate.seconds_for(40, 20.0) == 4
+    assert rate.seconds_for(5, 20.0) == 1
+    assert rate.seconds_for(40, 200.0) == 30, "nothing has ended for long, and 30 seconds are the most"
 
 
 def test_batch_counts_as_its_places():
-    rate = ServiceRate(4)
-    assert rate.seconds(40, full(rate, ends=50, every=1.0, at_once=4)) == pytest.approx(10.0)
-
-
-def test_quiet_times_say_nothing_of_the_rate():
-    rate = ServiceRate(4)
-    now = full(rate, ends=200, every=0.1)
-    for count in range(31, 2, -1):
-        now += 0.1
-        rate.changed(count, now)
-    for _ in range(100):
-        for count in (3, 0):
-            rate.changed(count, now)
-            now += 60
-    assert rate.seconds(40, now) == pytest.approx(4.0)
-
-
-def test_the_first_searches_say_nothing_of_the_rate():
-    rate = ServiceRate(4)
-    assert rate.seconds(40, full(rate, ends=10, every=9.0)) == 0
+    one, many = ServiceRate(), ServiceRate()
+    for number in range(10):
+        one.ended(float(number))
+        many.ended(float(number), places=4)
+    assert many.seconds_for(40, 10.0) == one.seconds_for(10, 10.0) == 10
