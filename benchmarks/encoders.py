@@ -8,6 +8,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,15 +97,16 @@ def _subject(name: str, encoder: Encoder, spec: PreprocessingSpec, data: DataSet
 def _measure(subject: Subject, scratch: Path, seconds: float) -> Iterator[str]:
     graph, quantised = scratch / "fp32.onnx", scratch / "int8.onnx"
     export_onnx(subject.encoder, subject.spec, graph)
-    quantise(graph, quantised, subject.calibration)
     torch_embed = embedder(subject.encoder)
     ways: dict[str, Embed] = {"torch f32": torch_embed, "ONNX Runtime f32": OnnxEncoder(graph).embed}
-    for name, path, precision in (("f32", graph, "f32"), ("bf16", graph, "bf16"), ("int8", quantised, "f32")):
-        try:
-            ways[f"OpenVINO {name}"] = OpenvinoEncoder(path, precision=precision).embed
-        except LookalikeError as error:
-            print(f"OpenVINO {name}: left out, {error}")
-    ways["ONNX Runtime int8"] = OnnxEncoder(quantised).embed
+    with _left_out(f"{subject.name}: OpenVINO f32"):
+        ways["OpenVINO f32"] = OpenvinoEncoder(graph, precision="f32").embed
+    with _left_out(f"{subject.name}: OpenVINO bf16"):
+        ways["OpenVINO bf16"] = OpenvinoEncoder(graph, precision="bf16").embed
+    with _left_out(f"{subject.name}: int8"):
+        quantise(graph, quantised, subject.calibration)
+        ways["OpenVINO int8"] = OpenvinoEncoder(quantised, precision="f32").embed
+        ways["ONNX Runtime int8"] = OnnxEncoder(quantised).embed
     times = {batch: _times(ways, subject.spec.size, batch, seconds) for batch in _BATCHES}
     for name, embed in ways.items():
         one, eight = (1e3 * np.quantile(times[batch][name], (0.5, 0.99)) for batch in _BATCHES)
@@ -114,6 +116,15 @@ def _measure(subject: Subject, scratch: Path, seconds: float) -> Iterator[str]:
             f"| {subject.name} | {name} | {one[0]:.1f} | {one[1]:.1f} | {eight[0]:.1f} | {eight[1]:.1f} | {speed:.0f} "
             f"| {found} |"
         )
+
+
+@contextmanager
+def _left_out(what: str) -> Iterator[None]:
+    """Goes on without what this machine, or this network, has not."""
+    try:
+        yield
+    except LookalikeError as error:
+        print(f"{what}: left out, {error}")
 
 
 def _times(ways: dict[str, Embed], size: int, batch: int, seconds: float) -> dict[str, list[float]]:
