@@ -1,7 +1,7 @@
 """What hard negatives and clicks give on the built-in shop: python -m benchmarks.hard_negatives.
 
 A small network learns from batches that are drawn by chance, by the demo's recipe; then training goes on from there, at
-a third of the rates, with batches drawn by chance, with category-aware negatives, with global hard negatives, with
+lower rates, with batches drawn by chance, with category-aware negatives, with global hard negatives, with
 clicks; several seeds each. Epochs are chosen on the shop's validation products. What is printed is of another shop,
 simulated from another seed: none of its products was trained on or chose anything, and it is large enough to hold many
 twins. Runs that are there are not trained again: a run that was stopped is taken up by the same command.
