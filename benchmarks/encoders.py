@@ -1,7 +1,11 @@
 """Latency and faithfulness of the CPU's runtimes: python -m benchmarks.encoders --grocery CKPT --data DIR.
 
-Networks without a checkpoint have new weights: as quick as trained ones. What they find means nothing, but whether a
-runtime finds the same as torch does is measured all the same: with `--data` they embed the pictures of that catalogue.
+All embed the pictures of the grocery catalogue in DIR; without `--data` only times are measured. Networks without a
+checkpoint have new weights: as quick as trained ones. What they find means nothing, but whether a runtime finds the
+same as torch does is measured all the same.
+
+torch's bf16 is autocast. A CPU without bf16 instructions emulates it: its embeddings are those of bf16, its times are
+not.
 """
 
 import argparse
@@ -20,7 +24,7 @@ from src.commandline import composed
 from src.contracts.errors import LookalikeError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.preprocessing import PreprocessingSpec
-from src.contracts.settings import DataSettings, TrainSettings, complete_data
+from src.contracts.settings import TrainSettings
 from src.export.gate_images import read_gate_images
 from src.export.onnx_export import export_onnx
 from src.export.overlap import recall_overlap
@@ -52,9 +56,8 @@ def main() -> None:
     """Print one Markdown table, last."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encoders", description=__doc__)
     parser.add_argument("--demo", type=Path, help="the demo's checkpoint")
-    parser.add_argument("--shop", type=Path, default=Path("data/shop"), help="the demo's catalogue")
     parser.add_argument("--grocery", type=Path, help="checkpoint trained on the grocery catalogue")
-    parser.add_argument("--data", type=Path, help="the grocery catalogue")
+    parser.add_argument("--data", type=Path, help="the grocery catalogue: what all of them embed")
     parser.add_argument("--seconds", type=float, default=8, help="at most, for one runtime at one batch size")
     parser.add_argument("--images", type=int, default=1000, help="catalogue images for the overlap of neighbours")
     parser.add_argument("--new", nargs="*", choices=_NEW, default=list(_NEW), help="networks with new weights")
@@ -67,38 +70,37 @@ def main() -> None:
 
 
 def _subjects(arguments: argparse.Namespace) -> Iterator[Subject]:
-    if arguments.demo:
-        yield _trained("demo", arguments.demo, arguments.shop, arguments.images)
-    if arguments.grocery:
-        yield _trained("grocery, MobileNetV2", arguments.grocery, arguments.data, arguments.images)
+    trained = {"demo": arguments.demo, "grocery, MobileNetV2": arguments.grocery}
+    for name, checkpoint in trained.items():
+        if checkpoint:
+            encoder, spec, _ = load_encoder(checkpoint)
+            yield _subject(name, encoder, spec, arguments)
     for name in arguments.new:
         torch.manual_seed(0)
         spec = PreprocessingSpec(size=224)
         encoder = build_encoder(spec=spec, backbone=_NEW[name]).eval()
-        if arguments.data:
-            data = composed(TrainSettings, "train", "data=grocery", f"data.root={arguments.data}").data
-            yield _subject(f"{name}, new weights", encoder, spec, data, arguments.images)
-        else:
-            noise = np.random.default_rng(0).integers(0, 256, (8, 224, 224, 3), dtype=np.uint8)
-            yield Subject(f"{name}, new weights, 224 px", encoder, spec, None, noise)
+        yield _subject(f"{name}, new weights", encoder, spec, arguments)
 
 
-def _trained(name: str, checkpoint: Path, root: Path | None, count: int) -> Subject:
-    encoder, spec, card = load_encoder(checkpoint)
-    data = complete_data(DataSettings(root=str(root)) if root else DataSettings(), card["data"])
-    return _subject(name, encoder, spec, data, count)
-
-
-def _subject(name: str, encoder: Encoder, spec: PreprocessingSpec, data: DataSettings, count: int) -> Subject:
-    images = read_gate_images(open_catalogue(data), spec, parity=1, overlap=count, calibration=256)
-    return Subject(f"{name}, {spec.size} px", encoder, spec, images.overlap, images.calibration)
+def _subject(name: str, encoder: Encoder, spec: PreprocessingSpec, arguments: argparse.Namespace) -> Subject:
+    name = f"{name}, {spec.size} px"
+    if not arguments.data:
+        noise = np.random.default_rng(0).integers(0, 256, (8, spec.size, spec.size, 3), dtype=np.uint8)
+        return Subject(name, encoder, spec, None, noise)
+    data = composed(TrainSettings, "train", "data=grocery", f"data.root={arguments.data}").data
+    images = read_gate_images(open_catalogue(data), spec, parity=1, overlap=arguments.images, calibration=256)
+    return Subject(name, encoder, spec, images.overlap, images.calibration)
 
 
 def _measure(subject: Subject, scratch: Path, seconds: float) -> Iterator[str]:
     graph, quantised = scratch / "fp32.onnx", scratch / "int8.onnx"
     export_onnx(subject.encoder, subject.spec, graph)
     torch_embed = embedder(subject.encoder)
-    ways: dict[str, Embed] = {"torch f32": torch_embed, "ONNX Runtime f32": OnnxEncoder(graph).embed}
+    ways: dict[str, Embed] = {
+        "torch f32": torch_embed,
+        "torch bf16": _in_bf16(torch_embed),
+        "ONNX Runtime f32": OnnxEncoder(graph).embed,
+    }
     for precision in ("f32", "bf16"):
         with _left_out(f"{subject.name}: OpenVINO {precision}"):
             ways[f"OpenVINO {precision}"] = OpenvinoEncoder(graph, precision=precision).embed
@@ -116,6 +118,14 @@ def _measure(subject: Subject, scratch: Path, seconds: float) -> Iterator[str]:
             f"| {subject.name} | {name} | {one[0]:.1f} | {one[1]:.1f} | {eight[0]:.1f} | {eight[1]:.1f} | {speed:.0f} "
             f"| {found} |"
         )
+
+
+def _in_bf16(embed: Embed) -> Embed:
+    def embed_in_bf16(pixels: np.ndarray) -> np.ndarray:
+        with torch.autocast("cpu", torch.bfloat16):
+            return embed(pixels)
+
+    return embed_in_bf16
 
 
 @contextmanager
