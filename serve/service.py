@@ -77,33 +77,7 @@ class Service:
         workers = Workers(threads=self.settings.workers)
         try:
             self.items = self._live_items()
-            journal = None if self.items is None else self.items.journal
-
-            def open_path(path: Path, since: float, *, beside: bool = True) -> Opened:
-                return Opened.open(
-                    path,
-                    settings=self.settings,
-                    workers=workers,
-                    metrics=self.metrics,
-                    cache=self._cache,
-                    journal=journal,
-                    since=since,
-                    beside=beside,
-                    store=self.store,
-                )
-
-            opened = await anyio.to_thread.run_sync(lambda: open_path(self.bundle_path, 0.0, beside=False))
-            self.current = Current(opened)
-            if self.items is not None:
-                self.items.serve(opened.engine)
-            self.rollout = Rollout(
-                current=self.current,
-                path=self.bundle_path,
-                open_path=open_path,
-                metrics=self.metrics,
-                live=self.items,
-            )
-            self.metrics.bundle.labels(opened.bundle_id).set(opened.description.images)
+            await self._begin(workers)
             self.ready = True
             try:
                 async with (
@@ -122,6 +96,36 @@ class Service:
             if self.items is not None:
                 self.items.close()
             await anyio.to_thread.run_sync(self.store.close)
+
+    async def _begin(self, workers: Workers) -> None:
+        """Open the first bundle. Here, since what `running` has in a variable is in memory until the service ends."""
+        journal = None if self.items is None else self.items.journal
+
+        def open_path(path: Path, since: float, *, beside: bool = True) -> Opened:
+            return Opened.open(
+                path,
+                settings=self.settings,
+                workers=workers,
+                metrics=self.metrics,
+                cache=self._cache,
+                journal=journal,
+                since=since,
+                beside=beside,
+                store=self.store,
+            )
+
+        opened = await anyio.to_thread.run_sync(lambda: open_path(self.bundle_path, 0.0, beside=False))
+        self.current = Current(opened)
+        if self.items is not None:
+            self.items.serve(opened.engine)
+        self.rollout = Rollout(
+            current=self.current,
+            path=self.bundle_path,
+            open_path=open_path,
+            metrics=self.metrics,
+            live=self.items,
+        )
+        self.metrics.bundle.labels(opened.bundle_id).set(opened.description.images)
 
     def _live_items(self) -> LiveItems | None:
         if self.settings.state is None:

@@ -58,7 +58,12 @@ class Replaced:
     def __init__(self, place: _Place) -> None:
         self._place = place
 
-    async def drained(self) -> Opened:
-        """The bundle, once nobody holds it; not closed."""
+    async def drained(self) -> None:
+        """Return once nobody holds it."""
         await self._place.drained.wait()
-        return self._place.opened
+
+    def take(self) -> Opened:
+        """The bundle, once; from here on the caller alone keeps it in memory."""
+        opened = self._place.opened
+        del self._place
+        return opened

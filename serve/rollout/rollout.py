@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from serve.live.items import LiveItems
 from serve.observe.metrics import Metrics
-from serve.rollout.current import Current
+from serve.rollout.current import Current, Replaced
 from serve.rollout.freed_memory import give_back
 from serve.rollout.opened import Opened
 from src.contracts.bundle import read_bundle_id
@@ -176,9 +176,9 @@ class Rollout:
         self.place, self.previous = Place(path, opened.bundle_id), old
         self._metrics.bundle.labels(opened.bundle_id).set(opened.description.images)
         swapped = time.perf_counter()
-        drained = await replaced.drained()
+        await replaced.drained()
         self._metrics.bundle.remove(old.bundle_id)
-        await anyio.to_thread.run_sync(lambda: _close(drained))
+        await anyio.to_thread.run_sync(_close, replaced)
         return RolloutReport(
             opened.bundle_id, old.bundle_id, opened.checks, swapped - started, time.perf_counter() - swapped
         )
@@ -190,8 +190,9 @@ class Rollout:
         return self._open(path, since)
 
 
-def _close(opened: Opened) -> None:
+def _close(replaced: Replaced) -> None:
+    opened = replaced.take()
     opened.close()
-    del opened
+    del opened  # The last reference: only what is freed by now can be given back.
     gc.collect()
     give_back()

@@ -6,6 +6,7 @@ import shutil
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -193,6 +194,22 @@ def test_one_rollout_at_a_time(client):
     assert set(codes) <= {200, 409}
     assert any(code == 409 for code in codes)
     assert client.get("/v1/admin/bundle").json()["running"] is False
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_replaced_bundle_is_gone_before_memory_is_given_back(bundles, live, tmp_path, monkeypatch):
+    root = bundles["one"].root
+    settings = ServeSettings(bundles=root.parent, state=tmp_path / "state" if live else None, keys=LINE.line())
+    found: list[object] = []
+    with TestClient(create_app(root, settings), headers=HEADERS) as client:
+        for name in ("two", "one"):
+            with client.app.state.service.current.hold() as opened:
+                encoder = weakref.ref(opened.engine.encoder)
+            del opened
+            monkeypatch.setattr("serve.rollout.rollout.give_back", lambda gone=encoder: found.append(gone()))
+            assert client.post("/v1/search", files={"image": ("p.jpg", bundles[name].pictures[0])}).status_code == 200
+            assert client.post("/v1/admin/bundle", json={"path": name}).status_code == 200
+    assert found == [None, None]
 
 
 def test_without_a_folder_of_bundles_none_is_opened(shop):
