@@ -13,7 +13,11 @@ _FORMAT = 1
 
 
 class EmbeddingKeys:
-    """Keys of one encoder: an embedding of another one, or of pixels made otherwise, is never found under them."""
+    """Keys of one encoder: an embedding of another one, or of pixels made otherwise, is never found under them.
+
+    Attributes:
+        prefix: what they begin with; another encoder has another one.
+    """
 
     def __init__(self, *, encoder: str, preprocessing: str, arithmetic: str) -> None:
         """Hash what determines an embedding, the image aside.
@@ -24,7 +28,7 @@ class EmbeddingKeys:
             arithmetic: what runs the encoder, and in which precision: embeddings differ in their last digits.
         """
         parts = json.dumps([encoder, preprocessing, arithmetic]).encode()
-        self._prefix = f"lookalike:embedding:{_FORMAT}:{hashlib.sha256(parts).hexdigest()[:32]}:".encode()
+        self.prefix = f"lookalike:embedding:{_FORMAT}:{hashlib.sha256(parts).hexdigest()[:32]}:"
 
     @classmethod
     def of(cls, content: Mapping[str, Any], *, encoder_file: str, arithmetic: str) -> "EmbeddingKeys":
@@ -45,4 +49,4 @@ class EmbeddingKeys:
         digest = hashlib.sha256(data)
         # 32 bytes that no file's end can pass for: the digest so far is part of what is hashed.
         where = b"" if box is None else struct.pack("<4d", *box)
-        return self._prefix + hashlib.sha256(digest.digest() + where).hexdigest().encode()
+        return self.prefix.encode() + hashlib.sha256(digest.digest() + where).hexdigest().encode()

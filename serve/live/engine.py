@@ -9,8 +9,10 @@ import pyarrow as pa
 
 from serve.bundle.catalogue import SHOWN
 from serve.bundle.engine import Engine
+from serve.cache.key import EmbeddingKeys
 from serve.live.catalogue import LiveCatalogue
 from serve.live.journal import Journal, KeptItem
+from src.contracts.bundle import ENCODER
 from src.contracts.preprocessing import ImageError, decode
 from src.index.live import LiveIndex, LiveSettings, Snapshot
 
@@ -30,6 +32,7 @@ class LiveEngine(Engine):
 
     Attributes:
         live: the index; one process writes it.
+        made_by: which encoder this is, in which arithmetic: its embeddings are good for bundles that have the same.
     """
 
     def __init__(self, base: Engine, live: LiveIndex, journal: Journal) -> None:
@@ -42,6 +45,7 @@ class LiveEngine(Engine):
         """
         super().__init__(bundle=base.bundle, encoder=base.encoder, index=live.snapshot(), catalogue=base.catalogue)
         self.live = live
+        self.made_by = EmbeddingKeys.of(base.bundle.content, encoder_file=ENCODER, arithmetic=base.runtime).prefix
         self._journal = journal
         self._latest = self._of(live.snapshot())
 
@@ -142,7 +146,10 @@ class LiveEngine(Engine):
 
     def _vectors(self, item: KeptItem) -> tuple[list[str], np.ndarray]:
         pictures = self._journal.pictures(item.item_id) if item.kind == "put" else []
-        vectors = [self.embed_picture(kept.picture) for kept in pictures]
+        known = self._journal.embeddings(item.item_id, self.made_by)
+        made = {kept.image_id: self.embed_picture(kept.picture) for kept in pictures if kept.image_id not in known}
+        self._journal.keep_embeddings(self.made_by, list(made), np.array(list(made.values())))
+        vectors = [(known | made)[kept.image_id] for kept in pictures]
         return [kept.image_id for kept in pictures], np.array(vectors, np.float32).reshape(
             len(pictures), self.live.snapshot().dim
         )

@@ -116,7 +116,9 @@ class LiveItems:
         self, item_id: str, attributes: Mapping[str, Any], pictures: Sequence[KeptPicture], vectors: np.ndarray
     ) -> None:
         change = self.journal.put(item_id, attributes, pictures)
-        self._make(KeptItem(item_id, change, "put", attributes), [kept.image_id for kept in pictures], vectors)
+        image_ids = [kept.image_id for kept in pictures]
+        self._make(KeptItem(item_id, change, "put", attributes), image_ids, vectors)
+        self.journal.keep_embeddings(self.engine.made_by, image_ids, vectors)
 
     def _make(self, item: KeptItem, image_ids: list[str], vectors: np.ndarray) -> None:
         engine = self.engine

@@ -1,7 +1,8 @@
 """What was changed through the API, bundle by bundle: the truth that indexes are brought up to.
 
 One SQLite file. An item has one row, its last change; its pictures are kept as they came, so that a bundle with another
-encoder can embed them again. A change is on the disk when the call returns.
+encoder can embed them again, and with their last embedding, so that one with the same encoder need not. A change is on
+the disk when the call returns.
 """
 
 import json
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from src.contracts.errors import BundleError
 
@@ -28,6 +31,9 @@ CREATE TABLE IF NOT EXISTS pictures (
     thumbnail BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS pictures_of_item ON pictures (item_id, place);
+CREATE TABLE IF NOT EXISTS embeddings (
+    image_id TEXT PRIMARY KEY REFERENCES pictures ON DELETE CASCADE, made_by TEXT NOT NULL, vector BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS bundles (bundle_id TEXT PRIMARY KEY, applied INTEGER NOT NULL, since REAL NOT NULL);
 """
 
@@ -81,12 +87,13 @@ class Journal:
             self._reading = _connect(path)
             # Of its own: a thumbnail does not wait for a bundle that reads all changes.
             self._showing = _connect(path)
-            # Not synced: the mark that it keeps may be lost.
+            # Not synced: the marks and embeddings that it keeps may be lost.
             self._marking = _connect(path, synchronous="NORMAL")
         except sqlite3.DatabaseError as error:
             raise BundleError(f"{path}: not a readable journal ({error}); restore it from a copy") from None
         self._reading_lock = threading.Lock()
         self._showing_lock = threading.Lock()
+        self._marking_lock = threading.Lock()
 
     def put(self, item_id: str, attributes: Mapping[str, Any], pictures: Sequence[KeptPicture]) -> int:
         """Note an item with all its pictures; returns the change's number."""
@@ -130,7 +137,10 @@ class Journal:
 
     def applied(self, bundle_id: str, change: int) -> None:
         """Note that a bundle's index has all changes up to one. Lost in a crash, they are applied once more."""
-        self._marking.execute("UPDATE bundles SET applied = max(applied, ?) WHERE bundle_id = ?", (change, bundle_id))
+        with self._marking_lock:
+            self._marking.execute(
+                "UPDATE bundles SET applied = max(applied, ?) WHERE bundle_id = ?", (change, bundle_id)
+            )
 
     def pictures(self, item_id: str) -> list[KeptPicture]:
         """An item's pictures, in the order that they came in."""
@@ -139,6 +149,38 @@ class Journal:
                 "SELECT image_id, picture, thumbnail FROM pictures WHERE item_id = ? ORDER BY place", (item_id,)
             ).fetchall()
         return [KeptPicture(*row) for row in rows]
+
+    def embeddings(self, item_id: str, made_by: str) -> dict[str, np.ndarray]:
+        """What an encoder made of an item's pictures: float32 arrays by image_id; those that were kept.
+
+        Args:
+            item_id: the item.
+            made_by: which encoder, as `keep_embeddings` was told.
+        """
+        with self._reading_lock:
+            rows = self._reading.execute(
+                "SELECT image_id, vector FROM embeddings JOIN pictures USING (image_id) "
+                "WHERE item_id = ? AND made_by = ?",
+                (item_id, made_by),
+            ).fetchall()
+        return {image_id: np.frombuffer(vector, "<f4") for image_id, vector in rows}
+
+    def keep_embeddings(self, made_by: str, image_ids: Sequence[str], vectors: np.ndarray) -> None:
+        """Keep what an encoder made of pictures, in place of what another did. Lost in a crash, they are made again.
+
+        Args:
+            made_by: which encoder.
+            image_ids: of the pictures; those that are gone by now are passed over.
+            vectors: float32 of shape (pictures, dim).
+        """
+        with self._marking_lock:
+            self._marking.executemany(
+                "INSERT OR REPLACE INTO embeddings SELECT image_id, ?, ? FROM pictures WHERE image_id = ?",
+                [
+                    (made_by, vector.astype("<f4").tobytes(), image_id)
+                    for image_id, vector in zip(image_ids, vectors, strict=True)
+                ],
+            )
 
     def thumbnail(self, image_id: str) -> bytes | None:
         """A picture's thumbnail, JPEG, or None where it did not come through the API."""
@@ -177,4 +219,7 @@ def _connect(path: Path, *, synchronous: str = "FULL") -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # KiB. Pictures are seldom read twice; where they are, the system's cache has them.
+    connection.execute("PRAGMA cache_size = -256")
     return connection

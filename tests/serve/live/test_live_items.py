@@ -1,6 +1,7 @@
 """Items that are changed through the API: visible at once, there after a kill, and in the next bundle."""
 
 import asyncio
+import hashlib
 import signal
 import threading
 import time
@@ -222,6 +223,34 @@ def test_a_bundle_catches_up_with_a_third_of_a_core_while_another_answers(bundle
     assert len(engine.now().index) == images + 10
     engine.close()
     journal.close()
+
+
+def test_a_bundle_with_the_same_encoder_embeds_nothing_again(client, bundles, monkeypatch):
+    embedded: list[bytes] = []
+    embed_picture = LiveEngine.embed_picture
+
+    def noted(self: LiveEngine, data: bytes) -> np.ndarray:
+        embedded.append(data)
+        return embed_picture(self, data)
+
+    monkeypatch.setattr(LiveEngine, "embed_picture", noted)
+    image_ids = put(client, "new", NEW).json()["image_ids"]
+    put(client, "other", [picture(900_003)])
+    assert len(embedded) == 3
+    # Another encoder has made something of one of them since: that is of no use to this one.
+    journal = client.app.state.service.items.journal
+    journal.keep_embeddings("another", image_ids[:1], np.eye(1, 48, dtype=np.float32))
+    assert client.post("/v1/admin/bundle", json={"path": "two"}).status_code == 200
+    assert embedded[3:] == NEW[:1]
+    for data, item_id in ((NEW[0], "new"), (NEW[1], "new"), (picture(900_003), "other")):
+        assert found(client, data)[item_id]["score"] > 0.999
+    # Its own picture is not the other one's any longer.
+    assert put(client, "other", [picture(900_004)]).status_code == 200
+    made_by = client.app.state.service.items.engine.made_by
+    assert len(journal.embeddings("new", made_by)) == 2
+    assert journal.embeddings("other", made_by).keys() == {f"other/{hashlib.sha256(picture(900_004)).hexdigest()[:16]}"}
+    assert client.delete("/v1/items/other").status_code == 200
+    assert not journal.embeddings("other", made_by)
 
 
 def test_no_write_is_lost_while_bundles_change(bundles, tmp_path):
