@@ -62,7 +62,13 @@ class LiveIndex:
         self._lag = RecentTimes()
         self._group = GroupCommit(self._commit, self._writing, self._lag.add)
         merge_rows = state.generation.facts.settings.merge_rows
-        self._merges = Merges(folder, merge_rows, self._unmerged, self._build_next)
+        self._merges = Merges(
+            folder,
+            merge_rows,
+            main_rows=lambda: self.snapshot().main_rows,
+            unmerged=self._unmerged,
+            build=self._build_next,
+        )
 
     @classmethod
     def create(

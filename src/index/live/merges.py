@@ -16,6 +16,10 @@ _LOGGER = logging.getLogger(__name__)
 _FULL = 4
 """Deltas of so many times `merge_rows` make upserts wait for the merge."""
 
+_SHARE, _LEAST = 4, 500
+"""A merge costs as the main index is long: of a short one, a quarter as many changes are worth it, but no fewer than
+this. Each row is then written anew at most about five times while the index grows."""
+
 
 class Merges:
     """Starts a merge in the background when it is due, and holds upserts up when merges can't keep pace.
@@ -23,17 +27,25 @@ class Merges:
     Args:
         folder: the live index's, for messages.
         merge_rows: see `LiveSettings`.
+        main_rows: counts the main index's rows.
         unmerged: counts the delta's rows and the main index's dead.
         build: makes the next generation and moves the index to it.
     """
 
     def __init__(
-        self, folder: Path, merge_rows: int, unmerged: Callable[[], int], build: Callable[[], Generation]
+        self,
+        folder: Path,
+        merge_rows: int,
+        *,
+        main_rows: Callable[[], int],
+        unmerged: Callable[[], int],
+        build: Callable[[], Generation],
     ) -> None:
         self.reports: list[MergeReport] = []
         self._folder = folder
         self._merge_rows = merge_rows
-        self._due_at = merge_rows
+        self._failed_at = 0
+        self._main_rows = main_rows
         self._unmerged = unmerged
         self._build = build
         self._running = threading.Lock()
@@ -66,22 +78,26 @@ class Merges:
             known = error if isinstance(error, LookalikeError) else None
             failure = known or LookalikeError(f"{self._folder}: the merge failed: {type(error).__name__}: {error}")
             self.reports.append(MergeReport(0, time.perf_counter() - start, 0.0, str(failure)))
-            self._due_at = self._unmerged() + self._merge_rows
+            self._failed_at = self._unmerged()
             raise failure from (None if known else error)
-        self._due_at = self._merge_rows
+        self._failed_at = 0
         facts = generation.facts
         self.reports.append(MergeReport(facts.rows, time.perf_counter() - start, facts.recall_at_10))
         return self.reports[-1]
 
     def start_if_due(self) -> None:
         """Start a merge in the background when enough has come together and none runs."""
-        if not self._merge_rows or self._unmerged() < self._due_at:
+        if not self._due():
             return
         with self._starting:
             if self._stopped or (self._thread is not None and self._thread.is_alive()):
                 return
             self._thread = threading.Thread(target=self._in_background, name="live-index-merge")
             self._thread.start()
+
+    def _due(self) -> bool:
+        enough = min(self._merge_rows, max(_LEAST, self._main_rows() // _SHARE))
+        return self._merge_rows > 0 and self._unmerged() >= self._failed_at + enough
 
     def wait(self) -> None:
         """Return when no background merge runs."""
@@ -120,7 +136,7 @@ class Merges:
         try:
             with self._running:
                 # One that `merge` was called for may have done it meanwhile.
-                if self._unmerged() >= self._due_at:
+                if self._due():
                     self._merge()
         except LookalikeError as error:
             _LOGGER.warning("%s: merge abandoned: %s", self._folder, error, exc_info=error.__cause__)

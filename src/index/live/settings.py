@@ -21,8 +21,9 @@ class LiveSettings:
         m: HNSW links per vector and level.
         ef_construction: HNSW candidates while building.
         ef_search: HNSW candidates while searching.
-        merge_rows: a merge starts in the background when the delta's rows and the main index's tombstones reach it;
-            0: only `merge()` merges. Upserts wait while four times as many rows are in the delta.
+        merge_rows: a merge starts in the background when the delta's rows and the main index's tombstones reach it, or
+            where that is fewer, a quarter of the main index's rows, but at least 500; 0: only `merge()` merges. Upserts
+            wait while four times `merge_rows` are in the delta.
         min_recall: recall@10 against exact search that a merged index must reach, or it is not taken.
         gate_queries: queries of that measurement.
     """

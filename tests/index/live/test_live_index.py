@@ -199,6 +199,19 @@ def test_a_merge_starts_by_itself(tmp_path: Path) -> None:
         assert 0 < metrics.lag_p50_ms <= metrics.lag_p99_ms
 
 
+@pytest.mark.parametrize(("main", "enough"), [(0, 500), (100, 500), (4_000, 1_000)])
+def test_a_short_index_is_merged_after_fewer_changes(tmp_path: Path, main: int, enough: int) -> None:
+    settings = LiveSettings(merge_rows=20_000, gate_queries=5)
+    with create(tmp_path / "index", rows=main, settings=settings) as index:
+        index.upsert([f"n-{row}" for row in range(enough - 1)], ["x"] * (enough - 1), unit(enough - 1, seed=1))
+        index.wait_for_merge()
+        assert index.metrics().merges == 0
+        index.upsert(["last"], ["x"], unit(1, seed=2))
+        index.wait_for_merge()
+        assert index.metrics().merges == 1
+        assert index.metrics().delta_rows == 0
+
+
 def test_a_delta_that_cannot_be_merged_is_full_at_last(tmp_path: Path) -> None:
     poor = {"layout": "hnsw_fp16", "m": 2, "ef_construction": 1, "ef_search": 1, "merge_rows": 10}
     settings = LiveSettings(**poor, min_recall=0.0)
@@ -207,7 +220,6 @@ def test_a_delta_that_cannot_be_merged_is_full_at_last(tmp_path: Path) -> None:
             layout="hnsw_fp16", merge_rows=10, min_recall=1.0, m=2, ef_construction=1, ef_search=1
         )
         object.__setattr__(index.snapshot().generation.facts, "settings", impossible)
-        index._merges._due_at = 10
         for number in range(40):
             index.upsert([f"n-{number}"], ["x"], unit(1, seed=number))
         index.wait_for_merge()
