@@ -9,7 +9,7 @@ Without `--unseen`, losses, miners and samplers: validation photos search the ca
 plain loop has no epoch chosen for it, so that the last epoch is what compares; the epoch that validation chose stands
 beside it.
 
-With `--unseen`, the parts of `experiment=grocery`, each left out in turn: 60 products are trained on,
+With `--unseen`, the parts of `experiment=grocery`, each left out in turn, and two that it lacks: 60 products are trained on,
 validation photos of 10 others choose the epoch, and photos of 11 more report; both search the catalogue images of all
 21. A seed also draws the products anew.
 """
@@ -54,6 +54,8 @@ PARTS: dict[str, tuple[str, ...]] = {
     "without proxies": ("loss=infonce",),
     "without pairs": ("loss=normalized_softmax", "objective.pairs=all"),
     "with light augmentation": ("data.augmentation=light",),
+    "with L2-SP": ("optim.l2_sp=0.01",),
+    "with the start's relations kept": ("optim.relations=1",),
 }
 """What differs from experiment=grocery."""
 

@@ -22,6 +22,9 @@ from benchmarks.serving.running import Server
 _NORMAL_AFTER = 2.0
 """Seconds after the overload until which requests may still be slow."""
 
+_ENOUGH = 100
+"""Requests at least that tell a P99 without overload."""
+
 _GROWTH = 1.1
 """What resident memory may grow by under overload, over what full load took."""
 
@@ -61,12 +64,14 @@ async def overload(
         await closed_load(target, users=users, seconds=min(3.0, seconds))
         full = summarise(await closed_load(target, users=users, seconds=seconds, first=1_000_000))
         before = server.tree.resident_mib()
-        unloaded = await open_load(target, rate=max(full.rate / 10, 5), seconds=seconds, first=2_000_000)
+        calm = full.rate / 10
+        unloaded = await open_load(target, rate=calm, seconds=max(seconds, _ENOUGH / calm), first=2_000_000)
         sampling = asyncio.ensure_future(_peak_mib(server))
         hard = await open_load(target, rate=times * full.rate, seconds=seconds, first=3_000_000)
         sampling.cancel()
         peak = await sampling
-        after = await open_load(target, rate=full.rate / 2, seconds=2 * _NORMAL_AFTER, first=4_000_000)
+        counted = max(_NORMAL_AFTER, _ENOUGH / (full.rate / 2))
+        after = await open_load(target, rate=full.rate / 2, seconds=_NORMAL_AFTER + counted, first=4_000_000)
     limit = 2 * percentile_ms(unloaded, 99) + batch_wait_ms
     accepted = [one for one in hard if one.status == 200]
     refused = [one for one in hard if one.status == 503]
