@@ -9,9 +9,9 @@ Without `--unseen`, losses, miners and samplers: validation photos search the ca
 plain loop has no epoch chosen for it, so that the last epoch is what compares; the epoch that validation chose stands
 beside it.
 
-With `--unseen`, the parts of `experiment=grocery`, each left out in turn, and two that it lacks: 60 products are trained
-on, validation photos of 10 others choose the epoch, and photos of 11 more report; both search the catalogue images of
-all 21. A seed also draws the products anew.
+With `--unseen`, the parts of `experiment=grocery`, each left out in turn, and two that it lacks: 60 products are
+trained on, validation photos of 10 others choose the epoch, and photos of 11 more report; both search the catalogue
+images of all 21. A seed also draws the products anew.
 """
 
 import argparse
