@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -166,14 +166,16 @@ class Journal:
         return {image_id: np.frombuffer(vector, "<f4") for image_id, vector in rows}
 
     def keep_embeddings(self, made_by: str, image_ids: Sequence[str], vectors: np.ndarray) -> None:
-        """Keep what an encoder made of pictures, in place of what another did. Lost in a crash, they are made again.
+        """Keep what an encoder made of pictures, in place of what another did.
+
+        Lost in a crash, or where the file cannot be written just now, they are made again.
 
         Args:
             made_by: which encoder.
             image_ids: of the pictures; those that are gone by now are passed over.
             vectors: float32 of shape (pictures, dim).
         """
-        with self._marking_lock:
+        with self._marking_lock, suppress(sqlite3.OperationalError):
             self._marking.executemany(
                 "INSERT OR REPLACE INTO embeddings SELECT image_id, ?, ? FROM pictures WHERE image_id = ?",
                 [

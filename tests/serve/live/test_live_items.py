@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -251,6 +253,21 @@ def test_a_bundle_with_the_same_encoder_embeds_nothing_again(client, bundles, mo
     assert journal.embeddings("other", made_by).keys() == {f"other/{hashlib.sha256(picture(900_004)).hexdigest()[:16]}"}
     assert client.delete("/v1/items/other").status_code == 200
     assert not journal.embeddings("other", made_by)
+
+
+def test_an_embedding_that_cannot_be_kept_stops_nothing(tmp_path):
+    journal = Journal(tmp_path / "journal.sqlite")
+    journal.put("new", {}, [KeptPicture("new/1", NEW[0], b"")])
+    journal._marking.execute("PRAGMA busy_timeout = 0")
+    vectors = np.eye(1, 4, dtype=np.float32)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        journal.keep_embeddings("encoder", ["new/1"], vectors)
+        other.execute("ROLLBACK")
+    assert not journal.embeddings("new", "encoder")
+    journal.keep_embeddings("encoder", ["new/1", "gone/1"], vectors.repeat(2, axis=0))
+    np.testing.assert_array_equal(journal.embeddings("new", "encoder")["new/1"], vectors[0])
+    journal.close()
 
 
 def test_no_write_is_lost_while_bundles_change(bundles, tmp_path):
