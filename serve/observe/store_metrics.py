@@ -13,7 +13,8 @@ class StoreMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.asked = Counter(
             "lookalike_store_queries",
-            "Questions to the metadata store: answered, error, late, skipped (breaker open).",
+            "Questions to the metadata store: answered, kept (not asked: nothing was written since), error, late, "
+            "skipped (breaker open).",
             ["kind", "outcome"], registry=registry,
         )  # fmt: skip
         self.seconds = Histogram(

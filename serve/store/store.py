@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Executable
@@ -15,6 +16,7 @@ from serve.observe.metrics import Metrics
 from serve.observe.store_metrics import StoreMetrics
 from serve.settings import ServeSettings
 from serve.store.connection import connect, store_url
+from serve.store.kept_values import KeptValues
 from serve.store.load import load_bundle
 from serve.store.statements import CURRENT, by_words, from_shop, listed
 from serve.store.tables import DESCRIPTION, create_tables
@@ -79,7 +81,9 @@ class Store:
             mirrors: see above.
         """
         self.mirrors = mirrors
-        in_memory = url.drivername == "sqlite" and url.database in (None, "", ":memory:")
+        sqlite = url.drivername == "sqlite"
+        file = Path(url.database) if sqlite and url.database and url.database != ":memory:" else None
+        in_memory = sqlite and file is None
         # In memory there is one connection, hence one thread.
         threads = 1 if in_memory else _THREADS
         self._engine: Engine = connect(url, threads=threads if in_memory else threads + _WORDS_THREADS)
@@ -89,6 +93,7 @@ class Store:
         self._words_threads = self._threads if in_memory else DaemonThreads(threads=_WORDS_THREADS, name="store-words")
         self._current = _Line(breaker, self._threads, budget)
         self._words = _Line(words_breaker, self._words_threads, _LISTED_SECONDS)
+        self._kept: KeptValues[CurrentValues] = KeptValues(file)
         self._metrics = metrics
 
     @classmethod
@@ -120,18 +125,25 @@ class Store:
         """Close the connections; those that a stopped database holds go with the process. Blocks, a second at most."""
         self._threads.close()
         self._words_threads.close()
+        self._kept.close()
         self._engine.dispose()
 
     async def current(self, item_ids: Sequence[str]) -> Mapping[str, CurrentValues]:
-        """Price and stock now, in one question; an item that the store does not know is not in the answer.
+        """Price and stock now, in one question at most; an item that the store does not know is not in the answer.
 
         Raises:
             StoreUnavailableError: it does not answer in time.
         """
         if not item_ids:
             return {}
-        rows = await self._ask("current", CURRENT, self._current, {"item_ids": list(item_ids)})
-        return {name: CurrentValues(_finite(price), in_stock) for name, price, in_stock in rows}
+        known = self._kept.known(item_ids)
+        if not known.unknown:
+            self._metrics.asked.labels("current", "kept").inc()
+            return known.values
+        rows = await self._ask("current", CURRENT, self._current, {"item_ids": known.unknown})
+        told = {name: CurrentValues(_finite(price), in_stock) for name, price, in_stock in rows}
+        self._kept.keep(known, told)
+        return known.values | told
 
     async def by_words(self, words: str, conditions: Sequence[Condition], limit: int) -> list[str]:
         """Ids of items whose text has the words, best first; conditions hold for current prices and stock.

@@ -7,6 +7,7 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
@@ -81,12 +82,25 @@ def test_the_same_images_give_the_same_file(source: Path, quantised: Path, image
     assert (tmp_path / "other.onnx").read_bytes() != quantised.read_bytes()
 
 
-@pytest.mark.parametrize(("kind", "least"), [(OnnxEncoder, 0.98), (OpenvinoEncoder, 0.9)])
-def test_each_runtime_reads_it(kind: type, least: float, quantised: Path, source: Path, images: np.ndarray) -> None:
-    true = OnnxEncoder(source, threads=1).embed(images)
+@pytest.mark.parametrize("kind", [OnnxEncoder, OpenvinoEncoder])
+def test_each_runtime_computes_what_the_graph_says(
+    kind: type, quantised: Path, source: Path, images: np.ndarray
+) -> None:
+    # With weights of 8 bits a processor without VNNI loses carries: .992 in ONNX Runtime, .935 in OpenVINO.
+    graph = onnx.load(quantised)
+    (true,) = ReferenceEvaluator(graph).run(None, {graph.graph.input[0].name: images})
     found = kind(quantised, threads=1).embed(images)
-    assert (true * found).sum(axis=1).min() > least
-    assert not np.array_equal(true, found)
+    assert (true * found).sum(axis=1).min() > 0.998
+    exact = OnnxEncoder(source, threads=1).embed(images)
+    assert (exact * found).sum(axis=1).min() > 0.99
+    assert not np.array_equal(exact, found)
+
+
+def test_weights_have_seven_bits(quantised: Path) -> None:
+    values = [numpy_helper.to_array(initializer) for initializer in onnx.load(quantised).graph.initializer]
+    weights = [array for array in values if array.dtype == np.int8 and array.ndim == 2]
+    assert len(weights) == 10
+    assert {int(np.abs(array.astype(int)).max()) for array in weights} == {64}
 
 
 def test_a_graph_without_products_is_refused(spec, tmp_path: Path, images: np.ndarray) -> None:

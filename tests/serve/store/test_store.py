@@ -204,6 +204,21 @@ def test_a_writer_does_not_make_readers_of_a_file_wait(tmp_path, bundle):
         assert asyncio.run(store.current(["sku/005 ö"]))["sku/005 ö"].price == 7
 
 
+def test_a_file_is_not_asked_again_until_somebody_has_written(tmp_path, bundle):
+    url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+    name = "sku/005 ö"
+    with tried(url) as store, tried(url) as shop:
+        store.load(bundle)
+        before = asyncio.run(store.current([name, "unknown"]))
+        assert asyncio.run(store.current(["unknown", name])) == before
+        assert (store.counted("answered"), store.counted("kept")) == (1, 1)
+        shop.write([{"item_id": name, "price": 7.5}], updated_at=NOW)
+        assert asyncio.run(store.current([name]))[name].price == 7.5
+        store.write([{"item_id": name, "price": 8.5}], updated_at=NOW + timedelta(seconds=1))
+        assert asyncio.run(store.current([name]))[name].price == 8.5
+        assert (store.counted("answered"), store.counted("kept")) == (3, 1)
+
+
 def test_a_store_without_tables_is_unavailable_not_fatal(tmp_path):
     with tried(f"sqlite:///{tmp_path / 'empty.sqlite'}") as store:
         with pytest.raises(StoreUnavailableError):
