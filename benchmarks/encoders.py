@@ -1,4 +1,4 @@
-"""Latency and faithfulness of the CPU's runtimes: python -m benchmarks.encoders --grocery CKPT --data DIR.
+"""Latency and faithfulness of the CPU's runtimes: python -m benchmarks.encoders NAME=CKPT ... --data DIR.
 
 All embed the pictures of the grocery catalogue in DIR; without `--data` only times are measured. Networks without a
 checkpoint have new weights: as quick as trained ones. What they find means nothing, but whether a runtime finds the
@@ -21,7 +21,7 @@ import torch
 
 from src.catalog.catalogue import open_catalogue
 from src.commandline import composed
-from src.contracts.errors import LookalikeError
+from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import TrainSettings
@@ -55,8 +55,7 @@ class Subject:
 def main() -> None:
     """Print one Markdown table, last."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encoders", description=__doc__)
-    parser.add_argument("--demo", type=Path, help="the demo's checkpoint")
-    parser.add_argument("--grocery", type=Path, help="checkpoint trained on the grocery catalogue")
+    parser.add_argument("trained", nargs="*", metavar="NAME=CKPT", help="checkpoints, and what to call them")
     parser.add_argument("--data", type=Path, help="the grocery catalogue: what all of them embed")
     parser.add_argument("--seconds", type=float, default=8, help="at most, for one runtime at one batch size")
     parser.add_argument("--images", type=int, default=1000, help="catalogue images for the overlap of neighbours")
@@ -70,11 +69,12 @@ def main() -> None:
 
 
 def _subjects(arguments: argparse.Namespace) -> Iterator[Subject]:
-    trained = {"demo": arguments.demo, "grocery, MobileNetV2": arguments.grocery}
-    for name, checkpoint in trained.items():
-        if checkpoint:
-            encoder, spec, _ = load_encoder(checkpoint)
-            yield _subject(name, encoder, spec, arguments)
+    for given in arguments.trained:
+        name, _, checkpoint = given.rpartition("=")
+        if not name:
+            raise ConfigError(f"`{given}`: must be NAME=CKPT")
+        encoder, spec, _ = load_encoder(Path(checkpoint))
+        yield _subject(name, encoder, spec, arguments)
     for name in arguments.new:
         torch.manual_seed(0)
         spec = PreprocessingSpec(size=224)

@@ -36,8 +36,8 @@ def quantise(source: Path, path: Path, pixels: np.ndarray) -> int:
 
     Weights are quantised per channel, activations per tensor by the range that they take on the calibration images,
     both symmetrically (TensorRT takes nothing else). Weights have 7 bits: x86 processors without VNNI add two products
-    in 16 bits (VPMADDUBSW), and cut off what is larger. Products of two activations (attention) stay in float32, and
-    so do biases and convolutions: INT8 is for transformers.
+    in 16 bits (VPMADDUBSW), where the sum of two 8-bit ones saturates. Products of two activations (attention) stay in
+    float32, and so do biases and convolutions: INT8 is for transformers.
 
     Args:
         source: a float32 graph that `export_onnx` wrote.

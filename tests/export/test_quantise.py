@@ -86,7 +86,7 @@ def test_the_same_images_give_the_same_file(source: Path, quantised: Path, image
 def test_each_runtime_computes_what_the_graph_says(
     kind: type, quantised: Path, source: Path, images: np.ndarray
 ) -> None:
-    # With weights of 8 bits a processor without VNNI loses carries: .992 in ONNX Runtime, .935 in OpenVINO.
+    # With weights of 8 bits sums saturate on a processor without VNNI: .992 in ONNX Runtime, .935 in OpenVINO.
     graph = onnx.load(quantised)
     (true,) = ReferenceEvaluator(graph).run(None, {graph.graph.input[0].name: images})
     found = kind(quantised, threads=1).embed(images)

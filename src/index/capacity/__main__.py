@@ -32,7 +32,7 @@ _DEMAND = {
 _MEASUREMENT = {
     "figures": "file to write; what it has is not measured again",
     "layouts": "to measure",
-    "sizes": "numbers of vectors (1000000 builds an HNSW graph for over an hour)",
+    "sizes": "numbers of vectors (1000000: an HNSW graph takes twenty minutes, the rest as long)",
     "dim": "numbers in a vector",
     "queries": "timed one by one",
 }
