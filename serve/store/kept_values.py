@@ -29,8 +29,8 @@ class KeptValues(Generic[T]):
     """Values by item, of one version of a database file, 65,536 at most. One thread uses it.
 
     A question to SQLite costs a search two changes of threads and one of the interpreter's lock for each row; whether
-    anything was written costs it some microseconds: `PRAGMA data_version` of a connection changes when another one, of
-    any process, has committed (sqlite.org/pragma.html). It reads shared memory and waits for no lock.
+    anything was written costs next to nothing: `PRAGMA data_version` of a connection changes when another one, of any
+    process, has committed (sqlite.org/pragma.html). Where it would have to wait for a lock, nothing is known.
     """
 
     def __init__(self, database: Path | None) -> None:

@@ -75,6 +75,21 @@ def test_nothing_is_kept_of_a_file_that_is_not_there_and_all_of_one_that_came(tm
     kept.close()
 
 
+def test_a_locked_file_is_not_waited_for_and_nothing_of_it_is_known(kept: KeptValues[float], file: Path) -> None:
+    kept.keep(kept.known(["a"]), {"a": 1.5})
+    kept.close()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("INSERT INTO prices VALUES ('a', 2)")
+        connection.commit()
+        asked = kept.known(["a"])
+        assert (asked.unknown, asked.version) == (["a"], None)
+        kept.keep(asked, {"a": 1.5})
+        assert kept.known(["a"]).unknown == ["a"]
+    kept.keep(kept.known(["a"]), {"a": 2.0})
+    assert kept.known(["a"]).values == {"a": 2.0}
+
+
 def test_nothing_is_kept_without_a_file() -> None:
     kept: KeptValues[float] = KeptValues(None)
     kept.keep(kept.known(["a"]), {"a": 1.5})
