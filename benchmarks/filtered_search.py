@@ -45,7 +45,7 @@ class Cell:
 def main() -> None:
     """Print a Markdown table and the measured constant of the planner."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000, help="vectors (1000000: some twenty minutes of one core to build)")
+    parser.add_argument("--rows", type=int, default=100_000, help="vectors (1000000 takes one core twenty minutes)")
     parser.add_argument("--dim", type=int, default=512, help="numbers in a vector")
     parser.add_argument("--queries", type=int, default=100, help="queries a filter")
     parser.add_argument("--index", type=Path, help="file that the HNSW index is kept in and read from")
