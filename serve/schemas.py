@@ -1,4 +1,4 @@
-"""What the service answers, as OpenAPI describes it."""
+"""The models of answers, as OpenAPI describes them."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,6 @@ __all__ = [
     "BatchAnswer",
     "BatchResults",
     "Bundle",
-    "Explanation",
     "Item",
     "Limits",
     "Problem",
@@ -17,7 +16,6 @@ __all__ = [
     "Result",
     "Results",
     "Rung",
-    "SimilarityMap",
     "Status",
     "ValueCount",
     "Values",
@@ -104,32 +102,6 @@ class Regions(BaseModel):
     regions: list[RegionFound] = Field(description="Best first; none where the whole photo is the better query.")
 
 
-class SimilarityMap(BaseModel):
-    """Which parts of an image make it like another."""
-
-    cells: int = Field(description="Cells a side.")
-    losses: list[list[float]] = Field(
-        description="Row by row, what the cosine loses when the cell is covered by the image's mean colour: positive "
-        "where it makes the two alike, negative where it makes them differ."
-    )
-    area: tuple[float, float, float, float] = Field(
-        description="Where the cells lie: left and upper edge, width and height, in fractions of the image. It may be "
-        "smaller than the image, or larger, by how the encoder is shown it."
-    )
-
-
-class Explanation(BaseModel):
-    """Why an item was found."""
-
-    item_id: str
-    image_id: str = Field(description="The item's image that is nearest to the photo.")
-    bundle_id: str = Field(description="The bundle that answered.")
-    score: float = Field(description="Cosine similarity of the two, -1 to 1.")
-    query: SimilarityMap = Field(description="Of the photo.")
-    item: SimilarityMap = Field(description="Of the item's image.")
-    timings_ms: dict[str, float]
-
-
 class ValueCount(BaseModel):
     """A filter value and the number of images that have it."""
 
@@ -168,6 +140,7 @@ class Bundle(BaseModel):
     images: int = Field(description="Gallery images in the index.")
     items: int = Field(description="Items that they belong to.")
     filters: dict[str, Values] = Field(description="`category`, `brand` and `color`.")
+    columns: dict[str, str] = Field(description="The columns that `filter` may name, and what they hold.")
     price: tuple[float, float] | None = Field(description="Lowest and highest price; null where no item has one.")
     examples: list[Item] = Field(description="A few items from all over the catalogue, to start from.")
     limits: Limits
@@ -190,7 +163,6 @@ class RolledOut(BaseModel):
     checks: str = Field(description="What was found before it was taken.")
     load_seconds: float = Field(description="From the call until it answered.")
     drain_seconds: float = Field(description="From then until the old one was closed.")
-    workers: int = Field(default=1, description="Processes that serve it now.")
 
 
 class RolloutState(BaseModel):
@@ -201,7 +173,11 @@ class RolloutState(BaseModel):
     previous: str | None = Field(description="The bundle that a rollback serves.")
     running: bool = Field(description="Whether a rollout is under way.")
     problem: str = Field(description="Why the last rollout failed; empty where it did not.")
-    bundles: list[str] = Field(description="What there is to serve.")
+    bundles: list[str] = Field(description="Names that POST /v1/admin/bundle takes.")
+    last_change: int | None = Field(
+        description="Number of the last change of items: read it before the catalogue of a new bundle is read, and give it "
+        "as `changes_after`; null without --state."
+    )
 
 
 class Status(BaseModel):

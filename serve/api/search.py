@@ -1,0 +1,187 @@
+"""The search API: by photo, by several photos, by words, by item; regions, thumbnails, and what is served."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import astuple
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from serve.api.body import read_photos
+from serve.api.parameters import PhotoParameters, SearchParameters, parse
+from serve.deadline import Deadline
+from serve.edge.client import client_waits
+from serve.errors import Problem, as_problem, problems
+from serve.schemas import BatchAnswer, BatchResults, Bundle, RegionFound, Regions, Results
+from serve.service import Service
+
+__all__ = ["search_routes"]
+
+_log = logging.getLogger("serve")
+
+_YEAR = 365 * 24 * 3600
+_MOST_REGIONS = 5
+_FILE = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, GIF, BMP or TIFF file."}
+_BASE64 = {"type": "string", "format": "byte", "description": "The file in base64 (RFC 4648, section 4)."}
+
+
+def search_routes(service: Service) -> APIRouter:
+    """The routes of the search API."""
+    router = APIRouter(prefix="/v1", tags=["search"])
+    settings = service.settings
+    most = settings.most_images
+
+    @router.post(
+        "/search",
+        summary="Items that look like a photo",
+        responses={**_answer(Results), **problems(400, 408, 413, 415, 422, 503, 504)},
+        openapi_extra=_body({"image": _FILE}, {"image": _BASE64}, PhotoParameters),
+    )
+    async def search(request: Request) -> Response:
+        """Parameters may stand in the query string or in the body."""
+        body = await read_photos(request, service.admission, most=1)
+        parameters = parse(PhotoParameters, [*request.query_params.multi_items(), *body.fields])
+        deadline = Deadline.after(settings.deadline_seconds)
+        with service.admission.place(), service.current.hold() as opened:
+            async with client_waits(request):
+                query = parameters.query(opened.pipeline.gallery())
+                answer = await opened.pipeline.search(body.photos[0], query, deadline)
+        request.state.rung = answer.rung
+        return _json(answer)
+
+    @router.post(
+        "/search/batch",
+        summary="Items that look like each of several photos",
+        responses={**_answer(BatchResults), **problems(400, 408, 413, 415, 422, 503, 504)},
+        openapi_extra=_body({"image": _several(_FILE, most)}, {"images": _several(_BASE64, most)}, PhotoParameters),
+    )
+    async def search_batch(request: Request) -> Response:
+        """Each photo has an answer or a problem of its own, and counts as one search for admission."""
+        body = await read_photos(request, service.admission, most=most)
+        parameters = parse(PhotoParameters, [*request.query_params.multi_items(), *body.fields])
+        deadline = Deadline.after(settings.deadline_seconds)
+        with service.admission.place(len(body.photos)), service.current.hold() as opened:
+            async with client_waits(request):
+                query = parameters.query(opened.pipeline.gallery())
+                found = await opened.pipeline.search_each(body.photos, query, deadline)
+        return _json(BatchResults(answers=[_one_of_batch(one, request) for one in found]))
+
+    @router.get(
+        "/search/text", summary="Items by words", responses={**_answer(Results), **problems(422, 503, 504)}
+    )
+    async def search_text(parameters: Annotated[SearchParameters, Query()]) -> Response:
+        """Items whose title, name, description, brand, color or category has all words of `q`."""
+        if not parameters.q.strip():
+            raise Problem(422, kind="invalid-parameters", detail="q is missing; give words to search for")
+        deadline = Deadline.after(settings.deadline_seconds)
+        with service.admission.place(), service.current.hold() as opened:
+            query = parameters.query(opened.pipeline.gallery())
+            return _json(await opened.pipeline.by_words(query, deadline))
+
+    @router.get(
+        "/items/{item_id:path}/similar",
+        summary="Items that look like an item, which is not among them",
+        responses={**_answer(Results), **problems(404, 422, 503, 504)},
+    )
+    async def similar(item_id: str, parameters: Annotated[SearchParameters, Query()]) -> Response:
+        deadline = Deadline.after(settings.deadline_seconds)
+        with service.admission.place(), service.current.hold() as opened:
+            query = parameters.query(opened.pipeline.gallery())
+            return _json(await opened.pipeline.similar(item_id, query, deadline))
+
+    @router.post(
+        "/regions",
+        summary="The objects in a photo",
+        responses={**_answer(Regions), **problems(400, 408, 413, 415, 422, 503, 504)},
+        openapi_extra=_body({"image": _FILE}, {"image": _BASE64}, None),
+    )
+    async def regions(request: Request) -> Response:
+        """At most five; each is a `box` to search by."""
+        body = await read_photos(request, service.admission, most=1)
+        if names := [name for name, _ in [*request.query_params.multi_items(), *body.fields]]:
+            raise Problem(422, kind="invalid-parameters", detail=f"{names[0][:60]!r} is unknown; there are no parameters")
+        deadline = Deadline.after(settings.deadline_seconds)
+        with service.admission.place(), service.current.hold() as opened:
+            async with client_waits(request):
+                found = await opened.pipeline.regions(body.photos[0], _MOST_REGIONS, deadline)
+        return _json(Regions(regions=[RegionFound(box=astuple(box), score=score) for box, score in found]))
+
+    @router.get(
+        "/images/{image_id:path}",
+        summary="An image's thumbnail",
+        response_class=Response,
+        responses={200: {"content": {"image/jpeg": {}}}, 304: {"description": "Not modified"}, **problems(404)},
+    )
+    async def image(image_id: str, request: Request, v: str = "") -> Response:
+        """With `v`, the id of the bundle, the answer may be cached for ever."""
+        with service.current.hold() as opened:
+            # The thumbnail of a changed item is read from a file.
+            jpeg = await anyio.to_thread.run_sync(opened.pipeline.gallery().thumbnail, image_id)
+            bundle_id = opened.bundle_id
+        if jpeg is None:
+            raise Problem(404, kind="unknown-image", detail=f"there is no image {image_id!r}")
+        return _picture(jpeg, request, for_ever=v == bundle_id)
+
+    @router.get("/bundle", summary="What is served", responses=_answer(Bundle))
+    async def bundle() -> Response:
+        with service.current.hold() as opened:
+            return Response(opened.description_json, media_type="application/json")
+
+    return router
+
+
+def _json(answer: BaseModel) -> Response:
+    # FastAPI would validate the model once more, which takes longer than a search.
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+def _answer(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"model": model, "description": "The answer"}}
+
+
+def _several(schema: dict[str, Any], most: int) -> dict[str, Any]:
+    return {"type": "array", "items": schema, "minItems": 1, "maxItems": most}
+
+
+def _body(form: dict[str, Any], in_json: dict[str, Any], model: type[BaseModel] | None) -> dict[str, Any]:
+    """The description of a body that is a form or JSON; parameters may stand in it or in the query string."""
+    parameters = model.model_json_schema()["properties"] if model else {}
+
+    def schema(photo: dict[str, Any]) -> dict[str, Any]:
+        fields = {**photo, **parameters}
+        return {"schema": {"type": "object", "required": list(photo), "properties": fields, "additionalProperties": False}}
+
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"multipart/form-data": schema(form), "application/json": schema(in_json)},
+        },
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "schema": field} for name, field in parameters.items()
+        ],
+    }
+
+
+def _one_of_batch(found: Results | Exception, request: Request) -> BatchAnswer:
+    if isinstance(found, Results):
+        return BatchAnswer(answer=found, problem=None)
+    request_id: str = request.scope["state"]["request_id"]
+    problem = as_problem(found, request)
+    if problem.status == 500:
+        _log.error("request %s: a photo of a batch failed", request_id, exc_info=found)
+    return BatchAnswer(answer=None, problem=problem.content(request_id))
+
+
+def _picture(jpeg: bytes, request: Request, *, for_ever: bool) -> Response:
+    etag = f'"{hashlib.sha256(jpeg).hexdigest()[:32]}"'
+    # In the next bundle the same id may show another picture.
+    age = f"public, max-age={_YEAR}, immutable" if for_ever else "public, max-age=300"
+    headers = {"ETag": etag, "Cache-Control": age}
+    known: Sequence[str] = request.headers.get("if-none-match", "").split(",")
+    if any(tag.strip().removeprefix("W/") in (etag, "*") for tag in known):
+        return Response(status_code=304, headers=headers)
+    return Response(jpeg, media_type="image/jpeg", headers=headers)

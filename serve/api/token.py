@@ -1,0 +1,43 @@
+"""Writes and the admin API need a bearer token (RFC 6750); searches are open."""
+
+import hmac
+from collections.abc import Callable
+
+from fastapi import Request
+from pydantic import SecretStr
+
+from serve.errors import Problem
+from serve.metrics import Metrics
+
+__all__ = ["token_required"]
+
+
+def token_required(token: SecretStr | None, metrics: Metrics) -> Callable[[Request], None]:
+    """The dependency of routes that need the token.
+
+    Args:
+        token: of the service; None switches these routes off.
+        metrics: counts refusals.
+
+    Returns:
+        A function that raises `Problem` 403 without a token in the service, 401 without the same token in the request.
+    """
+    expected = None if token is None else token.get_secret_value().encode()
+
+    def check(request: Request) -> None:
+        if expected is None:
+            metrics.refused.labels("off").inc()
+            detail = "this service changes nothing; start it with LOOKALIKE_TOKEN set"
+            raise Problem(403, kind="writes-off", detail=detail)
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        known = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), expected)
+        if not known:
+            metrics.refused.labels("wrong-token" if given else "no-token").inc()
+            raise Problem(
+                401,
+                kind="token-required",
+                detail="send the service's LOOKALIKE_TOKEN in the header `Authorization: Bearer TOKEN`",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    return check

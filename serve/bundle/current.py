@@ -1,0 +1,57 @@
+"""The bundle that answers: a request holds one from its start to its answer."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from serve.bundle.opened import Opened
+
+__all__ = ["Current", "Replaced"]
+
+
+@dataclass(eq=False)
+class Replaced:
+    """An opened bundle with the number of requests that hold it."""
+
+    opened: Opened | None
+    holders: int = 0
+    replaced: bool = False
+    drained: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def settle(self) -> None:
+        """Note that it is drained, if it is replaced and no request holds it."""
+        if self.replaced and not self.holders:
+            self.drained.set()
+
+    def take(self) -> Opened:
+        """Return the bundle, once; from then on only the caller keeps it in memory."""
+        opened, self.opened = self.opened, None
+        assert opened is not None
+        return opened
+
+
+class Current:
+    """The bundle for new requests. Only the event loop's thread uses it, so an exchange is one step."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._place = Replaced(opened)
+
+    @contextmanager
+    def hold(self) -> Iterator[Opened]:
+        """The bundle of one request, open until the block ends. Hold it once: held twice, it may be two bundles."""
+        place = self._place
+        assert place.opened is not None
+        place.holders += 1
+        try:
+            yield place.opened
+        finally:
+            place.holders -= 1
+            place.settle()
+
+    def swap(self, opened: Opened) -> Replaced:
+        """Give `opened` to all requests that start from now on, and return the one before."""
+        old, self._place = self._place, Replaced(opened)
+        old.replaced = True
+        old.settle()
+        return old

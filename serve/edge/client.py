@@ -1,0 +1,42 @@
+"""Cancels a request's work when its client leaves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+__all__ = ["client_waits"]
+
+
+@asynccontextmanager
+async def client_waits(request: Request) -> AsyncIterator[None]:
+    """Cancel the block when the client leaves; each stage drops its work when it is cancelled.
+
+    Args:
+        request: its body has been read.
+
+    Raises:
+        ClientDisconnect: the client left.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    left = False
+
+    async def watch() -> None:
+        nonlocal left
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            left = True
+            task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if left and not task.uncancel():
+            raise ClientDisconnect from None
+        raise
+    finally:
+        watcher.cancel()

@@ -1,0 +1,246 @@
+"""Dynamic batching: images that wait at the same time are embedded in one call of the encoder."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from serve.deadline import Deadline
+from serve.metrics import Metrics
+from src.search.gallery import Hit
+
+__all__ = ["Batcher", "Embedded", "Search"]
+
+Encode = Callable[[np.ndarray], np.ndarray]
+Pixels = Callable[[], np.ndarray]
+Search = Callable[[np.ndarray], list[Hit]]
+
+
+@dataclass
+class Embedded:
+    """The embedding of one image.
+
+    Attributes:
+        vector: float32 array of shape (dim,).
+        hits: the result of the search that was passed to `embed`, or the exception that it raised; None without one.
+        waited: seconds until the batch began.
+        decoded: seconds for making the pixels.
+        embedded: seconds of the encoder for the batch.
+        searched: seconds of the search.
+    """
+
+    vector: np.ndarray
+    hits: list[Hit] | Exception | None = None
+    waited: float = 0.0
+    decoded: float = 0.0
+    embedded: float = 0.0
+    searched: float = 0.0
+
+
+@dataclass(eq=False)
+class _Entry:
+    pixels: Pixels
+    search: Search | None
+    deadline: Deadline
+    future: asyncio.Future[Embedded]
+    queued: float = field(default_factory=time.perf_counter)
+    decoded: float = 0.0
+
+
+class Batcher:
+    """Runs one batch at a time on each encoder thread; the next batch gathers meanwhile.
+
+    The thread runs its batch to the end: it makes each image's pixels, embeds all of them, and searches with each
+    vector. Where each encoder has a core of its own, handing these stages over between threads would cost more than
+    they do. Elsewhere callers make the pixels on other threads before, and search on other threads afterwards.
+
+    When an encoder is free, the waiting images start
+
+    - at once, if they fill a batch, if another encoder is free too, or if no further image is being decoded;
+    - otherwise when the images that are being decoded have arrived, at the latest `wait` after the first one came.
+
+    So a single request never waits for others, and under load the batches fill while the ones before them run.
+
+    Only the event loop's thread touches the state. Cancelled and expired images never reach an encoder.
+    """
+
+    def __init__(self, encode: Encode, *, encoders: int, max_batch: int, wait: float, metrics: Metrics) -> None:
+        """Start no thread yet.
+
+        Args:
+            encode: uint8 pixels of shape (images, size, size, 3) to float32 vectors of shape (images, dim); blocks.
+            encoders: batches that run at once.
+            max_batch: most images of one batch.
+            wait: seconds, see above.
+            metrics: counts the batches.
+        """
+        self._encode = encode
+        self._max_batch = max_batch
+        self._wait = wait
+        self._metrics = metrics
+        self._threads = ThreadPoolExecutor(encoders, thread_name_prefix="encoder")
+        self._waiting: deque[_Entry] = deque()
+        self._coming = 0
+        self._free = encoders
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def announced(self) -> Iterator[None]:
+        """Within the block, an image is being decoded. Call `embed` right after it, without an `await` between."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+            # Not now but soon: the announced image joins the batch first.
+            asyncio.get_running_loop().call_soon(self._consider)
+
+    async def embed(self, pixels: Pixels, deadline: Deadline, *, search: Search | None = None) -> Embedded:
+        """Embed one image in a batch with others.
+
+        Args:
+            pixels: makes uint8 pixels of shape (size, size, 3) on the encoder's thread, if the image is still wanted.
+            deadline: after it, the image is dropped unless its batch has begun.
+            search: runs on that thread with the vector.
+
+        Raises:
+            Problem: 504, the image was dropped.
+            Exception: what `pixels`, or the encoder, raises for this image alone.
+        """
+        entry = _Entry(pixels, search, deadline, asyncio.get_running_loop().create_future())
+        self._waiting.append(entry)
+        self._consider()
+        try:
+            return await entry.future
+        except asyncio.CancelledError:
+            with suppress(ValueError):  # Its batch runs already, and its result is dropped.
+                self._waiting.remove(entry)
+                self._metrics.dropped.labels("cancelled").inc()
+            raise
+
+    def close(self) -> None:
+        """Wait for the batches that run."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _consider(self) -> None:
+        """Start a batch now, or set the timer that will."""
+        self._metrics.batch_queue.set(len(self._waiting))
+        if not self._free or not self._waiting:
+            return
+        if self._free == 1 and self._coming and len(self._waiting) < self._max_batch:
+            rest = self._wait - (time.perf_counter() - self._waiting[0].queued)
+            if rest > 0:
+                if self._timer is None:
+                    self._timer = asyncio.get_running_loop().call_later(rest, self._timer_ended)
+                return
+        self._start()
+
+    def _timer_ended(self) -> None:
+        self._timer = None
+        self._consider()
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch: list[_Entry] = []
+        while self._waiting and len(batch) < self._max_batch:
+            entry = self._waiting.popleft()
+            if entry.future.done():
+                continue
+            if entry.deadline.expired:
+                self._metrics.dropped.labels("expired").inc()
+                entry.future.set_exception(entry.deadline.problem())
+            else:
+                batch.append(entry)
+        self._metrics.batch_queue.set(len(self._waiting))
+        if not batch:
+            return
+        self._free -= 1
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._threads, self._run, batch)
+        work.add_done_callback(lambda ended: self._ended(batch, ended))
+
+    def _run(self, batch: list[_Entry]) -> list[Embedded | Exception | None]:
+        """On an encoder's thread: of each image its embedding, its error, or None where it was cancelled."""
+        began = time.perf_counter()
+        made = [_pixels(entry) for entry in batch]
+        images = [image for image in made if isinstance(image, np.ndarray)]
+        started = time.perf_counter()
+        vectors = iter(self._embed(images))
+        seconds = time.perf_counter() - started
+        if images:
+            self._metrics.batch_images.observe(len(images))
+        outcomes: list[Embedded | Exception | None] = []
+        for entry, image in zip(batch, made, strict=True):
+            outcome = next(vectors) if isinstance(image, np.ndarray) else image
+            if isinstance(outcome, np.ndarray):
+                outcome = Embedded(outcome, None, began - entry.queued, entry.decoded, seconds)
+                _search(entry, outcome)
+            outcomes.append(outcome)
+        return outcomes
+
+    def _embed(self, images: list[np.ndarray]) -> list[np.ndarray | Exception]:
+        if len(images) > 1:
+            # One image may be the cause of an error, and must not fail the others.
+            with suppress(Exception):
+                return list(self._encoded(images))
+            self._metrics.batch_retries.inc()
+        outcomes: list[np.ndarray | Exception] = []
+        for image in images:
+            try:
+                outcomes.append(self._encoded([image])[0])
+            except Exception as error:
+                outcomes.append(error)
+        return outcomes
+
+    def _encoded(self, images: list[np.ndarray]) -> np.ndarray:
+        vectors = self._encode(np.stack(images))
+        if len(vectors) != len(images):
+            raise RuntimeError(f"the encoder returned {len(vectors)} vectors for {len(images)} images")
+        return vectors
+
+    def _ended(self, batch: list[_Entry], work: "asyncio.Future[list[Embedded | Exception | None]]") -> None:
+        self._free += 1
+        if work.cancelled():  # Closed.
+            for entry in batch:
+                entry.future.cancel()
+            return
+        for entry, outcome in zip(batch, work.result(), strict=True):
+            if outcome is None:
+                self._metrics.dropped.labels("cancelled").inc()
+            elif entry.future.done():
+                continue
+            elif isinstance(outcome, Exception):
+                entry.future.set_exception(outcome)
+            else:
+                entry.future.set_result(outcome)
+        self._consider()
+
+
+def _pixels(entry: _Entry) -> np.ndarray | Exception | None:
+    if entry.future.done():
+        return None
+    started = time.perf_counter()
+    try:
+        return entry.pixels()
+    except Exception as error:
+        return error
+    finally:
+        entry.decoded = time.perf_counter() - started
+
+
+def _search(entry: _Entry, embedded: Embedded) -> None:
+    if entry.search is None or entry.future.done() or not np.isfinite(embedded.vector).all():
+        return
+    started = time.perf_counter()
+    try:
+        embedded.hits = entry.search(embedded.vector)
+    except Exception as error:
+        embedded.hits = error
+    embedded.searched = time.perf_counter() - started

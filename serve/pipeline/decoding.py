@@ -1,0 +1,100 @@
+"""Decoding within a budget of memory: a photo is admitted by the bytes that decoding it takes.
+
+A decoder that runs cannot be cancelled, so what is too costly is refused before it starts.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TypeVar
+
+from serve.errors import Problem, overloaded
+from serve.pipeline.threads import ThreadPools
+from serve.stages import Stages
+from src.contracts.image_errors import ImageTooLargeError
+from src.contracts.image_header import decoding_bytes, read_header
+from src.contracts.preprocessing import PreprocessingSpec
+
+__all__ = ["Cost", "Decoding"]
+
+T = TypeVar("T")
+
+_MIB = 1024 * 1024
+_QUICK = 16 * _MIB
+"""Bytes that an encoder's thread may use for decoding a JPEG: tens of milliseconds of work."""
+_LARGE = 64 * _MIB
+"""Photos above this are decoded one at a time, on a thread of their own: others do not wait for them."""
+_LARGE_WAITING = 4
+"""Large photos that wait or are being decoded; more are refused."""
+
+
+class Cost(Enum):
+    """How a photo is decoded."""
+
+    QUICK = "on the encoder's thread"
+    NORMAL = "on the threads for decoding"
+    LARGE = "on the thread for large photos"
+
+
+class Decoding:
+    """Decides where a photo is decoded, and runs it there.
+
+    At most `threads` x 64 MiB + `most` bytes are taken by decoders at once, beside 16 MiB for each encoder's thread.
+    """
+
+    def __init__(self, *, pools: ThreadPools, most: int, max_pixels: int) -> None:
+        """Share the thread pools.
+
+        Args:
+            pools: of the service.
+            most: bytes that decoding one photo may take.
+            max_pixels: pixels of the largest photo.
+        """
+        self._pools = pools
+        self._most = most
+        self._max_pixels = max_pixels
+        self._large = 0
+
+    def cost(self, data: bytes, spec: PreprocessingSpec | None) -> Cost:
+        """Read a photo's header.
+
+        Args:
+            data: an image file.
+            spec: how it is decoded for the encoder; None decodes it in full size.
+
+        Raises:
+            ImageError: it is no image, or too large.
+        """
+        header = read_header(data, max_pixels=self._max_pixels)
+        size = decoding_bytes(header, spec)
+        if size > self._most:
+            raise ImageTooLargeError(
+                f"decoding this {header.format} of {header.width} x {header.height} pixels takes {size // _MIB:,} MiB; "
+                f"at most {self._most // _MIB:,} MiB are allowed: scale the photo down, or save it as a JPEG"
+            )
+        if size > _LARGE:
+            return Cost.LARGE
+        return Cost.QUICK if size <= _QUICK and header.format == "JPEG" else Cost.NORMAL
+
+    async def run(self, cost: Cost, work: Callable[[], T], stages: Stages) -> T:
+        """Decode on another thread.
+
+        Args:
+            cost: what `cost` found.
+            work: decodes, and does what follows on the same thread.
+            stages: the request's times.
+
+        Raises:
+            Problem: 503, too many large photos are waiting.
+        """
+        if cost is not Cost.LARGE:
+            return await self._pools.run("decode", work, stages)
+        if self._large >= _LARGE_WAITING:
+            raise self._refusal()
+        self._large += 1
+        try:
+            return await self._pools.run("decode", work, stages, pool="decode-large", threads=1)
+        finally:
+            self._large -= 1
+
+    def _refusal(self) -> Problem:
+        return overloaded(f"{self._large} large photos are waiting to be decoded, which is the limit", seconds=2)

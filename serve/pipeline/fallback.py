@@ -1,0 +1,80 @@
+"""The answer to a search whose photo cannot be searched: items by words, what sells, any items."""
+
+from collections.abc import Callable, Sequence
+
+from serve.errors import Problem
+from serve.pipeline.current import CurrentHits, Found, page
+from serve.pipeline.query import Query
+from serve.pipeline.threads import ThreadPools
+from serve.schemas import Rung
+from serve.stages import Stages
+from src.search.gallery import Gallery
+
+__all__ = ["Fallback"]
+
+_SPARE = 3
+"""Candidates for each result wanted: filters on price and stock drop some."""
+_MOST = 2_000
+
+
+class Fallback:
+    """Tries each rung until one has a result: words, trending items, any items that meet the filters."""
+
+    def __init__(self, *, current: CurrentHits, pools: ThreadPools) -> None:
+        self._current = current
+        self._pools = pools
+
+    async def answer(
+        self, query: Query, gallery: Gallery, stages: Stages, *, leave_out: str | None = None
+    ) -> tuple[Rung, Found]:
+        """Items for a search that cannot compare images.
+
+        Args:
+            query: its words, filters, k, offset and dedupe.
+            gallery: the items.
+            stages: the request's times.
+            leave_out: id of an item that is not to be found.
+
+        Returns:
+            The rung that answered, and hits without scores.
+
+        Raises:
+            Problem: 503, no rung has an item.
+        """
+        rungs: list[tuple[Rung, Callable[[], Sequence[str]]]] = [
+            ("text", lambda: self._by_words(query, gallery)),
+            ("trending", lambda: gallery.selling(query.categories)),
+            ("text", lambda: gallery.any_items(query.lasting, _MOST)),
+        ]
+        for rung, candidates in rungs:
+            found = await self._listed(candidates, query, gallery, stages, leave_out)
+            if found.hits:
+                return rung, found
+        raise Problem(
+            503,
+            kind="search-unavailable",
+            detail="photos cannot be searched at the moment, and no item meets the filters; try again",
+            headers={"Retry-After": "2"},
+        )
+
+    async def by_words(self, query: Query, gallery: Gallery, stages: Stages) -> Found:
+        """Items whose text has all words of the query."""
+        return await self._listed(lambda: self._by_words(query, gallery), query, gallery, stages, None)
+
+    def _by_words(self, query: Query, gallery: Gallery) -> list[str]:
+        # Filters are applied afterwards, so more are looked up than are wanted.
+        most = _MOST if query.filters else _SPARE * (query.offset + query.k)
+        return gallery.by_words(query.words, most) if query.words.strip() else []
+
+    async def _listed(
+        self, candidates: Callable[[], Sequence[str]], query: Query, gallery: Gallery, stages: Stages, leave_out: str | None
+    ) -> Found:
+        filters = query.filters if self._current.decided_by_bundle(query) else query.lasting
+
+        def look_up() -> Found:
+            names = [name for name in candidates()[:_MOST] if name != leave_out]
+            return Found(gallery.listed(names, filters=filters), fresh=False)
+
+        listed = await self._pools.run("lookup", look_up, stages)
+        hits, fresh = await self._current.admitted(listed.hits, query, stages)
+        return Found(page(hits, query), fresh)

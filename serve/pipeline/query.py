@@ -1,0 +1,71 @@
+"""A search's parameters as the pipeline needs them: pydantic models are read into it once per request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from src.index.filters import AnyOf, Between, Condition
+from src.search.box import Box
+
+__all__ = ["DEFAULT_K", "MAX_K", "MAX_OFFSET", "Query"]
+
+DEFAULT_K = 10
+MAX_K = 100
+"""Results of one search."""
+MAX_OFFSET = 900
+"""Results that a search may skip."""
+
+_VOLATILE = ("price", "in_stock")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What a search asks for, its photo or item apart.
+
+    Attributes:
+        k: results wanted.
+        offset: better results that are skipped: those of the pages before.
+        dedupe: one result for each `item`, or for each `parent`.
+        filters: conditions that each result meets, all of them.
+        words: for the fallback by words; may be empty.
+        box: the part of the photo; `auto` is the object that the detector finds, None all of it.
+        timings: whether the answer has the times of the stages.
+    """
+
+    k: int
+    offset: int = 0
+    dedupe: str = "item"
+    filters: Sequence[Condition] = ()
+    words: str = ""
+    box: Box | Literal["auto"] | None = None
+    timings: bool = False
+
+    @property
+    def lasting(self) -> list[Condition]:
+        """The conditions apart from those on price and stock, which the shop's database decides."""
+        return [condition for condition in self.filters if condition.column not in _VOLATILE]
+
+    @property
+    def categories(self) -> frozenset[str]:
+        """The categories that the filters name."""
+        names = [condition.values for condition in self.filters if _names_categories(condition)]
+        return frozenset(str(name) for values in names for name in values)
+
+    def admits(self, price: float | None, in_stock: bool | None) -> bool:
+        """Whether current values meet the conditions on price and stock; null meets none."""
+        values = {"price": price, "in_stock": in_stock}
+        return all(_meets(condition, values[condition.column]) for condition in self.filters if condition.column in values)
+
+
+def _names_categories(condition: Condition) -> bool:
+    return isinstance(condition, AnyOf) and condition.column == "category"
+
+
+def _meets(condition: Condition, value: float | bool | None) -> bool:
+    if value is None:
+        return False
+    if isinstance(condition, AnyOf):
+        return value in condition.values
+    low, high = condition.low, condition.high
+    assert isinstance(condition, Between) and isinstance(low, int | float | None) and isinstance(high, int | float | None)
+    return (low is None or value >= low) and (high is None or value <= high)

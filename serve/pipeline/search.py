@@ -1,0 +1,212 @@
+"""One search, from the request to the answer."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, replace
+
+from serve.breaker import Breaker, BreakerState
+from serve.deadline import Deadline
+from serve.errors import Problem
+from serve.metrics import Metrics
+from serve.pipeline.batcher import Search
+from serve.pipeline.current import CurrentHits, Find, Found
+from serve.pipeline.embedder import Embedder
+from serve.pipeline.fallback import Fallback
+from serve.pipeline.guard import SearchFailedError, guarded
+from serve.pipeline.query import Query
+from serve.pipeline.threads import ThreadPools
+from serve.schemas import Result, Results, Rung
+from serve.stages import Stages
+from src.index.filters import AnyOf, Condition
+from src.search.box import Box
+from src.search.gallery import Gallery, Hit, UnknownItemError
+from src.search.regions import Region
+
+__all__ = ["Pipeline"]
+
+
+class Pipeline:
+    """Runs searches in one bundle."""
+
+    def __init__(
+        self,
+        *,
+        bundle_id: str,
+        gallery: Callable[[], Gallery],
+        embedder: Embedder,
+        pools: ThreadPools,
+        metrics: Metrics,
+        current: CurrentHits,
+        breaker: Breaker,
+        image_path: Callable[[str], str],
+    ) -> None:
+        """Put the stages together.
+
+        Args:
+            bundle_id: of the bundle.
+            gallery: the newest state of the bundle's items; each request takes one, and uses it to its end.
+            embedder: of the same bundle.
+            pools: the threads that search.
+            metrics: counts searches.
+            current: reads current prices and stock.
+            breaker: the index's.
+            image_path: the URL path of an image's thumbnail.
+        """
+        self.gallery = gallery
+        self._bundle_id = bundle_id
+        self._embedder = embedder
+        self._pools = pools
+        self._metrics = metrics
+        self._current = current
+        self._fallback = Fallback(current=current, pools=pools)
+        self._breaker = breaker
+        self._image_path = image_path
+
+    async def search(self, data: bytes, query: Query, deadline: Deadline) -> Results:
+        """Items that look like a photo, or like the part of it in the query's box.
+
+        Raises:
+            ImageError: the photo cannot be read.
+            Problem: 422, the encoder has no embedding for it; 503, nothing can be found; 504, too late.
+        """
+        stages = Stages(self._metrics)
+        gallery = self.gallery()
+        rung: Rung = "search"
+        box = None if query.box == "auto" else query.box
+        async with deadline.enforced():
+            try:
+                if query.box == "auto":
+                    embedded, box = await self._embedder.embed_dominant(data, deadline, stages)
+                else:
+                    embedded = await self._embedder.embed(
+                        data, box, deadline, stages, search=self._on_encoder_thread(gallery, query)
+                    )
+                if "embed" not in stages.seconds and not self._embedder.encoder_answers:
+                    rung = "cache"
+
+                def nearest(k: int, filters: Sequence[Condition], offset: int, dedupe: str) -> list[Hit]:
+                    return gallery.search(embedded.vector, k, filters=filters, offset=offset, dedupe=dedupe)
+
+                find = self._find(nearest, deadline, stages)
+                if embedded.hits is not None:
+                    stages.record("search", waited=None, worked=embedded.searched)
+                    find = self._given(embedded.hits, deadline)
+                found = await self._current.found(find, query, stages)
+            except SearchFailedError:
+                rung, found = await self._fallback.answer(query, gallery, stages)
+        return self._answer(found, rung, query, stages, box)
+
+    async def search_each(self, photos: Sequence[bytes], query: Query, deadline: Deadline) -> list[Results | Exception]:
+        """Search by several photos; of each the answer, or the exception that `search` raises for it."""
+
+        async def one(data: bytes) -> Results | Exception:
+            try:
+                return await self.search(data, query, deadline)
+            except Exception as error:
+                return error
+
+        return await asyncio.gather(*(one(data) for data in photos))
+
+    async def similar(self, item_id: str, query: Query, deadline: Deadline) -> Results:
+        """Items that look like an item.
+
+        Raises:
+            Problem: 404, no such item; 503, nothing can be found; 504, too late.
+        """
+        stages = Stages(self._metrics)
+        gallery = self.gallery()
+        rung: Rung = "search"
+
+        def nearest(k: int, filters: Sequence[Condition], offset: int, dedupe: str) -> list[Hit]:
+            return gallery.similar(item_id, k, filters=filters, offset=offset, dedupe=dedupe)
+
+        async with deadline.enforced():
+            try:
+                found = await self._current.found(self._find(nearest, deadline, stages), query, stages)
+            except UnknownItemError:
+                raise _unknown(item_id) from None
+            except SearchFailedError:
+                own = gallery.listed([item_id])
+                if not own:
+                    raise _unknown(item_id) from None
+                rung, found = await self._fallback.answer(
+                    _in_category(query, own[0].row["category"]), gallery, stages, leave_out=item_id
+                )
+        return self._answer(found, rung, query, stages)
+
+    async def by_words(self, query: Query, deadline: Deadline) -> Results:
+        """Items whose text has all words of the query; raises `Problem` 504."""
+        stages = Stages(self._metrics)
+        async with deadline.enforced():
+            found = await self._fallback.by_words(query, self.gallery(), stages)
+        return self._answer(found, "text", query, stages)
+
+    async def regions(self, data: bytes, most: int, deadline: Deadline) -> list[Region]:
+        """The objects in a photo, best first; raises `ImageError`, and `Problem` 503 or 504."""
+        async with deadline.enforced():
+            return await self._embedder.regions(data, most, Stages(self._metrics))
+
+    def _on_encoder_thread(self, gallery: Gallery, query: Query) -> Search | None:
+        """The request's search, for the encoder's thread; None where the index is not called, or more than once."""
+        if self._breaker.state is not BreakerState.CLOSED or not self._current.decided_by_bundle(query):
+            return None
+        return lambda vector: gallery.search(
+            vector, query.k, filters=query.filters, offset=query.offset, dedupe=query.dedupe
+        )
+
+    def _find(self, search: Callable[..., list[Hit]], deadline: Deadline, stages: Stages) -> Find:
+        async def find(k: int, filters: Sequence[Condition], offset: int, dedupe: str) -> list[Hit]:
+            return await guarded(
+                self._breaker,
+                deadline,
+                lambda: self._pools.run("search", lambda: search(k, filters, offset, dedupe), stages),
+            )
+
+        return find
+
+    def _given(self, hits: list[Hit] | Exception, deadline: Deadline) -> Find:
+        """The outcome of the search on the encoder's thread, for the index's breaker."""
+
+        async def outcome() -> list[Hit]:
+            if isinstance(hits, Exception):
+                raise hits
+            return hits
+
+        async def find(*_: object) -> list[Hit]:
+            return await guarded(self._breaker, deadline, outcome)
+
+        return find
+
+    def _answer(self, found: Found, rung: Rung, query: Query, stages: Stages, box: Box | None = None) -> Results:
+        self._metrics.results.observe(len(found.hits))
+        self._metrics.rungs.labels(rung).inc()
+        results = [
+            Result(
+                **hit.row,
+                thumbnail=self._image_path(hit.row["image_id"]),
+                score=None if hit.score is None else round(hit.score, 6),
+                rank=rank,
+            )
+            for rank, hit in enumerate(found.hits, start=1 + query.offset)
+        ]
+        return Results(
+            results=results,
+            rung=rung,
+            fresh=found.fresh,
+            bundle_id=self._bundle_id,
+            k=query.k,
+            offset=query.offset,
+            box=None if box is None else astuple(box),
+            timings_ms=stages.milliseconds() if query.timings else None,
+        )
+
+
+def _unknown(item_id: str) -> Problem:
+    return Problem(404, kind="unknown-item", detail=f"there is no item {item_id!r}")
+
+
+def _in_category(query: Query, category: str | None) -> Query:
+    """The query narrowed to a category, unless it names some."""
+    if category is None or query.categories:
+        return query
+    return replace(query, filters=[*query.filters, AnyOf("category", frozenset({category}))])
