@@ -19,9 +19,11 @@ from src.contracts.bundle import (
     DRIFT_REFERENCE,
     ENCODER,
     INDEX,
+    ITEMS_ARROW,
     ITEMS_TABLE,
     THUMBNAILS,
     TRENDING,
+    WORDS,
     Bundle,
     open_bundle,
     staged_bundle,
@@ -40,6 +42,9 @@ from src.index.automatic import Choice, choose_index
 from src.index.faiss_index import FaissIndex
 from src.index.recall import check_recall
 from src.models.encoder import Encoder
+from src.search.items import Items
+from src.search.items_file import write_items
+from src.search.words import write_words
 
 __all__ = ["build_bundle"]
 
@@ -128,6 +133,8 @@ def build_bundle(
         items = catalogue.items.take(rows)
         items = items.drop_columns([name for name in _INTERNAL_COLUMNS if name in items.column_names])
         pq.write_table(items, draft.root / ITEMS_TABLE, compression="zstd")
+        write_items(draft.root / ITEMS_ARROW, items)
+        write_words(draft.root / WORDS, Items.open(draft.root / ITEMS_ARROW))
         write_thumbnails(catalogue, rows, draft.root / THUMBNAILS, side=thumbnail)
         write_drift_reference(draft.root / DRIFT_REFERENCE, catalogue, rows, spec, gallery.normalised("gallery"))
         write_trending(catalogue, draft.root / TRENDING)

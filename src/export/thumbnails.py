@@ -15,7 +15,9 @@ from src.contracts.preprocessing import decode
 __all__ = ["write_thumbnails"]
 
 _BATCH = 256
-_SCHEMA = pa.schema([pa.field("image_id", pa.string(), nullable=False), pa.field("jpeg", pa.binary(), nullable=False)])
+_SCHEMA = pa.schema(
+    [pa.field("image_id", pa.large_string(), nullable=False), pa.field("jpeg", pa.binary(), nullable=False)]
+)
 
 
 def write_thumbnails(catalogue: Catalogue, rows: np.ndarray, path: Path, *, side: int) -> None:
@@ -40,5 +42,5 @@ def write_thumbnails(catalogue: Catalogue, rows: np.ndarray, path: Path, *, side
     ):
         for start in range(0, len(rows), _BATCH):
             wanted = rows[start : start + _BATCH]
-            ids = pa.array(catalogue.column("image_id", wanted), pa.string())
+            ids = pa.array(catalogue.column("image_id", wanted), pa.large_string())
             writer.write(pa.record_batch([ids, pa.array(pool.map(thumbnail, wanted), pa.binary())], schema=_SCHEMA))

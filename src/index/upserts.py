@@ -1,28 +1,15 @@
-"""Upserts and deletes, and their bytes in the log: Arrow record batches, never a pickle."""
+"""Checks of what is written to an index by key."""
 
-import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from src.contracts.errors import BundleError, TableError
+from src.contracts.errors import TableError
 
-__all__ = [
-    "Change",
-    "DeleteImages",
-    "DeleteItems",
-    "Upsert",
-    "checked_keys",
-    "decode_changes",
-    "encode_changes",
-    "make_upsert",
-]
-
-_RECORD = struct.Struct("<BI")
-_KEYS = pa.schema([pa.field("key", pa.string(), nullable=False)])
+__all__ = ["Upsert", "checked_keys", "make_upsert"]
 
 
 @dataclass(frozen=True)
@@ -36,24 +23,6 @@ class Upsert:
 
     rows: pa.RecordBatch
     vectors: np.ndarray
-
-
-@dataclass(frozen=True)
-class DeleteImages:
-    """Images that are no longer found."""
-
-    image_ids: list[str]
-
-
-@dataclass(frozen=True)
-class DeleteItems:
-    """Items of which no image is found any longer."""
-
-    item_ids: list[str]
-
-
-Change = Upsert | DeleteImages | DeleteItems
-_KINDS: tuple[type, ...] = (Upsert, DeleteImages, DeleteItems)
 
 
 def make_upsert(
@@ -104,14 +73,14 @@ def make_upsert(
 
 
 def checked_keys(keys: Sequence[str]) -> list[str]:
-    """Keys to delete, as strings: what is none must not get into the log, where every later opening would meet it.
+    """Keys to delete, as strings.
 
     Raises:
         TableError: a key that is no string, or one string instead of several.
     """
     if isinstance(keys, str | bytes):
         raise TableError(f"keys are {keys!r}, a single string; give a list of them")
-    checked: list[str] = _column(_KEYS.field("key"), list(keys), len(keys)).to_pylist()
+    checked: list[str] = _column(pa.field("key", pa.string(), nullable=False), list(keys), len(keys)).to_pylist()
     return checked
 
 
@@ -127,51 +96,3 @@ def _column(field: pa.Field, values: Sequence[Any] | None, length: int) -> pa.Ar
     if array.null_count and not field.nullable:
         raise TableError(f"column {field.name} has {array.null_count} nulls; it must be given for each row")
     return array
-
-
-def encode_changes(changes: Iterable[Change]) -> bytes:
-    """The payload of one frame."""
-    parts = []
-    for change in changes:
-        if isinstance(change, Upsert):
-            width = 4 * change.vectors.shape[1]
-            vectors = pa.FixedSizeBinaryArray.from_buffers(
-                pa.binary(width), len(change.vectors), [None, pa.py_buffer(change.vectors)]
-            )
-            batch = change.rows.append_column(_vector_field(change.vectors.shape[1]), vectors)
-        else:
-            keys = change.image_ids if isinstance(change, DeleteImages) else change.item_ids
-            batch = pa.record_batch([pa.array(keys, pa.string())], schema=_KEYS)
-        body = batch.serialize().to_pybytes()
-        parts += [_RECORD.pack(_KINDS.index(type(change)), len(body)), body]
-    return b"".join(parts)
-
-
-def decode_changes(payload: bytes, schema: pa.Schema, dim: int) -> Iterator[Change]:
-    """The changes of one frame.
-
-    Raises:
-        BundleError: the payload is of another index, or of another version.
-    """
-    offset = 0
-    while offset < len(payload):
-        kind, length = _RECORD.unpack_from(payload, offset)
-        offset += _RECORD.size
-        body = pa.py_buffer(payload[offset : offset + length])
-        offset += length
-        try:
-            if kind == 0:
-                batch = pa.ipc.read_record_batch(body, schema.append(_vector_field(dim)))
-                stored = batch.column(len(schema))
-                vectors = np.frombuffer(stored.buffers()[1], np.float32, count=len(batch) * dim).reshape(-1, dim)
-                yield Upsert(batch.select(schema.names), vectors)
-            else:
-                yield _KINDS[kind](pa.ipc.read_record_batch(body, _KEYS).column(0).to_pylist())
-        except (pa.ArrowException, IndexError) as error:
-            raise BundleError(
-                f"a log frame does not fit the index ({error}); was it copied from another one?"
-            ) from None
-
-
-def _vector_field(dim: int) -> pa.Field:
-    return pa.field("_vector", pa.binary(4 * dim), nullable=False)

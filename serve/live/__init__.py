@@ -1,0 +1,1 @@
+"""Items that are changed while they are searched, and what was changed."""

@@ -1,0 +1,116 @@
+"""`words.sqlite`: the words of each item, for a search without a picture (SQLite's FTS5, ranked by BM25)."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+
+from src.contracts.errors import BundleError
+from src.search.items import Items
+
+__all__ = ["Words", "write_words"]
+
+_COLUMNS = ("title", "name", "description", "brand", "color", "category")
+_READ = 16
+"""Words of a query that are read."""
+_CONNECTIONS = 4
+"""Searches at once; each connection has a cache of its own."""
+_BLOCK = 65_536
+
+
+class Words:
+    """The opened file. Safe to use from many threads at once."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; it may be replaced by a rename meanwhile, never written to.
+
+        Raises:
+            BundleError: no such file, or not one of these.
+        """
+        self._free: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        try:
+            for _ in range(_CONNECTIONS):
+                self._free.put(_connected(path))
+        except sqlite3.Error as error:
+            raise BundleError(f"{path}: not a readable word index ({error}); export the bundle again") from None
+
+    def search(self, text: str, limit: int) -> list[int]:
+        """The items that have all words of a text, the last one perhaps in part.
+
+        Args:
+            text: what somebody typed; what SQLite takes for operators or quotes are characters like any other.
+            limit: items wanted.
+
+        Returns:
+            The first row of each item, best first; equally good ones in the order of their rows. Nothing where the
+            text has no word.
+        """
+        query = _query(text)
+        if not query or limit < 1:
+            return []
+        connection = self._free.get()
+        try:
+            found = connection.execute(
+                "SELECT rowid FROM words WHERE words MATCH ? ORDER BY bm25(words), rowid LIMIT ?", (query, limit)
+            ).fetchall()
+        finally:
+            self._free.put(connection)
+        return [number for (number,) in found]
+
+
+def write_words(path: Path, items: Items) -> None:
+    """Write `words.sqlite`; equal items give equal bytes.
+
+    Args:
+        path: file to write; must not exist.
+        items: of their columns title, name, description, brand, color and category, those that they have are
+            searched. An item's words are those of its first row.
+    """
+    columns = [name for name in _COLUMNS if name in items.table.column_names]
+    listed, marks = ", ".join(columns), ", ".join("?" * (1 + len(columns)))
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        # The file is new, and useless if this fails: it needs no journal.
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute(
+            f"CREATE VIRTUAL TABLE words USING fts5({listed}, content='', tokenize='unicode61 remove_diacritics 2')"
+        )
+        connection.execute("BEGIN")
+        # The names are those of `_COLUMNS`.
+        connection.executemany(f"INSERT INTO words(rowid, {listed}) VALUES ({marks})", _rows(items, columns))  # noqa: S608
+        connection.execute("INSERT INTO words(words) VALUES ('optimize')")
+        connection.execute("COMMIT")
+        connection.execute("VACUUM")
+    finally:
+        connection.close()
+
+
+def _rows(items: Items, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    first = np.sort(items.first_rows())
+    for start in range(0, len(first), _BLOCK):
+        block = first[start : start + _BLOCK]
+        found = items.table.select(columns).take(pa.array(block))
+        yield from zip(block.tolist(), *(column.to_pylist() for column in found.columns), strict=True)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    # Immutable: nobody writes to a bundle's files, so that SQLite neither locks nor looks for a journal.
+    address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    connection = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
+    connection.execute(f"PRAGMA mmap_size = {path.stat().st_size}")
+    connection.execute("SELECT rowid FROM words WHERE words MATCH 'a' LIMIT 1").fetchall()
+    return connection
+
+
+def _query(text: str) -> str:
+    """A text as FTS5's query: each word quoted, so that FTS5 reads none of it as an operator."""
+    # A lone surrogate is no Unicode, and SQLite ends a text at a NUL.
+    clean = text.encode("utf-8", "replace").decode().replace("\0", " ")
+    words = [word for word in clean.split() if any(map(str.isalnum, word))][:_READ]
+    return " ".join('"' + word.replace('"', " ") + '"' for word in words) + "*" if words else ""
