@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from serve.pipeline.query import DEFAULT_K, MAX_K, MAX_OFFSET, Query
+from serve.pipeline.query import DEFAULT_K, MAX_K, MAX_OFFSET, PRIVATE_COLUMNS, Query
+from src.contracts.errors import FilterError
 from src.index.filters import AnyOf, Between, Condition
 from src.search.box import Box
 from src.search.gallery import Gallery
@@ -116,6 +117,8 @@ class SearchParameters(BaseModel):
         further: dict[str, list[str]] = {}
         for text in self.filter:
             column, _, value = text.partition(":")
+            if column in PRIVATE_COLUMNS:
+                raise FilterError(f"filter on `{column}`: no such column")
             further.setdefault(column, []).append(value)
         return conditions + [gallery.condition(column, values) for column, values in further.items()]
 

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
+import pyarrow as pa
+
 from serve.breaker import Breaker
 from serve.bundle.priority import at_low_priority
 from serve.cache.embedding_cache import EmbeddingCache
@@ -18,7 +20,7 @@ from serve.pipeline.batcher import Batcher
 from serve.pipeline.current import CurrentHits
 from serve.pipeline.decoding import Decoding
 from serve.pipeline.embedder import Embedder
-from serve.pipeline.query import MAX_K, MAX_OFFSET
+from serve.pipeline.query import MAX_K, MAX_OFFSET, PRIVATE_COLUMNS
 from serve.pipeline.search import Pipeline
 from serve.pipeline.threads import ThreadPools
 from serve.schemas import Bundle, Item, Limits, ValueCount, Values
@@ -180,7 +182,9 @@ def _describe(searcher: Searcher, settings: ServeSettings) -> Bundle:
         images=len(gallery),
         items=gallery.items.count,
         filters={name: _values(gallery.values(name)) for name in ("category", "brand", "color")},
-        columns=gallery.items.filters.kinds(),
+        columns={
+            field.name: _kind(field.type) for field in gallery.items.table.schema if field.name not in PRIVATE_COLUMNS
+        },
         price=gallery.price_range(),
         examples=[
             Item(**row, thumbnail=image_path(settings.root_path, row["image_id"])) for row in gallery.examples()
@@ -199,3 +203,11 @@ def _describe(searcher: Searcher, settings: ServeSettings) -> Bundle:
 def _values(values: ColumnValues) -> Values:
     counts = [ValueCount(value=value, images=images) for value, images in values.counts]
     return Values(values=counts, distinct=values.distinct)
+
+
+def _kind(column: pa.DataType) -> str:
+    if pa.types.is_boolean(column):
+        return "boolean"
+    if pa.types.is_integer(column) or pa.types.is_floating(column):
+        return "number"
+    return "time" if pa.types.is_temporal(column) else "text"

@@ -19,7 +19,7 @@ __all__ = ["Cost", "Decoding"]
 T = TypeVar("T")
 
 _MIB = 1024 * 1024
-_QUICK = 16 * _MIB
+_QUICK = 32 * _MIB
 """Bytes that an encoder's thread may use for decoding a JPEG: tens of milliseconds of work."""
 _LARGE = 64 * _MIB
 """Photos above this are decoded one at a time, on a thread of their own: others do not wait for them."""
@@ -38,7 +38,7 @@ class Cost(Enum):
 class Decoding:
     """Decides where a photo is decoded, and runs it there.
 
-    At most `threads` x 64 MiB + `most` bytes are taken by decoders at once, beside 16 MiB for each encoder's thread.
+    At most `threads` x 64 MiB + `most` bytes are taken by decoders at once, beside 32 MiB for each encoder's thread.
     """
 
     def __init__(self, *, pools: ThreadPools, most: int, max_pixels: int) -> None:
@@ -64,8 +64,12 @@ class Decoding:
         Raises:
             ImageError: it is no image, or too large.
         """
-        header = read_header(data, max_pixels=self._max_pixels)
-        size = decoding_bytes(header, spec)
+        header = read_header(data)
+        if header.width * header.height > self._max_pixels:
+            raise ImageTooLargeError(
+                f"{header.width} x {header.height} pixels; at most {self._max_pixels:,} are read: scale the photo down"
+            )
+        size = decoding_bytes(header, spec=spec)
         if size > self._most:
             raise ImageTooLargeError(
                 f"decoding this {header.format} of {header.width} x {header.height} pixels takes {size // _MIB:,} MiB; "

@@ -7,13 +7,15 @@ from typing import Literal
 from src.index.filters import AnyOf, Between, Condition
 from src.search.box import Box
 
-__all__ = ["DEFAULT_K", "MAX_K", "MAX_OFFSET", "Query"]
+__all__ = ["DEFAULT_K", "MAX_K", "MAX_OFFSET", "PRIVATE_COLUMNS", "Query"]
 
 DEFAULT_K = 10
 MAX_K = 100
 """Results of one search."""
 MAX_OFFSET = 900
 """Results that a search may skip."""
+PRIVATE_COLUMNS = frozenset({"image"})
+"""Columns that no caller may ask for: where the catalogue's pictures lie."""
 
 _VOLATILE = ("price", "in_stock")
 

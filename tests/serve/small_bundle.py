@@ -15,12 +15,24 @@ import pyarrow.parquet as pq
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from src.contracts.bundle import ENCODER, GOLDEN, INDEX, ITEMS_TABLE, THUMBNAILS, staged_bundle
+from src.contracts.bundle import (
+    ENCODER,
+    GOLDEN,
+    INDEX,
+    ITEMS_ARROW,
+    ITEMS_TABLE,
+    THUMBNAILS,
+    WORDS,
+    staged_bundle,
+)
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
 from src.contracts.tables import ITEMS, validate_items
 from src.export.runtime import OnnxEncoder
 from src.export.runtime.golden import write_golden
 from src.index.faiss_index import FaissIndex
+from src.search.items import Items
+from src.search.items_file import write_items
+from src.search.words import write_words
 
 SPEC = PreprocessingSpec(size=32)
 GRID = 4
@@ -128,7 +140,9 @@ def write_bundle(
         index = FaissIndex.build(vectors, layout=layout)
         index.save(draft.root / INDEX)
         pq.write_table(table, draft.root / ITEMS_TABLE)
-        thumbnails = pa.table({"image_id": table["image_id"], "jpeg": pa.array(pictures, pa.binary())})
+        write_items(draft.root / ITEMS_ARROW, table)
+        write_words(draft.root / WORDS, Items.open(draft.root / ITEMS_ARROW))
+        thumbnails = pa.table({"image_id": table["image_id"].cast(pa.large_string()), "jpeg": pa.array(pictures, pa.binary())})
         with ipc.new_file(draft.root / THUMBNAILS, thumbnails.schema) as writer:
             writer.write_table(thumbnails, max_chunksize=16)
         further(draft.root)
