@@ -5,8 +5,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from src.contracts.errors import LookalikeError
+from src.contracts.bundle import INDEX, ITEMS_ARROW, THUMBNAILS, WORDS, Bundle
+from src.contracts.errors import BundleError, LookalikeError
 from src.index.best_items import search_items
+from src.index.faiss_index import FaissIndex
 from src.index.filters import Condition
 from src.index.protocol import Searchable
 from src.search.conditions import read_condition
@@ -17,12 +19,12 @@ from src.search.trending import Trending
 from src.search.values import ColumnValues, column_values, price_range
 from src.search.words import Words
 
-__all__ = ["DEDUPES", "Gallery", "Hit", "UnknownItemError", "Vectors"]
+__all__ = ["DEDUPES", "IMAGES_OF_AN_ITEM", "Gallery", "Hit", "UnknownItemError", "Vectors"]
 
 DEDUPES = ("item", "parent")
 """What a result stands for: an item, or all items of one parent."""
 
-_IMAGES_OF_AN_ITEM = 8
+IMAGES_OF_AN_ITEM = 8
 """Images of an item that its similar items are searched with: each costs a search, and more show little that is new."""
 _EXAMPLES = 12
 
@@ -45,6 +47,11 @@ class UnknownItemError(LookalikeError):
 
 class Vectors(Searchable, Protocol):
     """Vectors that can be searched, and read row by row."""
+
+    @property
+    def dim(self) -> int:
+        """Of the vectors."""
+        ...
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """See `FaissIndex.vectors`."""
@@ -85,6 +92,24 @@ class Gallery:
         self._trending = trending
         self._pictures = pictures
 
+    @classmethod
+    def open(cls, bundle: Bundle) -> "Gallery":
+        """Map a bundle's index, items, pictures and words. Its files may be replaced by a rename meanwhile.
+
+        Raises:
+            BundleError: a file is unreadable, or they are not of the same images.
+        """
+        items, pictures = Items.open(bundle.path(ITEMS_ARROW)), Pictures(bundle.path(THUMBNAILS))
+        if not pictures.image_ids.equals(items.table["image_id"]):
+            raise BundleError(
+                f"bundle {bundle.root}: {THUMBNAILS} and {ITEMS_ARROW} are not of the same images; export it again"
+            )
+        index = FaissIndex.load(bundle.path(INDEX), mapped=True, **bundle.content["index"]["search"])
+        if len(index) != len(items):
+            raise BundleError(f"bundle {bundle.root}: {len(index)} vectors for {len(items)} images; export it again")
+        words, trending = Words(bundle.path(WORDS)), Trending.of(bundle)
+        return cls(index=index, items=items, words=words, trending=trending, pictures=pictures)
+
     def __len__(self) -> int:
         """The number of images."""
         return len(self.items)
@@ -116,7 +141,7 @@ class Gallery:
             FilterError: a filter on a column that is not there, or that does not suit it.
             LookalikeError: another `dedupe`, or a negative number.
         """
-        groups = self._groups(dedupe, k, offset)
+        groups = self.groups(dedupe, k, offset)
         found = self._nearest(vector, offset + k, groups, self.items.mask(filters), hidden)
         return self._hits(*found, offset)
 
@@ -140,10 +165,10 @@ class Gallery:
         rows = self.rows_of_item(item_id)
         if not len(rows):
             raise UnknownItemError(f"item {item_id!r} is not in this bundle; give the `item_id` of one of its items")
-        groups, allowed = self._groups(dedupe, k, offset), self.items.mask(filters)
+        groups, allowed = self.groups(dedupe, k, offset), self.items.mask(filters)
         gone = rows if hidden is None else np.union1d(rows, hidden)
         # An item among the best over all images is among the best of the image that it is nearest to.
-        vectors = self.index.vectors(rows[:_IMAGES_OF_AN_ITEM])
+        vectors = self.index.vectors(rows[:IMAGES_OF_AN_ITEM])
         found = [self._nearest(vector, offset + k, groups, allowed, gone) for vector in vectors]
         scores, near = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.lexsort((near, -scores))
@@ -153,7 +178,7 @@ class Gallery:
 
     def vectors_of_item(self, item_id: str) -> np.ndarray:
         """The vectors of an item's first eight images, float32 of shape (images, dim); none where it is unknown."""
-        return self.index.vectors(self.rows_of_item(item_id)[:_IMAGES_OF_AN_ITEM])
+        return self.index.vectors(self.rows_of_item(item_id)[:IMAGES_OF_AN_ITEM])
 
     def listed(self, item_ids: Sequence[str], *, filters: Sequence[Condition] = ()) -> list[Hit]:
         """Items by their ids, each once and in this order: its first row that meets the filters, without a score.
@@ -191,7 +216,11 @@ class Gallery:
     def thumbnail(self, image_id: str) -> bytes | None:
         """An image's small JPEG, or None where there is none."""
         row = self.items.row_of_image(image_id)
-        return None if row is None or self._pictures is None else self._pictures.jpeg(row)
+        return None if row is None else self.picture(row)
+
+    def picture(self, row: int) -> bytes | None:
+        """A row's small JPEG, or None where the gallery has no pictures."""
+        return None if self._pictures is None else self._pictures.jpeg(row)
 
     def condition(self, column: str, texts: Sequence[str]) -> Condition:
         """Read a filter as a request gives it; see `read_condition`."""
@@ -217,7 +246,7 @@ class Gallery:
         index = self.index if hidden is None or not len(hidden) else Visible(self.index, hidden)
         return search_items(index, vector, groups, k, allowed=allowed)
 
-    def _groups(self, dedupe: str, k: int, offset: int) -> np.ndarray:
+    def groups(self, dedupe: str, k: int, offset: int) -> np.ndarray:
         if dedupe not in DEDUPES:
             raise LookalikeError(f"`dedupe={dedupe}`: must be one of {', '.join(DEDUPES)}")
         if k < 0 or offset < 0:

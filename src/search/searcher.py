@@ -8,18 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from src.contracts.bundle import INDEX, ITEMS_ARROW, THUMBNAILS, WORDS, Bundle, open_bundle
+from src.contracts.bundle import Bundle, open_bundle
 from src.contracts.errors import BundleError, LookalikeError
-from src.contracts.preprocessing import decode, resize
+from src.contracts.preprocessing import MAX_PIXELS, decode, resize
 from src.export.runtime import EncoderRuntime, open_encoder
-from src.index.faiss_index import FaissIndex
 from src.index.filters import Condition
 from src.search.box import WHOLE, Box
 from src.search.gallery import Gallery, Hit
-from src.search.items import Items
-from src.search.pictures import Pictures
-from src.search.trending import Trending
-from src.search.words import Words
 
 __all__ = ["Searcher"]
 
@@ -79,19 +74,19 @@ class Searcher:
             raise BundleError(f"bundle {path}: cannot read {error.filename} ({error.strerror})") from None
         chosen = {} if precision == "auto" else {"precision": precision}
         encoder = open_encoder(bundle, runtime=runtime, threads=threads, **chosen)
-        searcher = cls(bundle=bundle, encoder=encoder, gallery=open_gallery(bundle))
+        searcher = cls(bundle=bundle, encoder=encoder, gallery=Gallery.open(bundle))
         bundle.check_in_place()
         searcher._check()
         searcher._warm_up()
         return searcher
 
-    def pixels(self, data: bytes, box: Box | None = None) -> np.ndarray:
+    def pixels(self, data: bytes, box: Box | None = None, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """Decode an image file, cut a part out and resize it: uint8 of shape (size, size, 3).
 
         Raises:
             ImageError: no image that can be read.
         """
-        return self._resized(decode(data), box)
+        return self.resized(decode(data, max_pixels=max_pixels), box)
 
     def embed(self, images: Sequence[Query]) -> np.ndarray:
         """Embed images.
@@ -173,10 +168,10 @@ class Searcher:
 
     def _picture(self, image: Query, box: Box | None) -> np.ndarray:
         if isinstance(image, np.ndarray):
-            return self._resized(image, box)
+            return self.resized(image, box)
         return self.pixels(image if isinstance(image, bytes) else Path(image).read_bytes(), box)
 
-    def _resized(self, pixels: np.ndarray, box: Box | None) -> np.ndarray:
+    def resized(self, pixels: np.ndarray, box: Box | None) -> np.ndarray:
         return resize((box or WHOLE).cut(pixels), self._spec)
 
     def _check(self) -> None:
@@ -195,26 +190,3 @@ class Searcher:
         buffer = io.BytesIO()
         Image.new("RGB", (640, 480), (128, 128, 128)).save(buffer, "JPEG")
         self.search(buffer.getvalue(), 1)
-
-
-def open_gallery(bundle: Bundle) -> Gallery:
-    """Map what a bundle's searches need, the encoder apart.
-
-    Raises:
-        BundleError: its parts are not of the same images.
-    """
-    items, pictures = Items.open(bundle.path(ITEMS_ARROW)), Pictures(bundle.path(THUMBNAILS))
-    if not pictures.image_ids.equals(items.table["image_id"]):
-        raise BundleError(
-            f"bundle {bundle.root}: {THUMBNAILS} and {ITEMS_ARROW} are not of the same images; export it again"
-        )
-    index = FaissIndex.load(bundle.path(INDEX), mapped=True, **bundle.content["index"]["search"])
-    if len(index) != len(items):
-        raise BundleError(f"bundle {bundle.root}: {len(index)} vectors for {len(items)} images; export it again")
-    return Gallery(
-        index=index,
-        items=items,
-        words=Words(bundle.path(WORDS)),
-        trending=Trending.of(bundle),
-        pictures=pictures,
-    )
