@@ -56,7 +56,9 @@ def connect(text: str, *, threads: int) -> Engine:
     except (ArgumentError, ValueError):
         url = None
     kind = url.drivername.partition("+")[0] if url else ""
-    if url is None or kind not in ("sqlite", "postgresql", "postgres", "cockroachdb"):
+    # In SQLite's memory, each connection would have a database of its own.
+    in_memory = kind == "sqlite" and url is not None and url.database in (None, "", ":memory:")
+    if url is None or in_memory or kind not in ("sqlite", "postgresql", "postgres", "cockroachdb"):
         raise ConfigError(
             "LOOKALIKE_STORE_URL: must be sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE for PostgreSQL "
             "and CockroachDB"
