@@ -84,13 +84,16 @@ async def read_form(request: Request, *, max_files: int) -> Body:
     if not data.rstrip(b"\r\n ").endswith(b"--"):
         raise Problem(400, kind="malformed-form", detail="the form has no closing boundary: it was cut off")
     photos, fields = [], []
-    for name, value in form.multi_items():
-        if not isinstance(value, UploadFile):
-            fields.append((name, value))
-        elif name == "image":
-            photos.append(await value.read())
-        else:
-            raise Problem(422, kind="missing-image", detail=f"the file {name[:40]!r} is unknown; name it `image`")
+    try:
+        for name, value in form.multi_items():
+            if not isinstance(value, UploadFile):
+                fields.append((name, value))
+            elif name == "image":
+                photos.append(await value.read())
+            else:
+                raise Problem(422, kind="missing-image", detail=f"the file {name[:40]!r} is unknown; name it `image`")
+    finally:
+        await form.close()
     return Body(photos, fields)
 
 

@@ -61,7 +61,7 @@ def test_failing_every_other_time_opens_it(breaker):
     assert breaker.state is OPEN
 
 
-def test_a_probe_closes_it_and_old_failures_are_forgotten(breaker, clock):
+def test_probe_closes_it_and_old_failures_are_forgotten(breaker, clock):
     for _ in range(3):
         attempt(breaker, fails=True)
     clock.now += 1.9
@@ -73,7 +73,7 @@ def test_a_probe_closes_it_and_old_failures_are_forgotten(breaker, clock):
     assert breaker.state is CLOSED
 
 
-def test_a_failed_probe_opens_it_for_another_pause(breaker, clock):
+def test_failed_probe_opens_it_for_another_pause(breaker, clock):
     for _ in range(3):
         attempt(breaker, fails=True)
     clock.now += 2
@@ -97,7 +97,7 @@ def test_only_one_probe_at_a_time(breaker, clock):
     assert breaker.state is CLOSED
 
 
-def test_a_cancelled_probe_leaves_room_for_the_next(breaker, clock):
+def test_cancelled_probe_leaves_room_for_the_next(breaker, clock):
     for _ in range(3):
         attempt(breaker, fails=True)
     clock.now += 2
@@ -109,7 +109,7 @@ def test_a_cancelled_probe_leaves_room_for_the_next(breaker, clock):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_call_from_before_opening_decides_nothing(breaker, clock, fails):
+def test_call_from_before_opening_decides_nothing(breaker, clock, fails):
     slow = breaker.call()
     slow.__enter__()
     for _ in range(3):
@@ -150,7 +150,7 @@ def test_changes_are_told(clock):
 
 @pytest.mark.parametrize("failures", [0, 21])
 def test_impossible_settings_are_refused(failures):
-    with pytest.raises(ValueError, match="must lie in"):
+    with pytest.raises(ValueError, match="must be 1 to 20"):
         Breaker(failures=failures)
 
 

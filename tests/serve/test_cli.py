@@ -132,7 +132,7 @@ def test_damaged_file_does_not_serve(refuses, copied, name):
     refuses(["--bundle", str(copied), "--port", "0"], name, "damaged or altered", "export it again")
 
 
-def test_a_process_of_its_own_ends_with_2(copied):
+def test_process_of_its_own_ends_with_2(copied):
     damage(copied, "index.faiss")
     result = run("--bundle", str(copied), "--port", "0")
     told(result.returncode, result.stdout, result.stderr, "index.faiss")
@@ -153,7 +153,7 @@ def test_what_is_not_signed_with_the_key_does_not_serve(refuses, copied, tmp_pat
     refuses([*arguments, str(ours / PRIVATE)], "is no Ed25519 public key")
 
 
-def test_a_signed_bundle_serves(copied, tmp_path):
+def test_signed_bundle_serves(copied, tmp_path):
     keys = write_keys(tmp_path / "keys")
     sign(copied, keys / PRIVATE)
     with running(["--bundle", str(copied), "--public-key", str(keys / PUBLIC)]) as started:

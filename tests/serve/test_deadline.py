@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from serve.errors import Problem
-from serve.path.deadline import Deadline
+from serve.deadline import Deadline
 
 pytestmark = pytest.mark.anyio
 

@@ -74,7 +74,7 @@ def test_stages_results_and_flight_are_measured(fresh, shop):
     assert after["lookalike_bundle_images", (("bundle_id", bundle_id),)] == 120
 
 
-def test_a_broken_image_is_timed_no_further_than_decoding(fresh):
+def test_broken_image_is_timed_no_further_than_decoding(fresh):
     fresh.post("/v1/search", files={"image": ("p", b"broken")})
     assert not [key for key in samples(fresh) if key[0] == "lookalike_stage_seconds_count" and "embed" in str(key)]
 

@@ -69,7 +69,7 @@ def asked(started: Running, endpoint: str) -> set[str]:
     )
 
 
-def test_a_killed_worker_is_started_again_and_the_others_go_on(started, bundles):
+def test_killed_worker_is_started_again_and_the_others_go_on(started, bundles):
     before = workers(started)
     assert len(before) == 2
     assert measured(started) == {"0", "1"}
@@ -93,7 +93,7 @@ def test_a_killed_worker_is_started_again_and_the_others_go_on(started, bundles)
     assert all(gone(pid) for pid in now)
 
 
-def test_a_new_bundle_and_the_way_back_reach_all_workers_and_those_that_start_later(started):
+def test_new_bundle_and_the_way_back_reach_all_workers_and_those_that_start_later(started):
     taken = httpx.post(f"{started.url}/v1/admin/bundle", json={"path": "two"}, headers=HEADERS, timeout=PATIENCE)
     assert taken.status_code == 200, taken.text
     body = taken.json()

@@ -58,7 +58,7 @@ def test_everything_wrong_is_told_at_once(elsewhere, monkeypatch):
         assert told in str(caught.value)
 
 
-def test_a_secret_is_neither_an_option_nor_shown(monkeypatch, capsys):
+def test_secret_is_neither_an_option_nor_shown(monkeypatch, capsys):
     class Secretive(ServeSettings):
         word: SecretStr | None = None
 

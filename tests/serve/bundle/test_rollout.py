@@ -197,7 +197,7 @@ def test_one_rollout_at_a_time(client):
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_a_replaced_bundle_is_gone_before_memory_is_given_back(bundles, live, tmp_path, monkeypatch):
+def test_replaced_bundle_is_gone_before_memory_is_given_back(bundles, live, tmp_path, monkeypatch):
     root = bundles["one"].root
     settings = ServeSettings(bundles=root.parent, state=tmp_path / "state" if live else None, keys=LINE.line())
     found: list[object] = []
@@ -252,7 +252,7 @@ def test_an_index_that_finds_too_little_is_refused(client):
             del index.search
 
 
-def test_a_service_that_stops_ends_its_rollout_first_and_begins_none(bundles):
+def test_service_that_stops_ends_its_rollout_first_and_begins_none(bundles):
     folder = bundles["one"].root.parent
     loading, go_on = threading.Event(), threading.Event()
 

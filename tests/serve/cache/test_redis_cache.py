@@ -7,13 +7,11 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 
 from serve.breaker import Breaker, BreakerState
-from serve.cache.embedding_cache import TwoLevelCache
-from serve.cache.local import LocalCache
-from serve.cache.remote import RemoteCache
-from serve.observe.cache_metrics import CacheMetrics
+from serve.cache.embedding_cache import EmbeddingCache
+from serve.cache.redis_cache import RedisCache
+from serve.metrics import Metrics
 from src.contracts.errors import ConfigError
 from tests.serve.servers import RedisServer, redis_server
 
@@ -40,19 +38,18 @@ def unit(seed: int, dim: int = 48) -> np.ndarray:
 
 
 class Tried:
-    """A cache without its first level, and what it counted."""
+    """The level in Redis, and what it counted."""
 
     def __init__(self, url: str, *, budget: float) -> None:
-        self.registry = CollectorRegistry()
+        self.metrics = Metrics()
         self.breaker = Breaker(failures=3, pause=PAUSE)
-        self.cache = RemoteCache(url, budget=budget, ttl=60, breaker=self.breaker, metrics=CacheMetrics(self.registry))
+        self.cache = RedisCache(url, budget=budget, ttl=60, breaker=self.breaker, metrics=self.metrics)
 
     def lookups(self, outcome: str) -> int:
-        return int(self.registry.get_sample_value(
-            "lookalike_cache_lookups_total", {"level": "redis", "outcome": outcome}) or 0)  # fmt: skip
+        return int(self.metrics.cache_lookups.labels("redis", outcome)._value.get())
 
     def writes(self, outcome: str) -> int:
-        return int(self.registry.get_sample_value("lookalike_cache_writes_total", {"outcome": outcome}) or 0)
+        return int(self.metrics.cache_writes.labels(outcome)._value.get())
 
     async def get(self, key: bytes) -> np.ndarray | None:
         """As a search asks; it must not take much longer than the budget, whatever Redis does."""
@@ -140,7 +137,7 @@ def test_many_connections_survive_a_restart(server):
     asyncio.run(scenario())
 
 
-def test_a_stopped_redis_costs_the_budget_a_few_times_only(server):
+def test_stopped_redis_costs_the_budget_a_few_times_only(server):
     async def scenario() -> None:
         async with tried(server, budget=BUDGET) as cache:
             await cache.stored(b"k", unit(1))
@@ -179,7 +176,7 @@ def test_an_answer_that_came_too_late_is_nobody_elses(server):
     asyncio.run(scenario())
 
 
-def test_a_cancelled_lookup_leaves_no_answer_behind(server):
+def test_cancelled_lookup_leaves_no_answer_behind(server):
     async def scenario() -> None:
         async with tried(server) as cache:
             for number in range(20):
@@ -223,7 +220,7 @@ def test_somebody_elses_data_is_a_miss_that_is_overwritten(server):
     asyncio.run(scenario())
 
 
-def test_a_full_redis_refuses_writes_and_is_still_read(server):
+def test_full_redis_refuses_writes_and_is_still_read(server):
     async def scenario() -> None:
         async with tried(server) as cache:
             await cache.stored(b"k", unit(1))
@@ -259,7 +256,7 @@ def test_writes_wait_for_nothing_and_are_dropped_when_too_many(server):
     asyncio.run(scenario())
 
 
-def test_a_server_that_speaks_another_protocol(server):
+def test_server_that_speaks_another_protocol(server):
     async def scenario() -> None:
         async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read(10)
@@ -279,8 +276,8 @@ def test_a_server_that_speaks_another_protocol(server):
 
 
 @pytest.mark.parametrize("url", ["", "localhost:6379", "http://h:1", "redis://h:notaport/0", "redis://:secret@h:x/0"])
-def test_a_bad_url_is_refused_without_its_password(url):
-    with pytest.raises(ConfigError, match="redis_url") as caught:
+def test_bad_url_is_refused_without_its_password(url):
+    with pytest.raises(ConfigError, match="LOOKALIKE_REDIS_URL") as caught:
         Tried(url, budget=1.0)
     assert "secret" not in str(caught.value)
 
@@ -288,30 +285,19 @@ def test_a_bad_url_is_refused_without_its_password(url):
 def test_two_levels(server):
     async def scenario() -> None:
         async with tried(server) as made:
-            metrics = CacheMetrics(registry := CollectorRegistry())
-            local = LocalCache(max_bytes=10_000)
-            cache = TwoLevelCache(local=local, remote=made.cache, metrics=metrics)
+            cache = EmbeddingCache(max_bytes=10_000, redis=made.cache, metrics=made.metrics)
             assert await cache.get(b"k") is None
-            await cache.put(b"k", unit(1))
+            cache.put(b"k", unit(1))
             np.testing.assert_array_equal(await cache.get(b"k"), unit(1))
             await eventually(lambda: made.writes("stored") == 1)
-            # Another process: it finds in Redis what this one found out, and then in itself.
-            second = TwoLevelCache(local=LocalCache(max_bytes=10_000), remote=made.cache, metrics=metrics)
+            # Another process finds in Redis what this one embedded, and the next time in itself.
+            second = EmbeddingCache(max_bytes=10_000, redis=made.cache, metrics=made.metrics)
             first_found = await second.get(b"k")
             np.testing.assert_allclose(first_found, unit(1), atol=2e-4)
-            asked = made.lookups("hit")
+            assert made.lookups("hit") == 1
             np.testing.assert_array_equal(await second.get(b"k"), first_found)
-            assert made.lookups("hit") == asked == 1
-            counted = {
-                outcome: registry.get_sample_value(
-                    "lookalike_cache_lookups_total", {"level": "local", "outcome": outcome}
-                )
-                for outcome in ("hit", "miss")
-            }
-            assert counted == {"hit": 2, "miss": 2}
-            assert registry.get_sample_value("lookalike_cache_local_entries") == 1
-            alone = TwoLevelCache(local=local, remote=None, metrics=CacheMetrics(CollectorRegistry()))
-            async with alone.running():
-                np.testing.assert_array_equal(await alone.get(b"k"), unit(1))
+            assert made.lookups("hit") == 1
+            local = [made.metrics.cache_lookups.labels("local", name)._value.get() for name in ("hit", "miss")]
+            assert local == [2, 2]
 
     asyncio.run(scenario())

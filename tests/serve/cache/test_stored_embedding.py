@@ -4,7 +4,7 @@ import zlib
 import numpy as np
 import pytest
 
-from serve.cache.value import ForeignValueError, pack_embedding, unpack_embedding
+from serve.cache.stored_embedding import pack_embedding, unpack_embedding
 
 KEY = b"lookalike:embedding:1:abc:def"
 
@@ -59,8 +59,7 @@ def test_one_hot_and_tiny_numbers_survive():
     ],
 )
 def test_anything_else_is_foreign(data):
-    with pytest.raises(ForeignValueError):
-        unpack_embedding(KEY, data)
+    assert unpack_embedding(KEY, data) is None
 
 
 def test_every_changed_byte_is_noticed():
@@ -68,5 +67,4 @@ def test_every_changed_byte_is_noticed():
     for place in range(len(data)):
         changed = bytearray(data)
         changed[place] ^= 0x10
-        with pytest.raises(ForeignValueError):
-            unpack_embedding(KEY, bytes(changed))
+        assert unpack_embedding(KEY, bytes(changed)) is None

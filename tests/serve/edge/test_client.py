@@ -4,7 +4,7 @@ import pytest
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from serve.api.presence import client_waits
+from serve.edge.client import client_waits
 
 
 @pytest.fixture

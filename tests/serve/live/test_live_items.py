@@ -54,7 +54,7 @@ def found(client: TestClient | httpx.Client, data: bytes, **filters: str) -> dic
     return {row["item_id"]: row for row in response.json()["results"]}
 
 
-def test_a_new_item_is_found_with_its_attributes_and_its_picture(client):
+def test_new_item_is_found_with_its_attributes_and_its_picture(client):
     response = put(client, "new/1 ö", NEW, category="shoes", price="19.5", in_stock="true", brand="acme")
     assert response.status_code == 200, response.text
     body = response.json()
@@ -89,7 +89,7 @@ def test_putting_an_item_replaces_all_of_it(client, bundles):
     assert client.get(f"/v1/images/{old['image_id']}").status_code == 404
 
 
-def test_a_deleted_item_is_gone_with_its_pictures(client, bundles):
+def test_deleted_item_is_gone_with_its_pictures(client, bundles):
     row = bundles["one"].rows()[3]
     for _ in range(2):
         assert client.delete(f"/v1/items/{row['item_id']}").status_code == 200
@@ -131,7 +131,7 @@ def test_what_is_wrong_changes_nothing(client, pictures, fields, status):
 
 
 @pytest.mark.parametrize("charset", ["idna", "utf-7", "utf-16", "nothing-like-this"])
-def test_a_form_is_utf_8_whatever_its_sender_says(client, charset):
+def test_form_is_utf_8_whatever_its_sender_says(client, charset):
     body = (
         b'--x\r\nContent-Disposition: form-data; name="brand"\r\n\r\n+ACI-\xc3\xb6\r\n'
         b'--x\r\nContent-Disposition: form-data; name="image"; filename="p.jpg"\r\n\r\n' + NEW[0] + b"\r\n--x--\r\n"
@@ -195,7 +195,7 @@ def test_changes_that_the_new_bundle_has_are_not_made_again(client, bundles):
     assert "old" not in found(client, NEW[0])
 
 
-def test_a_picture_that_an_encoder_makes_nothing_of_stops_no_other(client, bundles):
+def test_picture_that_an_encoder_makes_nothing_of_stops_no_other(client, bundles):
     assert put(client, "good", NEW[:1]).status_code == 200
     journal = client.app.state.service.items.journal
     journal.put("empty", {}, [KeptPicture("empty/1", jpeg(np.full((64, 64, 3), 128, np.uint8)), b"")])
@@ -204,7 +204,7 @@ def test_a_picture_that_an_encoder_makes_nothing_of_stops_no_other(client, bundl
     assert {"good", "after"} <= found(client, NEW[0]).keys() | found(client, NEW[1]).keys()
 
 
-def test_a_bundle_catches_up_with_a_third_of_a_core_while_another_answers(bundles, tmp_path, monkeypatch):
+def test_bundle_catches_up_with_a_third_of_a_core_while_another_answers(bundles, tmp_path, monkeypatch):
     embed_picture = LiveEngine.embed_picture
 
     def busy(self: LiveEngine, data: bytes) -> np.ndarray:
@@ -227,7 +227,7 @@ def test_a_bundle_catches_up_with_a_third_of_a_core_while_another_answers(bundle
     journal.close()
 
 
-def test_a_bundle_with_the_same_encoder_embeds_nothing_again(client, bundles, monkeypatch):
+def test_bundle_with_the_same_encoder_embeds_nothing_again(client, bundles, monkeypatch):
     embedded: list[bytes] = []
     embed_picture = LiveEngine.embed_picture
 
@@ -296,7 +296,7 @@ def test_no_write_is_lost_while_bundles_change(bundles, tmp_path):
         assert started.stop()[0] == 0
 
 
-def test_a_second_service_on_the_same_state_is_told(bundles, tmp_path, client):
+def test_second_service_on_the_same_state_is_told(bundles, tmp_path, client):
     settings = ServeSettings(state=client.app.state.service.settings.state, keys=LINE.line())
     with (
         pytest.raises(Exception, match="another writer"),
@@ -305,7 +305,7 @@ def test_a_second_service_on_the_same_state_is_told(bundles, tmp_path, client):
         pass
 
 
-def test_a_caller_that_leaves_twice_still_lets_nobody_in_beside_a_running_change(client):
+def test_caller_that_leaves_twice_still_lets_nobody_in_beside_a_running_change(client):
     items = client.app.state.service.items
     began, go_on = threading.Event(), threading.Event()
 

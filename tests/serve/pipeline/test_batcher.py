@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from serve.errors import Problem
 from serve.observe.metrics import Metrics
 from serve.path.batcher import Batcher, Embedded
-from serve.path.deadline import Deadline
+from serve.deadline import Deadline
 
 pytestmark = pytest.mark.anyio
 

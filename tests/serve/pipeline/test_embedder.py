@@ -12,7 +12,7 @@ from serve.errors import Problem
 from serve.observe.metrics import Metrics
 from serve.path.batcher import Batcher
 from serve.path.box import Box
-from serve.path.deadline import Deadline
+from serve.deadline import Deadline
 from serve.path.detector import SaliencyDetector
 from serve.path.embedder import Embedder
 from serve.path.guard import SearchFailedError

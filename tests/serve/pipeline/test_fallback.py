@@ -103,13 +103,13 @@ def sample(client: TestClient, name: str, **labels: str) -> float:
     return 0.0
 
 
-def test_a_search_that_goes_well_says_so(service):
+def test_search_that_goes_well_says_so(service):
     body = search(service.client, picture(3))
     assert (body["rung"], body["fresh"]) == ("search", True)
     assert sample(service.client, "lookalike_rungs_total", rung="search") >= 1
 
 
-def test_a_dead_encoder_leaves_what_is_cached_words_and_what_sells(service):
+def test_dead_encoder_leaves_what_is_cached_words_and_what_sells(service):
     client = service.client
     known = search(client, picture(3))
     service.engine.embed.on = True
@@ -163,7 +163,7 @@ def test_what_sold_out_a_moment_ago_does_not_sell(service):
     assert names(search(client, picture(4), category="bags", in_stock="true")) == first[1:]
 
 
-def test_a_dead_encoder_is_asked_again_when_it_is_well(service):
+def test_dead_encoder_is_asked_again_when_it_is_well(service):
     client = service.client
     service.engine.embed.on = True
     for number in range(20):
@@ -175,7 +175,7 @@ def test_a_dead_encoder_is_asked_again_when_it_is_well(service):
     assert sample(client, "lookalike_breaker_state", dependency="encoder") == 0
 
 
-def test_a_late_encoder_is_not_waited_for_until_the_deadline(service):
+def test_late_encoder_is_not_waited_for_until_the_deadline(service):
     service.engine.embed.on = True
     service.engine.embed.seconds = 1.5
     started = time.monotonic()
@@ -183,7 +183,7 @@ def test_a_late_encoder_is_not_waited_for_until_the_deadline(service):
     assert 0.5 < time.monotonic() - started < 1.5
 
 
-def test_a_dead_index_leaves_words_and_what_sells(service):
+def test_dead_index_leaves_words_and_what_sells(service):
     client = service.client
     service.engine.search.on = service.engine.similar.on = True
     assert search(client, picture(3))["rung"] == "trending"
@@ -196,7 +196,7 @@ def test_a_dead_index_leaves_words_and_what_sells(service):
 
 
 @pytest.mark.parametrize(("data", "status"), [(b"no image", 415), (picture(1)[:500], 422)])
-def test_a_bad_image_is_the_callers_fault_on_every_rung(service, data, status):
+def test_bad_image_is_the_callers_fault_on_every_rung(service, data, status):
     service.engine.embed.on = True
     for _ in range(8):  # The breaker opens meanwhile.
         search(service.client, picture(7))
@@ -237,7 +237,7 @@ def dead_store(shop: Shop) -> FastAPI:
     return create_app(shop.root, ServeSettings(store_url=SecretStr("postgresql://me:hidden@127.0.0.1:1/x")))
 
 
-def test_a_dead_store_leaves_searches_as_the_bundle_has_them(shop):
+def test_dead_store_leaves_searches_as_the_bundle_has_them(shop):
     with TestClient(dead_store(shop)) as client:
         rows = {row["item_id"]: row for row in shop.rows()}
         for _ in range(7):

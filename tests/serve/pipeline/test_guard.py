@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from serve.breaker import Breaker, BreakerState
-from serve.path.deadline import Deadline
+from serve.deadline import Deadline
 from serve.path.guard import SearchFailedError, guarded
 
 pytestmark = pytest.mark.anyio

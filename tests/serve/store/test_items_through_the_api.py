@@ -22,7 +22,7 @@ def shown(client: TestClient, shop: Shop, **fields: object) -> list[dict]:
     return [row for row in response.json()["results"] if row["item_id"] == ITEM]
 
 
-def test_a_price_that_was_written_stays(shop: Shop, tmp_path: Path):
+def test_price_that_was_written_stays(shop: Shop, tmp_path: Path):
     settings = ServeSettings(state=tmp_path / "state", keys=LINE.line())
     with TestClient(create_app(shop.root, settings), headers={"Authorization": f"Bearer {KEY}"}) as client:
         changed = client.patch(f"/v1/items/{ITEM}", json={"price": 777.5, "in_stock": False})
