@@ -1,4 +1,4 @@
-"""The log on stderr: lines for people, or JSON for machines. It holds no image content, token or address of a caller."""
+"""The log on stderr, as lines or as JSON. It holds no image content, no token and no address of a caller."""
 
 import json
 import logging

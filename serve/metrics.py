@@ -60,7 +60,7 @@ class Metrics:
         self.store_queries = self._counter("store_queries", "Queries for prices and stock.", "outcome")
         self.store_seconds = self._histogram("store_seconds", "From such a query to its answer.", _SECONDS)
         self.breaker_state = self._gauge(
-            "breaker_state", "A dependency's circuit breaker: 0 closed, 1 half-open, 2 open.", "dependency", mode="livemax"
+            "breaker_state", "A circuit breaker: 0 closed, 1 half-open, 2 open.", "dependency", mode="livemax"
         )
         self.breaker_opened = self._counter("breaker_opened", "Times that a circuit breaker opened.", "dependency")
         self.freshness = self._histogram(

@@ -175,8 +175,8 @@ class RolloutState(BaseModel):
     problem: str = Field(description="Why the last rollout failed; empty where it did not.")
     bundles: list[str] = Field(description="Names that POST /v1/admin/bundle takes.")
     last_change: int | None = Field(
-        description="Number of the last change of items: read it before the catalogue of a new bundle is read, and give it "
-        "as `changes_after`; null without --state."
+        description="Number of the last change of items; null without --state. Read it before the catalogue of a new "
+        "bundle is read, and give it as `changes_after`."
     )
 
 

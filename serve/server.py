@@ -64,9 +64,7 @@ def serve(bundle: Path, settings: ServeSettings) -> int:
             loop=Loops.uvloop,
             # `auto` waits without a time limit for the first byte; HTTP/1 limits the time of the whole head.
             http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(
-                header_read_timeout=1000 * settings.head_seconds, max_buffer_size=_HEAD_BYTES
-            ),
+            http1_settings=HTTP1Settings(header_read_timeout=1000 * settings.head_seconds, max_buffer_size=_HEAD_BYTES),
             websockets=False,
             backpressure=_connections(),
             workers_kill_timeout=settings.drain_seconds,

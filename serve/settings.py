@@ -37,7 +37,8 @@ class ServeSettings(BaseModel):
         default=None, description="folder whose bundles POST /v1/admin/bundle may serve, by name; without it, none"
     )
     state: Path | None = Field(
-        default=None, description="folder that keeps the items changed by /v1/items; without it, items cannot be changed"
+        default=None,
+        description="folder that keeps the items changed by /v1/items; without it, none can be changed",
     )
     public_key: Path | None = Field(
         default=None, description="Ed25519 key (PEM) that the bundle must be signed with; see docs/export.md"
@@ -100,7 +101,8 @@ class ServeSettings(BaseModel):
     )
     runtime: _RuntimeName = Field(default="auto", description="what runs the encoder; auto: the best that is there")
     precision: Literal["auto", "f32", "bf16"] = Field(
-        default="auto", description="arithmetic on the CPU; auto: bf16 where the CPU has it and the bundle's gate passes"
+        default="auto",
+        description="arithmetic on the CPU; auto: bf16 where the CPU has it and it passes the bundle's gate",
     )
     log_format: Literal["text", "json"] = Field(default="text", description="json has a line for each request")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")

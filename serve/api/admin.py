@@ -28,8 +28,8 @@ class _Request(BaseModel):
     changes_after: int | None = Field(
         default=None,
         ge=0,
-        description="Number of the last change of items that the bundle's catalogue has (`last_change` when it was read). "
-        "Later ones are made in the bundle; without it, all are.",
+        description="Number of the last change of items that the bundle's catalogue has: `last_change`, read before the "
+        "catalogue was. Later changes are made in the bundle; without it, all are.",
     )
 
 
@@ -73,8 +73,8 @@ def admin_routes(service: Service) -> APIRouter:
 def _rollout(service: Service) -> Rollout:
     if service.settings.processes > 1:
         detail = (
-            "this service has several processes: replace the folder of --bundle by a rename and restart them one by one "
-            "(SIGHUP)"
+            "this service has several processes: replace the folder of --bundle by a rename, and restart the processes "
+            "one by one with SIGHUP"
         )
         raise Problem(409, kind="several-processes", detail=detail)
     return service.rollout

@@ -96,7 +96,7 @@ def item_routes(service: Service) -> APIRouter:
         with service.writes.place():
             body = await read_form(request, max_files=_MAX_IMAGES)
             if not body.photos:
-                raise Problem(422, kind="missing-image", detail="there is no file named `image`; an item has at least one")
+                raise Problem(422, kind="missing-image", detail="there is no file named `image`; give at least one")
             twice = [name for name, times in Counter(name for name, _ in body.fields).items() if times > 1]
             if twice:
                 raise Problem(422, kind="invalid-parameters", detail=f"{twice[0][:60]!r} is given twice; give it once")

@@ -10,7 +10,7 @@ from serve.pipeline.query import DEFAULT_K, MAX_K, MAX_OFFSET, PRIVATE_COLUMNS, 
 from src.contracts.errors import FilterError
 from src.index.filters import AnyOf, Between, Condition
 from src.search.box import Box
-from src.search.gallery import Gallery
+from src.search.changed_gallery import AnyGallery
 
 __all__ = ["Boolean", "PhotoParameters", "Price", "SearchParameters", "parse"]
 
@@ -86,7 +86,7 @@ class SearchParameters(BaseModel):
             raise ValueError(f"price_min={self.price_min:g} is above price_max={self.price_max:g}; swap them")
         return self
 
-    def query(self, gallery: Gallery) -> Query:
+    def query(self, gallery: AnyGallery) -> Query:
         """The query that they ask for.
 
         Args:
@@ -106,7 +106,7 @@ class SearchParameters(BaseModel):
             box=Box.parse(box) if box not in (None, "auto") else box,
         )
 
-    def _conditions(self, gallery: Gallery) -> list[Condition]:
+    def _conditions(self, gallery: AnyGallery) -> list[Condition]:
         conditions: list[Condition] = [
             AnyOf(name, frozenset(values)) for name in ("category", "brand", "color") if (values := getattr(self, name))
         ]

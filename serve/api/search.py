@@ -70,9 +70,7 @@ def search_routes(service: Service) -> APIRouter:
                 found = await opened.pipeline.search_each(body.photos, query, deadline)
         return _json(BatchResults(answers=[_one_of_batch(one, request) for one in found]))
 
-    @router.get(
-        "/search/text", summary="Items by words", responses={**_answer(Results), **problems(422, 503, 504)}
-    )
+    @router.get("/search/text", summary="Items by words", responses={**_answer(Results), **problems(422, 503, 504)})
     async def search_text(parameters: Annotated[SearchParameters, Query()]) -> Response:
         """Items whose title, name, description, brand, color or category has all words of `q`."""
         if not parameters.q.strip():
@@ -103,7 +101,8 @@ def search_routes(service: Service) -> APIRouter:
         """At most five; each is a `box` to search by."""
         body = await read_photos(request, service.admission, most=1)
         if names := [name for name, _ in [*request.query_params.multi_items(), *body.fields]]:
-            raise Problem(422, kind="invalid-parameters", detail=f"{names[0][:60]!r} is unknown; there are no parameters")
+            detail = f"{names[0][:60]!r} is unknown; there are no parameters"
+            raise Problem(422, kind="invalid-parameters", detail=detail)
         deadline = Deadline.after(settings.deadline_seconds)
         with service.admission.place(), service.current.hold() as opened:
             async with client_waits(request):
@@ -149,20 +148,16 @@ def _several(schema: dict[str, Any], most: int) -> dict[str, Any]:
 
 def _body(form: dict[str, Any], in_json: dict[str, Any], model: type[BaseModel] | None) -> dict[str, Any]:
     """The description of a body that is a form or JSON; parameters may stand in it or in the query string."""
-    parameters = model.model_json_schema()["properties"] if model else {}
+    fields = model.model_json_schema()["properties"] if model else {}
 
-    def schema(photo: dict[str, Any]) -> dict[str, Any]:
-        fields = {**photo, **parameters}
-        return {"schema": {"type": "object", "required": list(photo), "properties": fields, "additionalProperties": False}}
+    def content(photo: dict[str, Any]) -> dict[str, Any]:
+        schema = {"type": "object", "required": list(photo), "additionalProperties": False}
+        return {"schema": {**schema, "properties": {**photo, **fields}}}
 
+    forms = {"multipart/form-data": content(form), "application/json": content(in_json)}
     return {
-        "requestBody": {
-            "required": True,
-            "content": {"multipart/form-data": schema(form), "application/json": schema(in_json)},
-        },
-        "parameters": [
-            {"name": name, "in": "query", "required": False, "schema": field} for name, field in parameters.items()
-        ],
+        "requestBody": {"required": True, "content": forms},
+        "parameters": [{"name": name, "in": "query", "schema": field} for name, field in fields.items()],
     }
 
 

@@ -3,13 +3,11 @@
 import logging
 import os
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from urllib.parse import quote
-
-import pyarrow as pa
 
 from serve.breaker import Breaker
+from serve.bundle.describe import describe, image_path
 from serve.bundle.priority import at_low_priority
 from serve.cache.embedding_cache import EmbeddingCache
 from serve.cache.key import EmbeddingKeys
@@ -20,17 +18,15 @@ from serve.pipeline.batcher import Batcher
 from serve.pipeline.current import CurrentHits
 from serve.pipeline.decoding import Decoding
 from serve.pipeline.embedder import Embedder
-from serve.pipeline.query import MAX_K, MAX_OFFSET, PRIVATE_COLUMNS
 from serve.pipeline.search import Pipeline
 from serve.pipeline.threads import ThreadPools
-from serve.schemas import Bundle, Item, Limits, ValueCount, Values
+from serve.schemas import Bundle
 from serve.settings import ServeSettings
 from serve.store.store import Store
 from src.contracts.bundle import ENCODER, open_bundle
 from src.search.checks import check_finds
 from src.search.regions import open_detector
 from src.search.searcher import Searcher
-from src.search.values import ColumnValues
 
 __all__ = ["Opened", "Shared"]
 
@@ -71,7 +67,7 @@ class Opened:
     pipeline: Pipeline
     layer: Layer | None
     description: Bundle
-    checks: str = "not checked"
+    checks: str
 
     @classmethod
     def open(cls, path: Path, shared: Shared, *, beside: bool = False, changes_after: int | None = None) -> "Opened":
@@ -81,70 +77,40 @@ class Opened:
             path: the bundle's folder.
             shared: what it has in common with the other bundles of the service.
             beside: another bundle answers meanwhile: verify and check at a low priority, and search with some pictures.
-            changes_after: the catalogue of the bundle has the changes of items up to this number; None: as noted before.
+            changes_after: the bundle's catalogue has the changes of items up to this number; None: as noted before.
 
         Raises:
             LookalikeError: it cannot be served.
         """
-        settings, metrics = shared.settings, shared.metrics
-        if beside:
-            # Verified here, at a low priority; what follows loads the same files.
-            at_low_priority(lambda: open_bundle(path, public_key=settings.public_key))
+        settings, key = shared.settings, shared.settings.public_key
+        bundle = at_low_priority(partial(open_bundle, path, public_key=key)) if beside else None
         searcher = Searcher.open(
-            path,
+            bundle or path,
             runtime=settings.runtime,
             precision=settings.precision,
             threads=settings.encoder_threads,
-            public_key=settings.public_key,
+            public_key=key,
         )
-        checks = at_low_priority(lambda: check_finds(searcher)) if beside else "not checked"
+        checks = at_low_priority(partial(check_finds, searcher)) if beside else "not checked"
         keys = EmbeddingKeys.of(searcher.bundle.content, encoder_file=ENCODER, arithmetic=searcher.runtime)
         layer = None
         if shared.live is not None:
-            layer = shared.live.open_layer(
-                searcher, made_by=keys.prefix, changes_after=changes_after, rest=_REST if beside else 0.0
-            )
-        cores = max(1, len(os.sched_getaffinity(0)) // settings.processes)
-        on_cpu = "on the CPU" in searcher.runtime
-        encoders = settings.encoders or (max(1, cores // (settings.encoder_threads or cores)) if on_cpu else 1)
-        batcher = Batcher(
-            searcher.embed_pixels,
-            encoders=encoders,
-            max_batch=settings.max_batch,
-            wait=settings.batch_wait_ms / 1000,
-            metrics=metrics,
-        )
-        embedder = Embedder(
-            searcher=searcher,
-            keys=keys,
-            pools=shared.pools,
-            decoding=Decoding(
-                pools=shared.pools, most=round(settings.decode_mib * _MIB), max_pixels=settings.max_pixels
-            ),
-            batcher=batcher,
-            metrics=metrics,
-            detector=open_detector(settings.detector),
-            breaker=Breaker(on_change=metrics.watch("encoder")),
-            cache=shared.cache,
-            max_pixels=settings.max_pixels,
-            # Where every core has an encoder of its own, other threads gain nothing.
-            decode_ahead=not (on_cpu and settings.encoder_threads == 1 and encoders >= cores),
-        )
+            rest = _REST if beside else 0.0
+            layer = shared.live.open_layer(searcher, made_by=keys.prefix, changes_after=changes_after, rest=rest)
+        embedder = _embedder(searcher, keys, shared)
         pipeline = Pipeline(
             bundle_id=searcher.bundle.bundle_id,
             gallery=layer.gallery if layer is not None else lambda: searcher.gallery,
             embedder=embedder,
             pools=shared.pools,
-            metrics=metrics,
+            metrics=shared.metrics,
             current=CurrentHits(shared.store),
-            breaker=Breaker(on_change=metrics.watch("index")),
-            image_path=lambda image_id: image_path(settings.root_path, image_id),
+            breaker=Breaker(on_change=shared.metrics.watch("index")),
+            image_path=partial(image_path, settings.root_path),
         )
-        _log.info(
-            "bundle %s: %d images, %s index, %s",
-            searcher.bundle.bundle_id, len(searcher.gallery), searcher.bundle.content["index"]["layout"], searcher.runtime,
-        )  # fmt: skip
-        return cls(searcher, batcher, pipeline, layer, _describe(searcher, settings), checks)
+        layout = searcher.bundle.content["index"]["layout"]
+        _log.info("bundle %s: %d images, %s index, %s", path.name, len(searcher.gallery), layout, searcher.runtime)
+        return cls(searcher, embedder.batcher, pipeline, layer, describe(searcher, settings), checks)
 
     @cached_property
     def description_json(self) -> bytes:
@@ -161,53 +127,24 @@ class Opened:
         self.batcher.close()
 
 
-def image_path(root_path: str, image_id: str) -> str:
-    """The URL path of an image's thumbnail."""
-    return f"{root_path}/v1/images/{quote(image_id, safe='')}"
-
-
-def _describe(searcher: Searcher, settings: ServeSettings) -> Bundle:
-    bundle, gallery = searcher.bundle, searcher.gallery
-    content = bundle.content
-    # `config` is left out: it names paths of the machine that exported.
-    return Bundle(
-        bundle_id=bundle.bundle_id,
-        encoder_id=content["encoder_id"],
-        runtime=searcher.runtime,
-        dim=content["dim"],
-        metric=content["metric"],
-        preprocessing=content["preprocessing"],
-        index=content["index"],
-        catalogue=content["catalogue"],
-        images=len(gallery),
-        items=gallery.items.count,
-        filters={name: _values(gallery.values(name)) for name in ("category", "brand", "color")},
-        columns={
-            field.name: _kind(field.type) for field in gallery.items.table.schema if field.name not in PRIVATE_COLUMNS
-        },
-        price=gallery.price_range(),
-        examples=[
-            Item(**row, thumbnail=image_path(settings.root_path, row["image_id"])) for row in gallery.examples()
-        ],
-        limits=Limits(
-            max_k=MAX_K,
-            max_upload_bytes=settings.max_upload,
-            max_offset=MAX_OFFSET,
-            max_images=settings.most_images,
-            max_pixels=settings.max_pixels,
+def _embedder(searcher: Searcher, keys: EmbeddingKeys, shared: Shared) -> Embedder:
+    settings, metrics = shared.settings, shared.metrics
+    cores = max(1, len(os.sched_getaffinity(0)) // settings.processes)
+    on_cpu = "on the CPU" in searcher.runtime
+    encoders = settings.encoders or (max(1, cores // (settings.encoder_threads or cores)) if on_cpu else 1)
+    wait, most = settings.batch_wait_ms / 1000, round(settings.decode_mib * _MIB)
+    return Embedder(
+        searcher=searcher,
+        keys=keys,
+        pools=shared.pools,
+        decoding=Decoding(pools=shared.pools, most=most, max_pixels=settings.max_pixels),
+        batcher=Batcher(
+            searcher.embed_pixels, encoders=encoders, max_batch=settings.max_batch, wait=wait, metrics=metrics
         ),
-        measured=bundle.measured,
+        metrics=metrics,
+        detector=open_detector(settings.detector),
+        breaker=Breaker(on_change=metrics.watch("encoder")),
+        cache=shared.cache,
+        # Where every core has an encoder of its own, other threads gain nothing.
+        decode_ahead=not (on_cpu and settings.encoder_threads == 1 and encoders >= cores),
     )
-
-
-def _values(values: ColumnValues) -> Values:
-    counts = [ValueCount(value=value, images=images) for value, images in values.counts]
-    return Values(values=counts, distinct=values.distinct)
-
-
-def _kind(column: pa.DataType) -> str:
-    if pa.types.is_boolean(column):
-        return "boolean"
-    if pa.types.is_integer(column) or pa.types.is_floating(column):
-        return "number"
-    return "time" if pa.types.is_temporal(column) else "text"

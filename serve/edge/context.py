@@ -54,7 +54,8 @@ class RequestContext:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 given = {name for name, _ in message.get("headers", ())}
-                ours = [pair for pair in _SECURITY_HEADERS if pair[0] not in given]  # The page sets a policy of its own.
+                # The page sets a content security policy of its own.
+                ours = [pair for pair in _SECURITY_HEADERS if pair[0] not in given]
                 headers = [*message.get("headers", ()), *ours, (b"x-request-id", request_id.encode())]
                 message = {**message, "headers": headers}
             await send(message)

@@ -14,7 +14,7 @@ from serve.deadline import Deadline
 from serve.metrics import Metrics
 from src.search.gallery import Hit
 
-__all__ = ["Batcher", "Embedded", "Search"]
+__all__ = ["Batcher", "Embedded", "Pixels", "Search"]
 
 Encode = Callable[[np.ndarray], np.ndarray]
 Pixels = Callable[[], np.ndarray]
@@ -178,11 +178,13 @@ class Batcher:
             self._metrics.batch_images.observe(len(images))
         outcomes: list[Embedded | Exception | None] = []
         for entry, image in zip(batch, made, strict=True):
-            outcome = next(vectors) if isinstance(image, np.ndarray) else image
-            if isinstance(outcome, np.ndarray):
-                outcome = Embedded(outcome, None, began - entry.queued, entry.decoded, seconds)
-                _search(entry, outcome)
-            outcomes.append(outcome)
+            vector = next(vectors) if isinstance(image, np.ndarray) else image
+            if isinstance(vector, np.ndarray):
+                embedded = Embedded(vector, None, began - entry.queued, entry.decoded, seconds)
+                _search(entry, embedded)
+                outcomes.append(embedded)
+            else:
+                outcomes.append(vector)
         return outcomes
 
     def _embed(self, images: list[np.ndarray]) -> list[np.ndarray | Exception]:

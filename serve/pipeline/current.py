@@ -43,9 +43,9 @@ class CurrentHits:
     async def found(self, find: Find, query: Query, stages: Stages) -> Found:
         """Search by current values.
 
-        With a filter on price or stock, the nearest items are read whatever the bundle's values are, and those that meet
-        the filter now are kept. If they are too few, items that met it by the bundle's values are read as well. An item
-        is missed if it meets the filter only since the bundle was made and is not among the nearest.
+        With a filter on price or stock, the values of the nearest items are read whatever the bundle's are, and those
+        that meet the filter now are kept. If they are too few, items that met it by the bundle's values are read as
+        well. An item is missed if it meets the filter only since the bundle was made and is not among the nearest.
 
         Args:
             find: searches by the bundle's values.
@@ -85,8 +85,9 @@ class CurrentHits:
             values = await self._values(unseen, stages)
             seen.update(hit.row["item_id"] for hit in unseen)
             known.update(values)
-            current = _with(unseen, values)
-            kept.update({hit.row["item_id"]: hit for hit in current if query.admits(hit.row["price"], hit.row["in_stock"])})
+            for hit in _with(unseen, values):
+                if query.admits(hit.row["price"], hit.row["in_stock"]):
+                    kept[hit.row["item_id"]] = hit
             return page(list(kept.values()), query)
 
         take = max(_NEAREST, 2 * wanted)

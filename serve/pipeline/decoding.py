@@ -4,15 +4,17 @@ A decoder that runs cannot be cancelled, so what is too costly is refused before
 """
 
 from collections.abc import Callable
+from dataclasses import astuple
 from enum import Enum
 from typing import TypeVar
 
-from serve.errors import Problem, overloaded
+from serve.errors import overloaded
 from serve.pipeline.threads import ThreadPools
 from serve.stages import Stages
 from src.contracts.image_errors import ImageTooLargeError
 from src.contracts.image_header import decoding_bytes, read_header
 from src.contracts.preprocessing import PreprocessingSpec
+from src.search.box import Box
 
 __all__ = ["Cost", "Decoding"]
 
@@ -39,37 +41,35 @@ class Decoding:
     """Decides where a photo is decoded, and runs it there.
 
     At most `threads` x 64 MiB + `most` bytes are taken by decoders at once, beside 32 MiB for each encoder's thread.
+
+    Attributes:
+        max_pixels: of the largest photo.
     """
 
     def __init__(self, *, pools: ThreadPools, most: int, max_pixels: int) -> None:
-        """Share the thread pools.
-
-        Args:
-            pools: of the service.
-            most: bytes that decoding one photo may take.
-            max_pixels: pixels of the largest photo.
-        """
+        """Share the thread pools of the service; decoding one photo may take `most` bytes."""
+        self.max_pixels = max_pixels
         self._pools = pools
         self._most = most
-        self._max_pixels = max_pixels
         self._large = 0
 
-    def cost(self, data: bytes, spec: PreprocessingSpec | None) -> Cost:
+    def cost(self, data: bytes, spec: PreprocessingSpec | None = None, box: Box | None = None) -> Cost:
         """Read a photo's header.
 
         Args:
             data: an image file.
             spec: how it is decoded for the encoder; None decodes it in full size.
+            box: the part that the encoder gets.
 
         Raises:
             ImageError: it is no image, or too large.
         """
         header = read_header(data)
-        if header.width * header.height > self._max_pixels:
+        if header.width * header.height > self.max_pixels:
             raise ImageTooLargeError(
-                f"{header.width} x {header.height} pixels; at most {self._max_pixels:,} are read: scale the photo down"
+                f"{header.width} x {header.height} pixels; at most {self.max_pixels:,} pixels are read: scale it down"
             )
-        size = decoding_bytes(header, spec=spec)
+        size = decoding_bytes(header, spec=spec, box=None if box is None else astuple(box))
         if size > self._most:
             raise ImageTooLargeError(
                 f"decoding this {header.format} of {header.width} x {header.height} pixels takes {size // _MIB:,} MiB; "
@@ -80,12 +80,7 @@ class Decoding:
         return Cost.QUICK if size <= _QUICK and header.format == "JPEG" else Cost.NORMAL
 
     async def run(self, cost: Cost, work: Callable[[], T], stages: Stages) -> T:
-        """Decode on another thread.
-
-        Args:
-            cost: what `cost` found.
-            work: decodes, and does what follows on the same thread.
-            stages: the request's times.
+        """Run `work`, which decodes a photo of this cost, on another thread.
 
         Raises:
             Problem: 503, too many large photos are waiting.
@@ -93,12 +88,9 @@ class Decoding:
         if cost is not Cost.LARGE:
             return await self._pools.run("decode", work, stages)
         if self._large >= _LARGE_WAITING:
-            raise self._refusal()
+            raise overloaded(f"{self._large} large photos are waiting to be decoded, which is the limit", seconds=2)
         self._large += 1
         try:
             return await self._pools.run("decode", work, stages, pool="decode-large", threads=1)
         finally:
             self._large -= 1
-
-    def _refusal(self) -> Problem:
-        return overloaded(f"{self._large} large photos are waiting to be decoded, which is the limit", seconds=2)

@@ -8,9 +8,12 @@ from serve.pipeline.query import Query
 from serve.pipeline.threads import ThreadPools
 from serve.schemas import Rung
 from serve.stages import Stages
-from src.search.gallery import Gallery
+from src.search.changed_gallery import AnyGallery
 
 __all__ = ["Fallback"]
+
+Candidates = Callable[[], Sequence[str]]
+"""Finds ids of items, best first."""
 
 _SPARE = 3
 """Candidates for each result wanted: filters on price and stock drop some."""
@@ -25,7 +28,7 @@ class Fallback:
         self._pools = pools
 
     async def answer(
-        self, query: Query, gallery: Gallery, stages: Stages, *, leave_out: str | None = None
+        self, query: Query, gallery: AnyGallery, stages: Stages, *, leave_out: str | None = None
     ) -> tuple[Rung, Found]:
         """Items for a search that cannot compare images.
 
@@ -41,10 +44,10 @@ class Fallback:
         Raises:
             Problem: 503, no rung has an item.
         """
-        rungs: list[tuple[Rung, Callable[[], Sequence[str]]]] = [
+        rungs: list[tuple[Rung, Candidates]] = [
             ("text", lambda: self._by_words(query, gallery)),
             ("trending", lambda: gallery.selling(query.categories)),
-            ("text", lambda: gallery.any_items(query.lasting, _MOST)),
+            ("text", lambda: gallery.any_items(_MOST, filters=query.lasting)),
         ]
         for rung, candidates in rungs:
             found = await self._listed(candidates, query, gallery, stages, leave_out)
@@ -57,17 +60,17 @@ class Fallback:
             headers={"Retry-After": "2"},
         )
 
-    async def by_words(self, query: Query, gallery: Gallery, stages: Stages) -> Found:
+    async def by_words(self, query: Query, gallery: AnyGallery, stages: Stages) -> Found:
         """Items whose text has all words of the query."""
         return await self._listed(lambda: self._by_words(query, gallery), query, gallery, stages, None)
 
-    def _by_words(self, query: Query, gallery: Gallery) -> list[str]:
+    def _by_words(self, query: Query, gallery: AnyGallery) -> list[str]:
         # Filters are applied afterwards, so more are looked up than are wanted.
         most = _MOST if query.filters else _SPARE * (query.offset + query.k)
         return gallery.by_words(query.words, most) if query.words.strip() else []
 
     async def _listed(
-        self, candidates: Callable[[], Sequence[str]], query: Query, gallery: Gallery, stages: Stages, leave_out: str | None
+        self, candidates: Candidates, query: Query, gallery: AnyGallery, stages: Stages, leave_out: str | None
     ) -> Found:
         filters = query.filters if self._current.decided_by_bundle(query) else query.lasting
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from src.index.filters import AnyOf, Between, Condition
+from src.index.filters import AnyOf, Condition
 from src.search.box import Box
 
 __all__ = ["DEFAULT_K", "MAX_K", "MAX_OFFSET", "PRIVATE_COLUMNS", "Query"]
@@ -50,17 +50,14 @@ class Query:
     @property
     def categories(self) -> frozenset[str]:
         """The categories that the filters name."""
-        names = [condition.values for condition in self.filters if _names_categories(condition)]
-        return frozenset(str(name) for values in names for name in values)
+        conditions = [one for one in self.filters if isinstance(one, AnyOf) and one.column == "category"]
+        return frozenset(str(name) for condition in conditions for name in condition.values)
 
     def admits(self, price: float | None, in_stock: bool | None) -> bool:
         """Whether current values meet the conditions on price and stock; null meets none."""
         values = {"price": price, "in_stock": in_stock}
-        return all(_meets(condition, values[condition.column]) for condition in self.filters if condition.column in values)
-
-
-def _names_categories(condition: Condition) -> bool:
-    return isinstance(condition, AnyOf) and condition.column == "category"
+        volatile = [condition for condition in self.filters if condition.column in values]
+        return all(_meets(condition, values[condition.column]) for condition in volatile)
 
 
 def _meets(condition: Condition, value: float | bool | None) -> bool:
@@ -69,5 +66,6 @@ def _meets(condition: Condition, value: float | bool | None) -> bool:
     if isinstance(condition, AnyOf):
         return value in condition.values
     low, high = condition.low, condition.high
-    assert isinstance(condition, Between) and isinstance(low, int | float | None) and isinstance(high, int | float | None)
+    assert isinstance(low, int | float | None), "prices are numbers"
+    assert isinstance(high, int | float | None), "prices are numbers"
     return (low is None or value >= low) and (high is None or value <= high)

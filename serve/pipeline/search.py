@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 
 from serve.breaker import Breaker, BreakerState
 from serve.deadline import Deadline
@@ -19,48 +19,40 @@ from serve.schemas import Result, Results, Rung
 from serve.stages import Stages
 from src.index.filters import AnyOf, Condition
 from src.search.box import Box
-from src.search.gallery import Gallery, Hit, UnknownItemError
+from src.search.changed_gallery import AnyGallery
+from src.search.gallery import Hit, UnknownItemError
 from src.search.regions import Region
 
 __all__ = ["Pipeline"]
 
 
+@dataclass(kw_only=True, eq=False)
 class Pipeline:
-    """Runs searches in one bundle."""
+    """Runs searches in one bundle.
 
-    def __init__(
-        self,
-        *,
-        bundle_id: str,
-        gallery: Callable[[], Gallery],
-        embedder: Embedder,
-        pools: ThreadPools,
-        metrics: Metrics,
-        current: CurrentHits,
-        breaker: Breaker,
-        image_path: Callable[[str], str],
-    ) -> None:
-        """Put the stages together.
+    Attributes:
+        bundle_id: of the bundle.
+        gallery: the newest state of the bundle's items; each request takes one, and uses it to its end.
+        embedder: of the same bundle.
+        pools: the threads that search.
+        metrics: counts searches.
+        current: reads current prices and stock.
+        breaker: the index's.
+        image_path: the URL path of an image's thumbnail.
+    """
 
-        Args:
-            bundle_id: of the bundle.
-            gallery: the newest state of the bundle's items; each request takes one, and uses it to its end.
-            embedder: of the same bundle.
-            pools: the threads that search.
-            metrics: counts searches.
-            current: reads current prices and stock.
-            breaker: the index's.
-            image_path: the URL path of an image's thumbnail.
-        """
-        self.gallery = gallery
-        self._bundle_id = bundle_id
-        self._embedder = embedder
-        self._pools = pools
-        self._metrics = metrics
-        self._current = current
-        self._fallback = Fallback(current=current, pools=pools)
-        self._breaker = breaker
-        self._image_path = image_path
+    bundle_id: str
+    gallery: Callable[[], AnyGallery]
+    embedder: Embedder
+    pools: ThreadPools
+    metrics: Metrics
+    current: CurrentHits
+    breaker: Breaker
+    image_path: Callable[[str], str]
+
+    def __post_init__(self) -> None:
+        """Make the fallbacks."""
+        self._fallback = Fallback(current=self.current, pools=self.pools)
 
     async def search(self, data: bytes, query: Query, deadline: Deadline) -> Results:
         """Items that look like a photo, or like the part of it in the query's box.
@@ -69,19 +61,18 @@ class Pipeline:
             ImageError: the photo cannot be read.
             Problem: 422, the encoder has no embedding for it; 503, nothing can be found; 504, too late.
         """
-        stages = Stages(self._metrics)
+        stages = Stages(self.metrics)
         gallery = self.gallery()
         rung: Rung = "search"
         box = None if query.box == "auto" else query.box
         async with deadline.enforced():
             try:
                 if query.box == "auto":
-                    embedded, box = await self._embedder.embed_dominant(data, deadline, stages)
+                    embedded, box = await self.embedder.embed_dominant(data, deadline, stages)
                 else:
-                    embedded = await self._embedder.embed(
-                        data, box, deadline, stages, search=self._on_encoder_thread(gallery, query)
-                    )
-                if "embed" not in stages.seconds and not self._embedder.encoder_answers:
+                    search = self._on_encoder_thread(gallery, query)
+                    embedded = await self.embedder.embed(data, box, deadline, stages, search=search)
+                if "embed" not in stages.seconds and not self.embedder.encoder_answers:
                     rung = "cache"
 
                 def nearest(k: int, filters: Sequence[Condition], offset: int, dedupe: str) -> list[Hit]:
@@ -91,7 +82,7 @@ class Pipeline:
                 if embedded.hits is not None:
                     stages.record("search", waited=None, worked=embedded.searched)
                     find = self._given(embedded.hits, deadline)
-                found = await self._current.found(find, query, stages)
+                found = await self.current.found(find, query, stages)
             except SearchFailedError:
                 rung, found = await self._fallback.answer(query, gallery, stages)
         return self._answer(found, rung, query, stages, box)
@@ -113,7 +104,7 @@ class Pipeline:
         Raises:
             Problem: 404, no such item; 503, nothing can be found; 504, too late.
         """
-        stages = Stages(self._metrics)
+        stages = Stages(self.metrics)
         gallery = self.gallery()
         rung: Rung = "search"
 
@@ -122,21 +113,20 @@ class Pipeline:
 
         async with deadline.enforced():
             try:
-                found = await self._current.found(self._find(nearest, deadline, stages), query, stages)
+                found = await self.current.found(self._find(nearest, deadline, stages), query, stages)
             except UnknownItemError:
                 raise _unknown(item_id) from None
             except SearchFailedError:
                 own = gallery.listed([item_id])
                 if not own:
                     raise _unknown(item_id) from None
-                rung, found = await self._fallback.answer(
-                    _in_category(query, own[0].row["category"]), gallery, stages, leave_out=item_id
-                )
+                like = _in_category(query, own[0].row["category"])
+                rung, found = await self._fallback.answer(like, gallery, stages, leave_out=item_id)
         return self._answer(found, rung, query, stages)
 
     async def by_words(self, query: Query, deadline: Deadline) -> Results:
         """Items whose text has all words of the query; raises `Problem` 504."""
-        stages = Stages(self._metrics)
+        stages = Stages(self.metrics)
         async with deadline.enforced():
             found = await self._fallback.by_words(query, self.gallery(), stages)
         return self._answer(found, "text", query, stages)
@@ -144,23 +134,20 @@ class Pipeline:
     async def regions(self, data: bytes, most: int, deadline: Deadline) -> list[Region]:
         """The objects in a photo, best first; raises `ImageError`, and `Problem` 503 or 504."""
         async with deadline.enforced():
-            return await self._embedder.regions(data, most, Stages(self._metrics))
+            return await self.embedder.regions(data, most, Stages(self.metrics))
 
-    def _on_encoder_thread(self, gallery: Gallery, query: Query) -> Search | None:
+    def _on_encoder_thread(self, gallery: AnyGallery, query: Query) -> Search | None:
         """The request's search, for the encoder's thread; None where the index is not called, or more than once."""
-        if self._breaker.state is not BreakerState.CLOSED or not self._current.decided_by_bundle(query):
+        if self.breaker.state is not BreakerState.CLOSED or not self.current.decided_by_bundle(query):
             return None
         return lambda vector: gallery.search(
             vector, query.k, filters=query.filters, offset=query.offset, dedupe=query.dedupe
         )
 
     def _find(self, search: Callable[..., list[Hit]], deadline: Deadline, stages: Stages) -> Find:
-        async def find(k: int, filters: Sequence[Condition], offset: int, dedupe: str) -> list[Hit]:
-            return await guarded(
-                self._breaker,
-                deadline,
-                lambda: self._pools.run("search", lambda: search(k, filters, offset, dedupe), stages),
-            )
+        async def find(*arguments: object) -> list[Hit]:
+            run = self.pools.run
+            return await guarded(self.breaker, deadline, lambda: run("search", lambda: search(*arguments), stages))
 
         return find
 
@@ -173,32 +160,30 @@ class Pipeline:
             return hits
 
         async def find(*_: object) -> list[Hit]:
-            return await guarded(self._breaker, deadline, outcome)
+            return await guarded(self.breaker, deadline, outcome)
 
         return find
 
     def _answer(self, found: Found, rung: Rung, query: Query, stages: Stages, box: Box | None = None) -> Results:
-        self._metrics.results.observe(len(found.hits))
-        self._metrics.rungs.labels(rung).inc()
-        results = [
-            Result(
-                **hit.row,
-                thumbnail=self._image_path(hit.row["image_id"]),
-                score=None if hit.score is None else round(hit.score, 6),
-                rank=rank,
-            )
-            for rank, hit in enumerate(found.hits, start=1 + query.offset)
-        ]
+        self.metrics.results.observe(len(found.hits))
+        self.metrics.rungs.labels(rung).inc()
         return Results(
-            results=results,
+            results=[
+                Result(**row, thumbnail=self.image_path(row["image_id"]), score=_rounded(score), rank=rank)
+                for rank, (score, row) in enumerate(found.hits, start=1 + query.offset)
+            ],
             rung=rung,
             fresh=found.fresh,
-            bundle_id=self._bundle_id,
+            bundle_id=self.bundle_id,
             k=query.k,
             offset=query.offset,
             box=None if box is None else astuple(box),
             timings_ms=stages.milliseconds() if query.timings else None,
         )
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 6)
 
 
 def _unknown(item_id: str) -> Problem:

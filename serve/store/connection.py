@@ -60,13 +60,12 @@ def connect(text: str, *, threads: int) -> Engine:
     in_memory = kind == "sqlite" and url is not None and url.database in (None, "", ":memory:")
     if url is None or in_memory or kind not in ("sqlite", "postgresql", "postgres", "cockroachdb"):
         raise ConfigError(
-            "LOOKALIKE_STORE_URL: must be sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE for PostgreSQL "
-            "and CockroachDB"
+            "LOOKALIKE_STORE_URL: must be sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE for "
+            "PostgreSQL and CockroachDB"
         )
     # No BEGIN and no ROLLBACK around a single statement: two round trips less.
     options: dict[str, Any] = {"pool_size": threads, "max_overflow": 0, "isolation_level": "AUTOCOMMIT"}
     if kind == "sqlite":
         return create_engine(url.set(drivername="sqlite"), connect_args={"timeout": 10}, **options)
-    return create_engine(
-        url.set(drivername="postgresql+lookalike"), connect_args=_POSTGRES, pool_timeout=1, use_native_hstore=False, **options
-    )
+    options |= {"connect_args": _POSTGRES, "pool_timeout": 1, "use_native_hstore": False}
+    return create_engine(url.set(drivername="postgresql+lookalike"), **options)

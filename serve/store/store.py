@@ -111,7 +111,7 @@ class Store:
             raise StoreUnavailableError(str(error)) from error
 
     def close(self) -> None:
-        """Close the connections; blocks for a second at most. A connection to a hanging database ends with the process."""
+        """Close the connections; blocks for a second at most. One to a hanging database ends with the process."""
         self._threads.close()
         self._engine.dispose()
 
