@@ -1,15 +1,16 @@
 """The settings of the service: command line, environment and `.env`; the first source that names a value wins."""
 
 import os
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, CliSuppress, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliSuppress, SettingsConfigDict, SettingsError
 
 from src.contracts.errors import ConfigError
 from src.contracts.preprocessing import MAX_PIXELS
@@ -22,6 +23,23 @@ _MIB = 1024 * 1024
 _RuntimeName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "onnxruntime", "openvino"]
 
 
+def _not_empty(value: Any) -> Any:
+    if value == "":
+        raise ValueError("must not be empty; leave it out, or name a path")
+    return value
+
+
+def _of_a_token(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None and not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", secret.get_secret_value()):
+        raise ValueError("must be letters, digits and -._~+/ only, so that a header can hold it (RFC 6750)")
+    return secret
+
+
+_Path = Annotated[Path | None, BeforeValidator(_not_empty)]
+# An empty variable, as compose files make them, sets no secret: an empty token would let everybody in.
+_Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]
+
+
 class ServeSettings(BaseModel):
     """Serve one bundle: search by photo, similar items, and a page to try both.
 
@@ -32,18 +50,18 @@ class ServeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bundle: Path | None = Field(default=None, description="folder that export.py wrote")
-    bundles: Path | None = Field(
+    bundle: _Path = Field(default=None, description="folder that export.py wrote")
+    bundles: _Path = Field(
         default=None, description="folder whose bundles POST /v1/admin/bundle may serve, by name; without it, none"
     )
-    state: Path | None = Field(
+    state: _Path = Field(
         default=None,
         description="folder that keeps the items changed by /v1/items; without it, none can be changed",
     )
-    public_key: Path | None = Field(
+    public_key: _Path = Field(
         default=None, description="Ed25519 key (PEM) that the bundle must be signed with; see docs/export.md"
     )
-    token: CliSuppress[SecretStr | None] = Field(
+    token: CliSuppress[Annotated[_Secret, AfterValidator(_of_a_token)]] = Field(
         default=None, description="bearer token for writes and /v1/admin; without it, these are off"
     )
     host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
@@ -85,12 +103,12 @@ class ServeSettings(BaseModel):
     cache_mib: float = Field(
         default=64.0, ge=0, lt=1e6, allow_inf_nan=False, description="memory of the embedding cache; 0: no cache"
     )
-    redis_url: CliSuppress[SecretStr | None] = Field(
+    redis_url: CliSuppress[_Secret] = Field(
         default=None, description="Redis that shares the embedding cache: redis://HOST:6379/0"
     )
     redis_budget_ms: float = Field(default=20.0, gt=0, le=1000, description="longest wait of a search for Redis")
     cache_ttl_seconds: int = Field(default=7 * 86400, ge=1, description="time that Redis keeps an embedding")
-    store_url: CliSuppress[SecretStr | None] = Field(
+    store_url: CliSuppress[_Secret] = Field(
         default=None,
         description="database with current prices and stock: sqlite:///FILE, or "
         "postgresql://USER:PASSWORD@HOST:PORT/DATABASE for PostgreSQL and CockroachDB",
@@ -132,6 +150,7 @@ class _Sources(ServeSettings, BaseSettings):
         cli_kebab_case=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
+        cli_exit_on_error=False,
     )
 
 
@@ -146,12 +165,14 @@ def read_settings(arguments: Sequence[str] | None = None) -> ServeSettings:
 
     Raises:
         ConfigError: lists every problem with its value and its rule.
-        SystemExit: after --help, or for an unknown option.
+        SystemExit: after --help.
     """
     secrets = [name for name in ServeSettings.model_fields if _is_secret(name)]
     problems = _unknown_variables()
     try:
         settings = _Sources(_cli_parse_args=True if arguments is None else list(arguments))  # type: ignore[call-arg]
+    except SettingsError as error:
+        problems.append(f"{str(error).removeprefix('error parsing CLI: ')}; --help lists what there is")
     except ValidationError as error:
         problems += [_problem(found) for found in error.errors(include_url=False)]
     else:
@@ -176,8 +197,11 @@ def _is_secret(name: str) -> bool:
 
 def _problem(found: ErrorDetails) -> str:
     name = str(found["loc"][0])
-    value: Any = "***" if name in ServeSettings.model_fields and _is_secret(name) else found["input"]
-    return f"`{_option(name)} {value}` ({PREFIX}{name.upper()}): {found['msg'].lower()}"
+    variable = f"{PREFIX}{name.upper()}"
+    rule = found["msg"].removeprefix("Value error, ").replace("Input", "input", 1)
+    if name in ServeSettings.model_fields and _is_secret(name):
+        return f"`{variable}=***`: {rule}"
+    return f"`{_option(name)} {found['input']}` ({variable}): {rule}"
 
 
 def _unknown_variables() -> list[str]:
