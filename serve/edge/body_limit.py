@@ -14,8 +14,9 @@ __all__ = ["BodyLimit"]
 class BodyLimit:
     """ASGI middleware. Counts the bytes that have arrived, not those that a head announces.
 
-    The problems are raised where the route reads the body, and the route's error handler answers them. The server then
-    closes the connection, since the rest of the body is unread.
+    The problems are raised where the route reads the body, and the route's error handler answers them. An answer to a body
+    that is not read to its end says `Connection: close`: the server closes the connection, and a client that took it for
+    usable would lose its next request.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float, metrics: Metrics) -> None:
@@ -39,7 +40,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > self._max_bytes:
             await problem_response(self._too_large(f"{int(announced):,}"), scope)(scope, receive, send)
             return
@@ -72,8 +74,14 @@ class BodyLimit:
                 count(-received)  # From here on, admission counts it.
             return message
 
+        async def send_closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and not complete:
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        has_body = announced != "0" or "transfer-encoding" in headers
         try:
-            await self._app(scope, receive_limited, send)
+            await self._app(scope, receive_limited, send_closing if has_body else send)
         finally:
             if not complete:
                 count(-received)
