@@ -4,6 +4,7 @@ import base64
 import binascii
 import io
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
@@ -81,10 +82,10 @@ async def read_form(request: Request, *, max_files: int) -> Body:
             detail = f"the request has more than {max_files} images; send several requests"
             raise Problem(422, kind="too-many-images", detail=detail) from None
         raise Problem(400, kind="malformed-form", detail=f"the form cannot be read: {error.message}") from None
-    if not data.rstrip(b"\r\n ").endswith(b"--"):
-        raise Problem(400, kind="malformed-form", detail="the form has no closing boundary: it was cut off")
     photos, fields = [], []
     try:
+        if not data.rstrip(b"\r\n ").endswith(b"--"):
+            raise Problem(400, kind="malformed-form", detail="the form has no closing boundary: it was cut off")
         for name, value in form.multi_items():
             if not isinstance(value, UploadFile):
                 fields.append((name, value))
@@ -101,6 +102,11 @@ class _FormParser(MultiPartParser):
     """Starlette's parser, with files in memory (a container may have no disk), and `image` always read as a file."""
 
     spool_max_size = 2**40
+
+    def on_part_begin(self) -> None:
+        super().on_part_begin()
+        # Whatever charset the head names: some of Python's codecs make text that no answer can hold.
+        self._charset = "utf-8"
 
     def on_headers_finished(self) -> None:
         part = self._current_part
@@ -122,7 +128,7 @@ def _json(data: bytes, several: bool) -> Body:
     if sum(data.count(mark) for mark in b"[{,") > _MOST_MEMBERS:
         raise Problem(400, kind="malformed-json", detail=f"the JSON has more than {_MOST_MEMBERS:,} members")
     try:
-        found = json.load(io.TextIOWrapper(io.BytesIO(data), "utf-8"), parse_constant=_refuse_constant)
+        found = json.load(io.TextIOWrapper(io.BytesIO(data), "utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise Problem(400, kind="malformed-json", detail=f"the body is no JSON: {str(error)[:100]}") from None
     if not isinstance(found, dict):
@@ -141,6 +147,14 @@ def _decoded(image: Any, name: str) -> bytes:
     except (binascii.Error, ValueError) as error:
         detail = f"`{name}` is no base64 (RFC 4648, section 4): {error}"
         raise Problem(422, kind="missing-image", detail=detail) from None
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        name = next(name for name, times in Counter(name for name, _ in members).items() if times > 1)
+        raise ValueError(f"{name[:40]!r} is given twice; give a list")
+    return found
 
 
 def _refuse_constant(name: str) -> None:
