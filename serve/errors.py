@@ -1,6 +1,6 @@
 """Errors as problem+json (RFC 9457)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +19,8 @@ __all__ = ["Problem", "as_problem", "install_handlers", "overloaded", "problem_r
 
 _SHOWN = 60
 """Characters of a caller's value that an error message repeats."""
+_MOST = 10
+"""Problems that one message lists."""
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's own word
@@ -98,8 +100,14 @@ def as_problem(error: Exception, request: Request) -> Problem:
     if isinstance(error, HTTPException):
         return Problem(error.status_code, detail=_explained(error, request), headers=error.headers)
     if isinstance(error, RequestValidationError | ValidationError):
-        return Problem(422, kind="invalid-parameters", detail="; ".join(map(_told, error.errors())))
+        return Problem(422, kind="invalid-parameters", detail=_all_told(error.errors()))
     return Problem(500, detail="an error of the service; the log has it under this request_id")
+
+
+def _all_told(found: Sequence[Mapping[str, Any]]) -> str:
+    told = [_told(one) for one in found[:_MOST]]
+    rest = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
+    return "; ".join([*told, *rest])
 
 
 def _told(found: Mapping[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """The API that changes items."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -9,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from serve.api.body import read_form
-from serve.api.parameters import Boolean, Price
+from serve.api.parameters import Boolean, Price, check_repeats
 from serve.api.token import token_required
 from serve.errors import Problem, problems
 from serve.live.items import LiveItems
@@ -97,9 +96,7 @@ def item_routes(service: Service) -> APIRouter:
             body = await read_form(request, max_files=_MAX_IMAGES)
             if not body.photos:
                 raise Problem(422, kind="missing-image", detail="there is no file named `image`; give at least one")
-            twice = [name for name, times in Counter(name for name, _ in body.fields).items() if times > 1]
-            if twice:
-                raise Problem(422, kind="invalid-parameters", detail=f"{twice[0][:60]!r} is given twice; give it once")
+            check_repeats((name for name, _ in body.fields), several=())
             attributes = _Attributes.model_validate(dict(body.fields)).model_dump()
             await _write_store(service, item_id, attributes)
             try:

@@ -1,21 +1,26 @@
 """The parameters of a search, in the query string or in the body. Unknown ones are refused."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
+from fastapi import Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from serve.errors import Problem
 from serve.pipeline.query import DEFAULT_K, MAX_K, MAX_OFFSET, PRIVATE_COLUMNS, Query
 from src.contracts.errors import FilterError
 from src.index.filters import AnyOf, Between, Condition
 from src.search.box import Box
 from src.search.changed_gallery import AnyGallery
 
-__all__ = ["Boolean", "PhotoParameters", "Price", "SearchParameters", "parse"]
+__all__ = ["Boolean", "PhotoParameters", "Price", "SearchParameters", "check_repeats", "parse", "repeats_checked"]
 
 P = TypeVar("P", bound="SearchParameters")
 
+_SEVERAL = frozenset({"category", "brand", "color", "filter"})
+"""Parameters that may repeat."""
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
@@ -142,12 +147,25 @@ def parse(model: type[P], fields: Iterable[tuple[str, Any]]) -> P:
         fields: of the query string and of the body.
 
     Raises:
-        ValidationError: an unknown name, a repeated one that takes one value, or a value outside its range.
+        Problem: 422, a parameter that takes one value is given twice.
+        ValidationError: an unknown name, or a value outside its range.
     """
     values: dict[str, list[Any]] = {}
-    for name, value in fields:
-        values.setdefault(name, []).extend(value if isinstance(value, list) and name != "box" else [value])
-    several = {"category", "brand", "color", "filter"}
-    return model.model_validate(
-        {name: given[0] if len(given) == 1 and name not in several else given for name, given in values.items()}
-    )
+    pairs = list(fields)
+    check_repeats(name for name, _ in pairs)
+    for name, value in pairs:
+        several = isinstance(value, list) and name in _SEVERAL
+        values.setdefault(name, []).extend(value if several else [value])
+    return model.model_validate({name: given if name in _SEVERAL else given[0] for name, given in values.items()})
+
+
+def check_repeats(names: Iterable[str], *, several: Collection[str] = _SEVERAL) -> None:
+    """Raise `Problem` 422 where a name is given more than once, unless it is one of `several`."""
+    counts = Counter(name for name in names if name not in several)
+    if repeated := [f"{name[:60]!r} is given {times} times; give it once" for name, times in counts.items() if times > 1]:
+        raise Problem(422, kind="invalid-parameters", detail="; ".join(repeated))
+
+
+def repeats_checked(request: Request) -> None:
+    """The dependency of routes whose parameters FastAPI reads: of a repeated one it would take the last value."""
+    check_repeats(name for name, _ in request.query_params.multi_items())

@@ -7,12 +7,12 @@ from dataclasses import astuple
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
 from serve.api.body import read_photos
-from serve.api.parameters import PhotoParameters, SearchParameters, parse
+from serve.api.parameters import PhotoParameters, SearchParameters, parse, repeats_checked
 from serve.deadline import Deadline
 from serve.edge.client import client_waits
 from serve.errors import Problem, as_problem, problems
@@ -70,7 +70,12 @@ def search_routes(service: Service) -> APIRouter:
                 found = await opened.pipeline.search_each(body.photos, query, deadline)
         return _json(BatchResults(answers=[_one_of_batch(one, request) for one in found]))
 
-    @router.get("/search/text", summary="Items by words", responses={**_answer(Results), **problems(422, 503, 504)})
+    @router.get(
+        "/search/text",
+        summary="Items by words",
+        responses={**_answer(Results), **problems(422, 503, 504)},
+        dependencies=[Depends(repeats_checked)],
+    )
     async def search_text(parameters: Annotated[SearchParameters, Query()]) -> Response:
         """Items whose title, name, description, brand, color or category has all words of `q`."""
         if not parameters.q.strip():
@@ -84,6 +89,7 @@ def search_routes(service: Service) -> APIRouter:
         "/items/{item_id:path}/similar",
         summary="Items that look like an item, which is not among them",
         responses={**_answer(Results), **problems(404, 422, 503, 504)},
+        dependencies=[Depends(repeats_checked)],
     )
     async def similar(item_id: str, parameters: Annotated[SearchParameters, Query()]) -> Response:
         deadline = Deadline.after(settings.deadline_seconds)
