@@ -73,6 +73,8 @@ async def read_form(request: Request, *, max_files: int) -> Body:
     if _media_type(request) != "multipart/form-data":
         raise Problem(415, kind="unsupported-media-type", detail=f"the body is not multipart/form-data; {_HINT}")
     data = await request.body()
+    if not data.rstrip(b"\r\n ").endswith(b"--"):
+        raise Problem(400, kind="malformed-form", detail="the form has no closing boundary: it was cut off")
     try:
         form = await _FormParser(
             request.headers, _once(data), max_files=max_files, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
@@ -84,8 +86,6 @@ async def read_form(request: Request, *, max_files: int) -> Body:
         raise Problem(400, kind="malformed-form", detail=f"the form cannot be read: {error.message}") from None
     photos, fields = [], []
     try:
-        if not data.rstrip(b"\r\n ").endswith(b"--"):
-            raise Problem(400, kind="malformed-form", detail="the form has no closing boundary: it was cut off")
         for name, value in form.multi_items():
             if not isinstance(value, UploadFile):
                 fields.append((name, value))

@@ -119,7 +119,7 @@ def search_routes(service: Service) -> APIRouter:
         "/images/{image_id:path}",
         summary="An image's thumbnail",
         response_class=Response,
-        responses={200: {"content": {"image/jpeg": {}}}, 304: {"description": "Not modified"}, **problems(404)},
+        responses={200: {"content": {"image/jpeg": {}}}, 304: {"description": "Not modified"}, **problems(404, 422)},
     )
     async def image(image_id: str, request: Request, v: str = "") -> Response:
         """With `v`, the id of the bundle, the answer may be cached for ever."""
