@@ -1,6 +1,7 @@
 """`words.sqlite`: the words of each item, for a search without a picture (SQLite's FTS5, ranked by BM25)."""
 
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,6 +21,14 @@ _READ = 16
 """Words of a query that are read."""
 _CONNECTIONS = 4
 """Searches at once; each connection has a cache of its own."""
+_SEARCH = """
+SELECT rowid FROM (SELECT rowid, bm25(words) AS score FROM words WHERE words MATCH ? LIMIT ?)
+ORDER BY score, rowid LIMIT ?
+"""
+_RANKED = 10_000
+"""Items that are ranked: to rank all that have a frequent word would take seconds."""
+_PREFIX_BYTES = 3
+"""Length in UTF-8 from which the last word may be the beginning of one: shorter ones begin too many."""
 _BLOCK = 65_536
 
 
@@ -33,6 +42,7 @@ class Words:
             BundleError: no such file, or not one of these.
         """
         self._free: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        weakref.finalize(self, _close, self._free)
         try:
             for _ in range(_CONNECTIONS):
                 self._free.put(_connected(path))
@@ -40,7 +50,10 @@ class Words:
             raise BundleError(f"{path}: not a readable word index ({error}); export the bundle again") from None
 
     def search(self, text: str, limit: int) -> list[int]:
-        """The items that have all words of a text, the last one perhaps in part.
+        """The items that have all words of a text.
+
+        Where there are fewer than `limit` of them, a last word of three letters or more may also be the beginning of
+        one. Of more than 10,000 such items, the first 10,000 are ranked.
 
         Args:
             text: what somebody typed; what SQLite takes for operators or quotes are characters like any other.
@@ -50,17 +63,18 @@ class Words:
             The first row of each item, best first; equally good ones in the order of their rows. Nothing where the
             text has no word.
         """
-        query = _query(text)
-        if not query or limit < 1:
+        words = _words(text)
+        if not words or limit < 1:
             return []
+        query = " ".join(f'"{word}"' for word in words)
         connection = self._free.get()
         try:
-            found = connection.execute(
-                "SELECT rowid FROM words WHERE words MATCH ? ORDER BY bm25(words), rowid LIMIT ?", (query, limit)
-            ).fetchall()
+            found = connection.execute(_SEARCH, (query, _RANKED, limit)).fetchall()
+            if len(found) < limit and len(words[-1].encode()) >= _PREFIX_BYTES:
+                found = connection.execute(_SEARCH, (query + "*", _RANKED, limit)).fetchall()
         finally:
             self._free.put(connection)
-        return [number for (number,) in found]
+        return [row for (row,) in found]
 
 
 def write_words(path: Path, items: Items) -> None:
@@ -108,9 +122,13 @@ def _connected(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _query(text: str) -> str:
-    """A text as FTS5's query: each word quoted, so that FTS5 reads none of it as an operator."""
+def _close(connections: SimpleQueue[sqlite3.Connection]) -> None:
+    while not connections.empty():
+        connections.get().close()
+
+
+def _words(text: str) -> list[str]:
+    """What stands between spaces and has a letter or digit: quoted, FTS5 reads none of it as an operator."""
     # A lone surrogate is no Unicode, and SQLite ends a text at a NUL.
-    clean = text.encode("utf-8", "replace").decode().replace("\0", " ")
-    words = [word for word in clean.split() if any(map(str.isalnum, word))][:_READ]
-    return " ".join('"' + word.replace('"', " ") + '"' for word in words) + "*" if words else ""
+    clean = text.encode("utf-8", "replace").decode().replace("\0", " ").replace('"', " ")
+    return [word for word in clean.split() if any(map(str.isalnum, word))][:_READ]
