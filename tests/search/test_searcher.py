@@ -72,9 +72,7 @@ def test_rows_are_described_with_all_columns(searcher: Searcher, shop: Shop) -> 
 def test_what_cannot_be_searched_with_is_refused(searcher: Searcher, shop: Shop, tmp_path: Path) -> None:
     vector = shop.vectors[0]
     for query in (vector[:5], vector[None], vector.astype(np.int64), np.zeros((4, 4, 3), np.float32)):
-        with pytest.raises(
-            LookalikeError, match=r"give a picture \(.* or an embedding \(float32 of shape \(48,\)"
-        ):
+        with pytest.raises(LookalikeError, match=r"give a picture \(.* or an embedding \(float32 of shape \(48,\)"):
             searcher.search(query)
     for picture in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(LookalikeError, match=r"the picture is uint8 of shape .*; give uint8 of shape \(height"):

@@ -111,10 +111,10 @@ def test_an_item_is_found_once_by_the_words_of_its_first_row(tmp_path: Path) -> 
 
 
 def test_not_more_than_so_many_are_ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_RANKED", 5)
+    monkeypatch.setattr(module, "MOST_RANKED", 5)
     words = opened(tmp_path / "w", items_of(["red thing"] * 8 + ["red"]))
     assert words.search("red", 3) == [0, 1, 2]
-    monkeypatch.setattr(module, "_RANKED", 9)
+    monkeypatch.setattr(module, "MOST_RANKED", 9)
     assert words.search("red", 3) == [8, 0, 1]
 
 
