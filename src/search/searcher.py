@@ -10,7 +10,7 @@ from PIL import Image
 
 from src.contracts.bundle import Bundle, open_bundle
 from src.contracts.errors import BundleError, LookalikeError
-from src.contracts.preprocessing import MAX_PIXELS, decode, resize
+from src.contracts.preprocessing import decode, resize
 from src.export.runtime import EncoderRuntime, open_encoder
 from src.index.filters import Condition
 from src.search.box import WHOLE, Box
@@ -25,6 +25,32 @@ Query = bytes | Path | str | np.ndarray
 
 class Searcher:
     """Encoder and gallery of one bundle. Safe to use from many threads at once.
+
+    >>> searcher = Searcher.open("outputs/bundle")
+    >>> hits = searcher.search("photo.jpg", k=3)
+    >>> [hit.row["item_id"] for hit in hits]
+    ['sku-0', 'sku-2', 'sku-11']
+    >>> f"{hits[0].score:.2f}"
+    '1.00'
+
+    Filters are read from text by the type of the column, or made of `AnyOf` and `Between` (`src.index.filters`):
+
+    >>> filters = [searcher.gallery.condition("price", ["..150"]), searcher.gallery.condition("color", ["red", "blue"])]
+    >>> searcher.search("photo.jpg", k=3, filters=filters)[0].row["price"]
+    50.04
+
+    A part of the picture, an item instead of a picture, embeddings:
+
+    >>> from src.search.box import Box
+    >>> len(searcher.search("photo.jpg", k=2, box=Box.parse("0.25,0.25,0.5,0.5")))
+    2
+    >>> [hit.row["item_id"] for hit in searcher.similar("sku-0", k=2)]
+    ['sku-2', 'sku-11']
+    >>> vectors = searcher.embed(["photo.jpg", "photo.jpg"])
+    >>> vectors.shape == (2, searcher.dim)
+    True
+    >>> searcher.search(vectors[0], k=1)[0].row["item_id"]
+    'sku-0'
 
     Attributes:
         bundle: what was opened.
@@ -80,13 +106,13 @@ class Searcher:
         searcher._warm_up()
         return searcher
 
-    def pixels(self, data: bytes, box: Box | None = None, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    def pixels(self, data: bytes, box: Box | None = None) -> np.ndarray:
         """Decode an image file, cut a part out and resize it: uint8 of shape (size, size, 3).
 
         Raises:
             ImageError: no image that can be read.
         """
-        return self.resized(decode(data, max_pixels=max_pixels), box)
+        return self._resized(decode(data), box)
 
     def embed(self, images: Sequence[Query]) -> np.ndarray:
         """Embed images.
@@ -168,10 +194,14 @@ class Searcher:
 
     def _picture(self, image: Query, box: Box | None) -> np.ndarray:
         if isinstance(image, np.ndarray):
-            return self.resized(image, box)
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise LookalikeError(
+                    f"the picture is {image.dtype} of shape {image.shape}; give uint8 of shape (height, width, 3)"
+                )
+            return self._resized(image, box)
         return self.pixels(image if isinstance(image, bytes) else Path(image).read_bytes(), box)
 
-    def resized(self, pixels: np.ndarray, box: Box | None) -> np.ndarray:
+    def _resized(self, pixels: np.ndarray, box: Box | None) -> np.ndarray:
         return resize((box or WHOLE).cut(pixels), self._spec)
 
     def _check(self) -> None:
