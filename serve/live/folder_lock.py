@@ -1,4 +1,4 @@
-"""One process a state folder, and the last change that it acknowledged."""
+"""One process a state folder."""
 
 import fcntl
 import os
@@ -13,48 +13,47 @@ _DIGITS = 20
 
 
 class FolderLock:
-    """Locks a folder by a file in it, from construction to `release` or to the end of the process, however it ends.
+    """Locks a folder by the file `lock` in it, until `release` or the end of the process, however it ends.
 
-    The file also holds the number of the last acknowledged change. The journal never has less, unless somebody removed
-    its `-wal` file or put an older copy in its place: SQLite cannot notice either.
-
-    Attributes:
-        acknowledged: that number; 0 where there was no change yet.
+    The file also holds the number of the last acknowledged change: SQLite does not notice that somebody removed its
+    `-wal` file, or put an older copy of the journal in its place.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder and lock it.
-
-        Raises:
-            JournalError: another process has it, or it cannot be written.
-        """
-        path = folder / "lock"
+        """Make the folder and lock it; raises `JournalError` where another process has it, or it cannot be written."""
+        self._path = folder / "lock"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise JournalError(
-                f"{folder}: cannot be written ({error.strerror}); give a folder on a writable local disk"
-            ) from None
+            raise JournalError(f"{folder}: {error.strerror}; give a folder on a writable local disk") from None
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            text = os.pread(self._descriptor, _DIGITS, 0).strip()
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            os.close(self._descriptor)
+            os.close(self._file)
+            fix = "keep it on a local disk"
             if isinstance(error, BlockingIOError):
-                raise JournalError(
-                    f"{folder}: another service has this state folder open; stop it, or give this one another folder"
-                ) from None
-            raise JournalError(f"{folder}: cannot be locked ({error.strerror}); keep it on a local disk") from None
-        # After a power cut the file may be empty or zeros: less is known then, and nothing is lost.
-        self.acknowledged = int(text) if text.isdigit() else 0
+                fix = "another service has this folder open: stop it, or give this one another folder"
+            raise JournalError(f"{folder}: cannot be locked ({error.strerror}); {fix}") from None
+
+    def check(self, last_change: int) -> None:
+        """Raise `JournalError` where a later change than the journal's last one was acknowledged."""
+        text = os.pread(self._file, _DIGITS, 0)
+        # After a power cut the file may be empty or zeros: less is noticed then.
+        acknowledged = int(text) if text.isdigit() else 0
+        if acknowledged > last_change:
+            raise JournalError(
+                f"{self._path.parent}: change {acknowledged} was acknowledged, but the journal ends at {last_change}: its "
+                "-wal file was removed, or it was replaced by an older copy; restore the newest copy of the folder, or "
+                f"remove {self._path} to go on without those changes"
+            )
+        self.acknowledge(last_change)
 
     def acknowledge(self, change: int) -> None:
-        """Note that a change is durable. Not synced: it must not be ahead of the journal, and may be behind it."""
-        self.acknowledged = change
+        """Note that a change is on the disk. The note itself need not be: it may be behind, and is never ahead."""
         with suppress(OSError):
-            os.pwrite(self._descriptor, b"%0*d\n" % (_DIGITS, change), 0)
+            os.pwrite(self._file, b"%0*d" % (_DIGITS, change), 0)
 
     def release(self) -> None:
         """Let another process in."""
-        os.close(self._descriptor)
+        os.close(self._file)
