@@ -216,7 +216,8 @@ class Journal:
         number, item_id, state, checksum = row
         if _checksum(number, item_id, state) != checksum:
             raise JournalError(f"{self._path}: change {number} is damaged; {_RESTORE}")
-        return Change(number, item_id, *json.loads(state))
+        kind, whole, attributes, patched = json.loads(state)
+        return Change(number, item_id, kind, whole, attributes, {name: (at, to) for name, (at, to) in patched.items()})
 
     def _read(self, statement: str, *values: str | int) -> list[Any]:
         with self._read_lock, self._errors():

@@ -17,7 +17,7 @@ from src.search.gallery import IMAGES_OF_AN_ITEM, Gallery, Hit, UnknownItemError
 from src.search.hidden import Visible
 from src.search.values import ColumnValues
 
-__all__ = ["PATCHED", "ChangedGallery"]
+__all__ = ["PATCHED", "AnyGallery", "ChangedGallery"]
 
 PATCHED = ("price", "in_stock")
 """What a patch changes."""
@@ -195,3 +195,6 @@ class ChangedGallery:
     def _in_base(self, image_id: str) -> bool:
         row = self.base.items.row_of_image(image_id)
         return row is not None and row not in self.hidden[np.searchsorted(self.hidden, row) :][:1]
+
+
+AnyGallery = Gallery | ChangedGallery
