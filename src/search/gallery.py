@@ -19,12 +19,12 @@ from src.search.trending import Trending
 from src.search.values import ColumnValues, column_values, price_range
 from src.search.words import Words
 
-__all__ = ["DEDUPES", "Gallery", "Hit", "UnknownItemError", "Vectors"]
+__all__ = ["DEDUPES", "IMAGES_OF_AN_ITEM", "Gallery", "Hit", "UnknownItemError", "Vectors"]
 
 DEDUPES = ("item", "parent")
 """What a result stands for: an item, or all items of one parent."""
 
-_IMAGES_OF_AN_ITEM = 8
+IMAGES_OF_AN_ITEM = 8
 """Images of an item that its similar items are searched with: each costs a search, and more show little that is new."""
 _EXAMPLES = 12
 
@@ -141,7 +141,7 @@ class Gallery:
             FilterError: a filter on a column that is not there, or that does not suit it.
             LookalikeError: another `dedupe`, or a negative number.
         """
-        groups = self._groups(dedupe, k, offset)
+        groups = self.groups(dedupe, k, offset)
         found = self._nearest(vector, offset + k, groups, self.items.mask(filters), hidden)
         return self._hits(*found, offset)
 
@@ -165,10 +165,10 @@ class Gallery:
         rows = self.rows_of_item(item_id)
         if not len(rows):
             raise UnknownItemError(f"item {item_id!r} is not in this bundle; give the `item_id` of one of its items")
-        groups, allowed = self._groups(dedupe, k, offset), self.items.mask(filters)
+        groups, allowed = self.groups(dedupe, k, offset), self.items.mask(filters)
         gone = rows if hidden is None else np.union1d(rows, hidden)
         # An item among the best over all images is among the best of the image that it is nearest to.
-        vectors = self.index.vectors(rows[:_IMAGES_OF_AN_ITEM])
+        vectors = self.index.vectors(rows[:IMAGES_OF_AN_ITEM])
         found = [self._nearest(vector, offset + k, groups, allowed, gone) for vector in vectors]
         scores, near = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.lexsort((near, -scores))
@@ -178,7 +178,7 @@ class Gallery:
 
     def vectors_of_item(self, item_id: str) -> np.ndarray:
         """The vectors of an item's first eight images, float32 of shape (images, dim); none where it is unknown."""
-        return self.index.vectors(self.rows_of_item(item_id)[:_IMAGES_OF_AN_ITEM])
+        return self.index.vectors(self.rows_of_item(item_id)[:IMAGES_OF_AN_ITEM])
 
     def listed(self, item_ids: Sequence[str], *, filters: Sequence[Condition] = ()) -> list[Hit]:
         """Items by their ids, each once and in this order: its first row that meets the filters, without a score.
@@ -246,7 +246,8 @@ class Gallery:
         index = self.index if hidden is None or not len(hidden) else Visible(self.index, hidden)
         return search_items(index, vector, groups, k, allowed=allowed)
 
-    def _groups(self, dedupe: str, k: int, offset: int) -> np.ndarray:
+    def groups(self, dedupe: str, k: int, offset: int) -> np.ndarray:
+        """The number of the item or parent of each row; raises `LookalikeError` as `search` does."""
         if dedupe not in DEDUPES:
             raise LookalikeError(f"`dedupe={dedupe}`: must be one of {', '.join(DEDUPES)}")
         if k < 0 or offset < 0:
