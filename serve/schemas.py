@@ -34,8 +34,8 @@ class Results(BaseModel):
 
     results: list[Result] = Field(description="Best first; fewer than k where fewer items pass the filters.")
     rung: Rung = Field(
-        description="What answered: compared images (`search`; `cache` with a cached embedding while the encoder fails), "
-        "or, where that failed, words and filters (`text`) or what sells (`trending`)."
+        description="What answered: compared images (`search`; `cache` with a cached embedding while the encoder "
+        "fails), or, where that failed, words and filters (`text`) or what sells (`trending`)."
     )
     fresh: bool = Field(description="Whether price and stock of all results are those of now; else some are older.")
     bundle_id: str = Field(description="The bundle that answered.")

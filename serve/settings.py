@@ -113,7 +113,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> ServeSettings:
     secrets = [name for name in ServeSettings.model_fields if _is_secret(name)]
     problems = _unknown_variables()
     try:
-        settings = _Sources(_cli_parse_args=True if arguments is None else list(arguments))  # type: ignore[call-arg]
+        settings = _Sources(_cli_parse_args=True if arguments is None else list(arguments))
     except ValidationError as error:
         problems += [_problem(found) for found in error.errors(include_url=False)]
     else:

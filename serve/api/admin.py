@@ -28,8 +28,8 @@ class _Request(BaseModel):
     changes_after: int | None = Field(
         default=None,
         ge=0,
-        description="Number of the last change of items that the bundle's catalogue has: `last_change`, read before the "
-        "catalogue was. Later changes are made in the bundle; without it, all are.",
+        description="Number of the last change of items that the bundle's catalogue has: `last_change`, read before "
+        "the catalogue was. Later changes are made in the bundle; without it, all are.",
     )
 
 

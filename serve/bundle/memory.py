@@ -1,4 +1,4 @@
-"""The C library's memory, so that what a closed bundle took goes back to the system (glibc; elsewhere nothing happens)."""
+"""Tunes glibc, so that the memory of a closed bundle goes back to the system; does nothing elsewhere."""
 
 import ctypes
 import os
@@ -28,7 +28,7 @@ def map_large_blocks() -> None:
 
 
 def give_back() -> None:
-    """Return freed memory: glibc keeps what a thread frees for that thread's heap, and a bundle's threads have ended."""
+    """Return freed memory: glibc keeps it for the heap of the thread that freed it, which may have ended."""
     trim = _glibc("malloc_trim")
     if trim:
         trim(0)

@@ -101,6 +101,12 @@ class ChangedGallery:
         """See `Gallery.selling`; `listed` leaves out those that were deleted since."""
         return self.base.selling(categories)
 
+    def any_items(self, limit: int, *, filters: Sequence[Condition] = ()) -> list[str]:
+        """See `Gallery.any_items`; the changed items come first, and `listed` leaves out those that do not pass."""
+        changed = self.changed.of_item
+        of_base = [one for one in self.base.any_items(limit, filters=filters) if one not in changed]
+        return [*changed, *of_base][:limit]
+
     def describe(self, rows: Sequence[int] | np.ndarray) -> list[Mapping[str, Any]]:
         """See `Gallery.describe`."""
         numbers, size = [int(row) for row in rows], len(self.base)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from src.contracts.bundle import Bundle, open_bundle
 from src.contracts.errors import BundleError, LookalikeError
-from src.contracts.preprocessing import decode, resize
+from src.contracts.preprocessing import MAX_PIXELS, decode, resize
 from src.export.runtime import EncoderRuntime, open_encoder
 from src.index.filters import Condition
 from src.search.box import WHOLE, Box
@@ -73,7 +73,7 @@ class Searcher:
     @classmethod
     def open(
         cls,
-        path: Path | str,
+        bundle: Bundle | Path | str,
         *,
         runtime: str = "auto",
         precision: str = "auto",
@@ -83,7 +83,8 @@ class Searcher:
         """Verify a bundle, load its encoder, map the rest, and warm it up.
 
         Args:
-            path: the bundle's folder. It may be replaced by a rename meanwhile, never written to.
+            bundle: its folder, or what `open_bundle` returned, which is not verified again. The folder may be replaced
+                by a rename meanwhile, never written to.
             runtime: `auto`, or what must run the encoder; see `open_encoder`.
             precision: its arithmetic on the CPU; `auto` leaves it to `open_encoder`.
             threads: of one embedding; 0 takes all cores.
@@ -93,11 +94,11 @@ class Searcher:
             BundleError: the bundle is damaged, not signed with that key, or its parts do not belong together.
             LookalikeError: what must run the encoder cannot run here.
         """
-        path = Path(path)
-        try:
-            bundle = open_bundle(path, public_key=public_key)
-        except OSError as error:  # A file of it that may not be read, or is no file.
-            raise BundleError(f"bundle {path}: cannot read {error.filename} ({error.strerror})") from None
+        if not isinstance(bundle, Bundle):
+            try:
+                bundle = open_bundle(Path(bundle), public_key=public_key)
+            except OSError as error:  # A file of it that may not be read, or is no file.
+                raise BundleError(f"bundle {bundle}: cannot read {error.filename} ({error.strerror})") from None
         chosen = {} if precision == "auto" else {"precision": precision}
         encoder = open_encoder(bundle, runtime=runtime, threads=threads, **chosen)
         searcher = cls(bundle=bundle, encoder=encoder, gallery=Gallery.open(bundle))
@@ -106,13 +107,13 @@ class Searcher:
         searcher._warm_up()
         return searcher
 
-    def pixels(self, data: bytes, box: Box | None = None) -> np.ndarray:
+    def pixels(self, data: bytes, box: Box | None = None, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """Decode an image file, cut a part out and resize it: uint8 of shape (size, size, 3).
 
         Raises:
             ImageError: no image that can be read.
         """
-        return self._resized(decode(data), box)
+        return self.resized(decode(data, max_pixels=max_pixels), box)
 
     def embed(self, images: Sequence[Query]) -> np.ndarray:
         """Embed images.
@@ -198,10 +199,11 @@ class Searcher:
                 raise LookalikeError(
                     f"the picture is {image.dtype} of shape {image.shape}; give uint8 of shape (height, width, 3)"
                 )
-            return self._resized(image, box)
+            return self.resized(image, box)
         return self.pixels(image if isinstance(image, bytes) else Path(image).read_bytes(), box)
 
-    def _resized(self, pixels: np.ndarray, box: Box | None) -> np.ndarray:
+    def resized(self, pixels: np.ndarray, box: Box | None) -> np.ndarray:
+        """Cut a part out of a decoded picture and resize it: uint8 of shape (size, size, 3)."""
         return resize((box or WHOLE).cut(pixels), self._spec)
 
     def _check(self) -> None:
