@@ -30,6 +30,7 @@ __all__ = [
     "INDEX",
     "ITEMS_TABLE",
     "MANIFEST",
+    "NEIGHBOURS",
     "THUMBNAILS",
     "TRENDING",
     "Bundle",
@@ -41,6 +42,7 @@ __all__ = [
 MANIFEST = "manifest.json"
 ENCODER = "encoder.onnx"
 GOLDEN = "golden.npz"
+NEIGHBOURS = "neighbours.npz"
 INDEX = "index.faiss"
 ITEMS_TABLE = "items.parquet"
 THUMBNAILS = "thumbnails.arrow"
