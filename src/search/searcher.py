@@ -78,6 +78,7 @@ class Searcher:
         runtime: str = "auto",
         precision: str = "auto",
         threads: int = 0,
+        batch: int = 8,
         public_key: Path | None = None,
     ) -> "Searcher":
         """Verify a bundle, load its encoder, map the rest, and warm it up.
@@ -86,8 +87,9 @@ class Searcher:
             bundle: its folder, or what `open_bundle` returned, which is not verified again. The folder may be replaced
                 by a rename meanwhile, never written to.
             runtime: `auto`, or what must run the encoder; see `open_encoder`.
-            precision: its arithmetic on the CPU; `auto` leaves it to `open_encoder`.
+            precision: its arithmetic on the CPU; see `open_encoder`.
             threads: of one embedding; 0 takes all cores.
+            batch: largest batch that will be embedded.
             public_key: PEM file of the key that the bundle must be signed with; see `open_bundle`.
 
         Raises:
@@ -99,8 +101,7 @@ class Searcher:
                 bundle = open_bundle(Path(bundle), public_key=public_key)
             except OSError as error:  # A file of it that may not be read, or is no file.
                 raise BundleError(f"bundle {bundle}: cannot read {error.filename} ({error.strerror})") from None
-        chosen = {} if precision == "auto" else {"precision": precision}
-        encoder = open_encoder(bundle, runtime=runtime, threads=threads, **chosen)
+        encoder = open_encoder(bundle, runtime=runtime, precision=precision, threads=threads, batch=batch)
         searcher = cls(bundle=bundle, encoder=encoder, gallery=Gallery.open(bundle))
         bundle.check_in_place()
         searcher._check()
