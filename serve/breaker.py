@@ -9,6 +9,8 @@ from enum import IntEnum
 __all__ = ["Breaker", "BreakerOpenError", "BreakerState"]
 
 _RECENT = 20
+_FAILURES = 5
+_PAUSE = 1.0
 
 
 class BreakerState(IntEnum):
@@ -27,32 +29,19 @@ class BreakerOpenError(Exception):
 
 
 class Breaker:
-    """Opens after failures among the last 20 calls; after a pause, one probe decides whether it closes again.
+    """Opens after 5 failures among the last 20 calls; a second later one probe decides whether it closes again.
 
     Not thread-safe: the event loop's thread uses it.
+
+    Attributes:
+        state: what the next call meets; an open breaker whose pause is over is `OPEN` until that call.
     """
 
     def __init__(
-        self,
-        *,
-        failures: int = 5,
-        pause: float = 1.0,
-        clock: Callable[[], float] = time.monotonic,
-        on_change: Callable[[BreakerState], None] = lambda _: None,
+        self, *, clock: Callable[[], float] = time.monotonic, on_change: Callable[[BreakerState], None] = lambda _: None
     ) -> None:
-        """Start closed.
-
-        Args:
-            failures: this many failures among the last 20 calls open the breaker, 1 to 20.
-            pause: seconds from opening to the probe, and from a failed probe to the next one.
-            clock: seconds, monotonic.
-            on_change: called with each new state.
-        """
-        if not 1 <= failures <= _RECENT:
-            raise ValueError(f"failures={failures}: must be 1 to {_RECENT}")
+        """Start closed; `clock` is in seconds, monotonic, and `on_change` is called with each new state."""
         self.state = BreakerState.CLOSED
-        self._failures = failures
-        self._pause = pause
         self._clock = clock
         self._on_change = on_change
         self._recent: deque[bool] = deque(maxlen=_RECENT)
@@ -73,34 +62,37 @@ class Breaker:
         Raises:
             BreakerOpenError: the block was not run.
         """
-        if self.state is BreakerState.OPEN and self._clock() - self._opened >= self._pause:
+        if self.state is BreakerState.OPEN and self._clock() - self._opened >= _PAUSE:
             self._become(BreakerState.HALF_OPEN)
         elif self.state is not BreakerState.CLOSED:
             raise BreakerOpenError
         period = self._period
-        outcome: bool | None = None
+        success: bool | None = None
         try:
             yield
-            outcome = True
-        except BaseException as error:
-            if isinstance(error, spares):
-                outcome = True
-            elif isinstance(error, Exception) and not isinstance(error, undecided):
-                outcome = False
+            success = True
+        except spares:
+            success = True
+            raise
+        except undecided:
+            raise
+        except Exception:
+            success = False
             raise
         finally:
             if period == self._period:
-                self._note(outcome)
+                self._note(success)
 
     def _note(self, success: bool | None) -> None:
+        probing = self.state is BreakerState.HALF_OPEN
         if success is None:
-            if self.state is BreakerState.HALF_OPEN:
+            if probing:
                 self._become(BreakerState.OPEN)  # `_opened` is unchanged, so the next call is a probe.
             return
-        if success and self.state is BreakerState.HALF_OPEN:
+        if success and probing:
             self._become(BreakerState.CLOSED)
         self._recent.append(success)
-        if self.state is BreakerState.HALF_OPEN or self._recent.count(False) >= self._failures:
+        if (probing and not success) or self._recent.count(False) >= _FAILURES:
             self._opened = self._clock()
             self._become(BreakerState.OPEN)
 

@@ -6,7 +6,15 @@ import os
 from collections.abc import Callable
 from itertools import product
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    multiprocess,
+)
 from prometheus_client.process_collector import ProcessCollector
 
 from serve.breaker import BreakerState
@@ -32,6 +40,7 @@ class Metrics:
     """The metrics of one application. Every series whose labels are known exists from the start, with the value 0."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # A second series of each counter.
         self._registry = CollectorRegistry()
         self.requests = self._counter("requests", "Requests answered.", "endpoint", "status")
         self.request_seconds = self._histogram(

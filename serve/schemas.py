@@ -1,25 +1,8 @@
-"""The models of answers, as OpenAPI describes them."""
+"""The models of answers, as OpenAPI describes them. A module of models alone: all of them are public."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-
-__all__ = [
-    "BatchAnswer",
-    "BatchResults",
-    "Bundle",
-    "Item",
-    "Limits",
-    "Problem",
-    "RegionFound",
-    "Regions",
-    "Result",
-    "Results",
-    "Rung",
-    "Status",
-    "ValueCount",
-    "Values",
-]
 
 Rung = Literal["search", "cache", "text", "trending"]
 """What answered a search; see `Results.rung`."""
@@ -42,9 +25,7 @@ class Item(BaseModel):
 class Result(Item):
     """An item that was found."""
 
-    score: float | None = Field(
-        description="Cosine similarity of its nearest image to the query, -1 to 1; null where no images were compared."
-    )
+    score: float | None = Field(description="Cosine of its nearest image to the query; null without a comparison.")
     rank: int = Field(description="Counts from 1.")
 
 
@@ -53,31 +34,23 @@ class Results(BaseModel):
 
     results: list[Result] = Field(description="Best first; fewer than k where fewer items pass the filters.")
     rung: Rung = Field(
-        default="search",
-        description="What answered: images that were compared (`search`; `cache` where only an embedding kept from "
-        "before made that possible), or, where that failed, words and filters (`text`) or what sells (`trending`).",
+        description="What answered: compared images (`search`; `cache` with a cached embedding while the encoder "
+        "fails), or, where that failed, words and filters (`text`) or what sells (`trending`)."
     )
-    fresh: bool = Field(
-        default=False,
-        description="Whether price and stock of all results were read for this answer; else some are the bundle's.",
-    )
+    fresh: bool = Field(description="Whether price and stock of all results are those of now; else some are older.")
     bundle_id: str = Field(description="The bundle that answered.")
     k: int = Field(description="Results that were asked for.")
-    offset: int = Field(default=0, description="Results that were passed over.")
+    offset: int = Field(description="Results that were skipped.")
     box: tuple[float, float, float, float] | None = Field(
-        default=None,
-        description="The part of the photo that was searched for, x, y, width and height in fractions of it; null "
-        "where the request names none.",
+        description="The part of the photo that was searched for: x, y, width, height in fractions of it; null for all."
     )
     timings_ms: dict[str, float] | None = Field(
-        default=None,
-        description="With `timings=true`: milliseconds of work per stage; `wait`, the time between them; `total`, from "
-        "the whole request to the answer.",
+        description="With `timings=true`: work of each stage, `wait` between them, and the `total`, in milliseconds."
     )
 
 
 class BatchAnswer(BaseModel):
-    """What became of one photo: one of the two is null."""
+    """The outcome of one photo; one of the two is null."""
 
     answer: Results | None
     problem: "Problem | None"
@@ -117,7 +90,7 @@ class Values(BaseModel):
 
 
 class Limits(BaseModel):
-    """What a request may be."""
+    """The limits of a request."""
 
     max_k: int
     max_upload_bytes: int
@@ -132,7 +105,7 @@ class Bundle(BaseModel):
     bundle_id: str
     encoder_id: str
     runtime: str = Field(description="What runs the encoder, on what and in which arithmetic.")
-    dim: int = Field(description="Numbers in an embedding.")
+    dim: int = Field(description="Dimension of an embedding.")
     metric: str
     preprocessing: dict[str, Any]
     index: dict[str, Any]
@@ -148,31 +121,31 @@ class Bundle(BaseModel):
 
 
 class Changed(BaseModel):
-    """A change that is on the disk and that every search sees."""
+    """A change that is durable and that every search sees."""
 
     item_id: str
     image_ids: list[str] = Field(description="Of the images that were added; they follow from item and content.")
-    bundle_id: str = Field(description="The bundle that it was made in; later bundles get it as well.")
+    bundle_id: str = Field(description="The bundle that answers; later bundles get the change as well.")
 
 
 class RolledOut(BaseModel):
-    """A rollout that was taken."""
+    """An exchange of the bundle."""
 
-    bundle_id: str = Field(description="What answers now.")
-    previous: str = Field(description="What answered before; the same where nothing was to be done.")
-    checks: str = Field(description="What was found before it was taken.")
+    bundle_id: str = Field(description="The bundle that answers now.")
+    previous: str = Field(description="The bundle before; the same where it was served already.")
+    checks: str = Field(description="What was checked before the exchange.")
     load_seconds: float = Field(description="From the call until it answered.")
     drain_seconds: float = Field(description="From then until the old one was closed.")
 
 
 class RolloutState(BaseModel):
-    """Which bundle answers, and how it came to."""
+    """The bundle that answers, and the last exchange."""
 
     bundle_id: str
     name: str = Field(description="Of its folder.")
     previous: str | None = Field(description="The bundle that a rollback serves.")
-    running: bool = Field(description="Whether a rollout is under way.")
-    problem: str = Field(description="Why the last rollout failed; empty where it did not.")
+    running: bool = Field(description="Whether an exchange is under way.")
+    problem: str = Field(description="Why the last exchange failed; empty where it did not.")
     bundles: list[str] = Field(description="Names that POST /v1/admin/bundle takes.")
     last_change: int | None = Field(
         description="Number of the last change of items; null without --state. Read it before the catalogue of a new "

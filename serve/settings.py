@@ -20,7 +20,8 @@ __all__ = ["PREFIX", "ServeSettings", "read_settings"]
 PREFIX = "LOOKALIKE_"
 
 _MIB = 1024 * 1024
-_RuntimeName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "onnxruntime", "openvino"]
+_Runtime = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "onnxruntime", "openvino"]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _not_empty(value: Any) -> Any:
@@ -37,7 +38,7 @@ def _of_a_token(secret: SecretStr | None) -> SecretStr | None:
 
 _Path = Annotated[Path | None, BeforeValidator(_not_empty)]
 # An empty variable, as compose files make them, sets no secret: an empty token would let everybody in.
-_Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]
+_Secret = CliSuppress[Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]]
 
 
 class ServeSettings(BaseModel):
@@ -50,81 +51,43 @@ class ServeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bundle: _Path = Field(default=None, description="folder that export.py wrote")
-    bundles: _Path = Field(
-        default=None, description="folder whose bundles POST /v1/admin/bundle may serve, by name; without it, none"
+    bundle: _Path = Field(None, description="folder that export.py wrote")
+    bundles: _Path = Field(None, description="folder whose bundles POST /v1/admin/bundle may serve, by name")
+    state: _Path = Field(None, description="folder for the items that /v1/items changes; without it, none can be")
+    public_key: _Path = Field(None, description="Ed25519 key (PEM) that the bundle must be signed with")
+    token: Annotated[_Secret, AfterValidator(_of_a_token)] = Field(
+        None, description="bearer token for writes and /v1/admin; without it, these are off"
     )
-    state: _Path = Field(
-        default=None,
-        description="folder that keeps the items changed by /v1/items; without it, none can be changed",
-    )
-    public_key: _Path = Field(
-        default=None, description="Ed25519 key (PEM) that the bundle must be signed with; see docs/export.md"
-    )
-    token: CliSuppress[Annotated[_Secret, AfterValidator(_of_a_token)]] = Field(
-        default=None, description="bearer token for writes and /v1/admin; without it, these are off"
-    )
-    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
-    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    root_path: str = Field(
-        default="", pattern="^(/[^/?#]+)*$", description="path prefix that a proxy strips, such as /search"
-    )
-    processes: int = Field(default=1, ge=1, le=256, description="worker processes; every limit holds for each of them")
-    head_seconds: int = Field(
-        default=30, ge=1, le=60, description="time for a request's head to arrive, and of an idle connection"
-    )
-    max_upload_mib: float = Field(default=20.0, gt=0, lt=1e6, allow_inf_nan=False, description="largest request body")
-    upload_seconds: float = Field(
-        default=30.0, gt=0, allow_inf_nan=False, description="time for a request's body to arrive"
-    )
-    max_pixels: int = Field(default=MAX_PIXELS, ge=1, le=10**9, description="pixels of the largest photo")
-    decode_mib: float = Field(
-        default=512.0, gt=0, lt=1e6, allow_inf_nan=False, description="memory for the photos being decoded at once"
-    )
-    max_in_flight: int = Field(
-        default=64, ge=1, description="searches at once, from the body's last byte to the answer; more get 503"
-    )
-    max_standing: int = Field(
-        default=0,
-        ge=0,
-        description="searches at once while an overload lasts longer than a burst (80 ms); 0: --max-in-flight",
-    )
-    workers: int = Field(default=0, ge=0, description="threads that decode, and that search; 0: one for each core")
-    encoders: int = Field(default=0, ge=0, description="batches at once; 0: fills the cores, and one on a GPU")
-    encoder_threads: int = Field(default=1, ge=0, description="CPU threads of one batch; 0: all cores")
-    max_batch: int = Field(default=8, ge=1, description="most images of one batch")
-    batch_wait_ms: float = Field(
-        default=5.0, ge=0, le=1000, description="longest wait of a batch for images that are being decoded"
-    )
-    max_images: int = Field(default=16, ge=1, le=256, description="images of one batch search")
-    deadline_seconds: float = Field(
-        default=5.0, gt=0, allow_inf_nan=False, description="time from the body's last byte to the answer, then 504"
-    )
-    cache_mib: float = Field(
-        default=64.0, ge=0, lt=1e6, allow_inf_nan=False, description="memory of the embedding cache; 0: no cache"
-    )
-    redis_url: CliSuppress[_Secret] = Field(
-        default=None, description="Redis that shares the embedding cache: redis://HOST:6379/0"
-    )
-    redis_budget_ms: float = Field(default=20.0, gt=0, le=1000, description="longest wait of a search for Redis")
-    cache_ttl_seconds: int = Field(default=7 * 86400, ge=1, description="time that Redis keeps an embedding")
-    store_url: CliSuppress[_Secret] = Field(
-        default=None,
-        description="database with current prices and stock: sqlite:///FILE, or "
-        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE for PostgreSQL and CockroachDB",
-    )
-    store_budget_ms: float = Field(default=50.0, gt=0, le=1000, description="longest wait of a search for the database")
-    detector: str = Field(
-        default="saliency", description="finds objects in a photo: saliency, or an entry point of lookalike.detectors"
-    )
-    runtime: _RuntimeName = Field(default="auto", description="what runs the encoder; auto: the best that is there")
-    precision: Literal["auto", "f32", "bf16"] = Field(
-        default="auto",
-        description="arithmetic on the CPU; auto: bf16 where the CPU has it and it passes the bundle's gate",
-    )
-    log_format: Literal["text", "json"] = Field(default="text", description="json has a line for each request")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
-    drain_seconds: int = Field(default=20, ge=1, description="time for running requests to end after SIGTERM")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    root_path: str = Field("", pattern="^(/[^/?#]+)*$", description="path prefix that a proxy strips, such as /search")
+    processes: int = Field(1, ge=1, le=256, description="worker processes; every limit holds for each of them")
+    head_seconds: int = Field(30, ge=1, le=60, description="time for a request's head, and of an idle connection")
+    max_upload_mib: _Positive = Field(20.0, lt=1e6, description="largest request body")
+    upload_seconds: _Positive = Field(30.0, description="time for a request's body to arrive")
+    max_pixels: int = Field(MAX_PIXELS, ge=1, le=10**9, description="pixels of the largest photo")
+    decode_mib: _Positive = Field(512.0, lt=1e6, description="memory that decoding one photo may take")
+    max_in_flight: int = Field(64, ge=1, description="searches at once, from the body's last byte on; more get 503")
+    max_standing: int = Field(0, ge=0, description="searches at once in an overload of over 80 ms; 0: --max-in-flight")
+    workers: int = Field(0, ge=0, description="threads that decode, and that search; 0: one for each core")
+    encoders: int = Field(0, ge=0, description="batches at once; 0: as many as fill the cores, one on a GPU")
+    encoder_threads: int = Field(1, ge=0, description="CPU threads of one batch; 0: all cores")
+    max_batch: int = Field(8, ge=1, description="most images of one batch")
+    batch_wait_ms: float = Field(5.0, ge=0, le=1000, description="longest wait of a batch for photos being decoded")
+    max_images: int = Field(16, ge=1, le=256, description="images of one batch search")
+    deadline_seconds: _Positive = Field(5.0, description="time from the body's last byte to the answer; then 504")
+    cache_mib: float = Field(64.0, ge=0, lt=1e6, description="memory of the embedding cache; 0: no cache")
+    redis_url: _Secret = Field(None, description="Redis that shares the embedding cache: redis://HOST:6379/0")
+    redis_budget_ms: _Positive = Field(20.0, le=1000, description="longest wait of a search for Redis")
+    cache_ttl_seconds: int = Field(7 * 86400, ge=1, description="time that Redis keeps an embedding")
+    store_url: _Secret = Field(None, description="database with current prices and stock; see docs/serving.md")
+    store_budget_ms: _Positive = Field(50.0, le=1000, description="longest wait of a search for that database")
+    detector: str = Field("saliency", description="finds objects: saliency, or a plug-in of lookalike.detectors")
+    runtime: _Runtime = Field("auto", description="what runs the encoder; auto: the best that is there")
+    precision: Literal["auto", "f32", "bf16"] = Field("auto", description="the encoder's arithmetic on a CPU")
+    log_format: Literal["text", "json"] = Field("text", description="json has a line for each request")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    drain_seconds: int = Field(20, ge=1, description="time for running requests to end after SIGTERM")
 
     @property
     def max_upload(self) -> int:
@@ -170,7 +133,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> ServeSettings:
     secrets = [name for name in ServeSettings.model_fields if _is_secret(name)]
     problems = _unknown_variables()
     try:
-        settings = _Sources(_cli_parse_args=True if arguments is None else list(arguments))  # type: ignore[call-arg]
+        settings = _Sources(_cli_parse_args=True if arguments is None else list(arguments))
     except SettingsError as error:
         problems.append(f"{str(error).removeprefix('error parsing CLI: ')}; --help lists what there is")
     except ValidationError as error:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve.api.token import token_required
-from serve.bundle.rollout import BusyError, Rollout, RolloutReport
+from serve.bundle.rollout import BusyError, Rollout
 from serve.errors import Problem, problems
 from serve.schemas import RolledOut, RolloutState
 from serve.service import Service
@@ -28,8 +28,8 @@ class _Request(BaseModel):
     changes_after: int | None = Field(
         default=None,
         ge=0,
-        description="Number of the last change of items that the bundle's catalogue has: `last_change`, read before the "
-        "catalogue was. Later changes are made in the bundle; without it, all are.",
+        description="Number of the last change of items that the bundle's catalogue has: `last_change`, read before "
+        "the catalogue was. Later changes are made in the bundle; without it, all are.",
     )
 
 
@@ -37,18 +37,18 @@ def admin_routes(service: Service) -> APIRouter:
     """The routes of the admin API; they need the token."""
     token = Depends(token_required(service.settings.token, service.metrics))
     router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=[token])
-    settings = service.settings
+    folder = service.settings.bundles
 
     @router.get("/bundle", summary="The bundle that is served, and the others", responses=problems(401, 403))
     async def state() -> RolloutState:
         rollout = service.rollout
         return RolloutState(
-            bundle_id=rollout.place.bundle_id,
-            name=rollout.place.path.name,
+            bundle_id=rollout.source.bundle_id,
+            name=rollout.source.path.name,
             previous=rollout.previous.bundle_id if rollout.previous else None,
             running=rollout.running,
             problem=rollout.problem,
-            bundles=_names(settings.bundles),
+            bundles=_names(folder),
             last_change=None if service.live is None else service.live.journal.last_change,
         )
 
@@ -56,41 +56,37 @@ def admin_routes(service: Service) -> APIRouter:
     async def roll_out(asked: _Request) -> RolledOut:
         """Answers when the new bundle serves and the old one is closed. If it fails, the old one goes on."""
         rollout = _rollout(service)
-        if settings.bundles is None:
+        if folder is None:
             raise Problem(403, kind="no-bundles", detail="start the service with --bundles DIR to name bundles in it")
-        if not (settings.bundles / asked.path / MANIFEST).is_file():
-            known = ", ".join(_names(settings.bundles)) or "none"
+        if asked.path not in _names(folder):
+            known = ", ".join(_names(folder)) or "none"
             raise Problem(404, kind="unknown-bundle", detail=f"--bundles has no bundle {asked.path!r}; it has {known}")
-        return await _report(rollout.to(settings.bundles / asked.path, changes_after=asked.changes_after))
+        return await _awaited(rollout.to(folder / asked.path, changes_after=asked.changes_after))
 
     @router.post("/bundle/rollback", summary="Serve the previous bundle again", responses=problems(401, 403, 409, 422))
     async def roll_back() -> RolledOut:
-        return await _report(_rollout(service).back())
+        return await _awaited(_rollout(service).back())
 
     return router
 
 
 def _rollout(service: Service) -> Rollout:
     if service.settings.processes > 1:
-        detail = (
-            "this service has several processes: replace the folder of --bundle by a rename, and restart the processes "
-            "one by one with SIGHUP"
-        )
+        detail = "there are several processes: replace the folder of --bundle by a rename, and send SIGHUP"
         raise Problem(409, kind="several-processes", detail=detail)
     return service.rollout
 
 
-async def _report(rollout: Awaitable[RolloutReport]) -> RolledOut:
+async def _awaited(rollout: Awaitable[RolledOut]) -> RolledOut:
     try:
-        report = await rollout
+        return await rollout
     except BusyError as error:
         raise Problem(409, kind="rollout-running", detail=str(error)) from None
     except LookalikeError as error:
         raise Problem(422, kind="rollout-failed", detail=str(error)) from None
-    return RolledOut(**report._asdict())
 
 
 def _names(folder: Path | None) -> list[str]:
-    if folder is None or not folder.is_dir():
-        return []
-    return sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}") if re.match(_NAME, path.parent.name))
+    """The bundles in a folder that can be named."""
+    found = [] if folder is None else folder.glob(f"*/{MANIFEST}")
+    return sorted(path.parent.name for path in found if re.match(_NAME, path.parent.name))

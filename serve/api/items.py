@@ -168,4 +168,4 @@ def _not_written(error: Exception) -> Problem:
 
 
 def _changed(service: Service, item_id: str, image_ids: list[str]) -> Changed:
-    return Changed(item_id=item_id, image_ids=image_ids, bundle_id=service.rollout.place.bundle_id)
+    return Changed(item_id=item_id, image_ids=image_ids, bundle_id=service.rollout.source.bundle_id)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from serve.bundle.opened import Opened
 
-__all__ = ["Current", "Replaced"]
+__all__ = ["Current", "Place"]
 
 
 @dataclass(eq=False)
-class Replaced:
-    """An opened bundle with the number of requests that hold it."""
+class Place:
+    """An opened bundle, how many requests hold it, and whether it is replaced and held by none."""
 
     opened: Opened | None
     holders: int = 0
@@ -20,22 +20,16 @@ class Replaced:
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 
     def settle(self) -> None:
-        """Note that it is drained, if it is replaced and no request holds it."""
+        """Set `drained` when that is so."""
         if self.replaced and not self.holders:
             self.drained.set()
-
-    def take(self) -> Opened:
-        """Return the bundle, once; from then on only the caller keeps it in memory."""
-        opened, self.opened = self.opened, None
-        assert opened is not None
-        return opened
 
 
 class Current:
     """The bundle for new requests. Only the event loop's thread uses it, so an exchange is one step."""
 
     def __init__(self, opened: Opened) -> None:
-        self._place = Replaced(opened)
+        self._place = Place(opened)
 
     @contextmanager
     def hold(self) -> Iterator[Opened]:
@@ -49,9 +43,9 @@ class Current:
             place.holders -= 1
             place.settle()
 
-    def swap(self, opened: Opened) -> Replaced:
-        """Give `opened` to all requests that start from now on, and return the one before."""
-        old, self._place = self._place, Replaced(opened)
+    def swap(self, opened: Opened) -> Place:
+        """Give `opened` to all requests that start from now on, and return the place of the bundle before."""
+        old, self._place = self._place, Place(opened)
         old.replaced = True
         old.settle()
         return old

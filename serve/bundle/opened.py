@@ -89,6 +89,7 @@ class Opened:
             runtime=settings.runtime,
             precision=settings.precision,
             threads=settings.encoder_threads,
+            batch=settings.max_batch,
             public_key=key,
         )
         checks = at_low_priority(partial(check_finds, searcher)) if beside else "not checked"

@@ -11,17 +11,16 @@ from typing import NamedTuple
 
 import anyio.to_thread
 
-from serve.bundle.current import Current, Replaced
+from serve.bundle.current import Current, Place
 from serve.bundle.memory import give_back
 from serve.bundle.opened import Opened
 from serve.live.items import LiveItems
 from serve.metrics import Metrics
+from serve.schemas import RolledOut
 from src.contracts.bundle import read_bundle_id
 from src.contracts.errors import BundleError, LookalikeError
 
-__all__ = ["BusyError", "Place", "Rollout", "RolloutReport"]
-
-OpenPath = Callable[[Path, int | None], Opened]
+__all__ = ["BusyError", "Rollout", "Source"]
 
 _log = logging.getLogger("serve")
 
@@ -30,67 +29,49 @@ class BusyError(LookalikeError):
     """Another exchange is under way."""
 
 
-class Place(NamedTuple):
+class Source(NamedTuple):
     """Where a bundle was opened, with links resolved, and its id."""
 
     path: Path
     bundle_id: str
 
 
-class RolloutReport(NamedTuple):
-    """An exchange that succeeded.
-
-    Attributes:
-        bundle_id: of the bundle that answers now.
-        previous: of the bundle that answered before; the same where nothing was to be done.
-        checks: what was checked before, in words.
-        load_seconds: from the call until the new bundle answered.
-        drain_seconds: from then until the old bundle was closed.
-    """
-
-    bundle_id: str
-    previous: str
-    checks: str
-    load_seconds: float
-    drain_seconds: float
-
-
 class Rollout:
     """Exchanges bundles, one at a time. An exchange that fails leaves everything as it is.
 
     Attributes:
-        place: of the bundle that answers.
+        source: of the bundle that answers.
         previous: of the bundle before it; None at first.
         running: whether an exchange is under way.
         problem: why the last one failed; empty where it did not.
     """
 
     def __init__(
-        self, *, current: Current, path: Path, open_path: OpenPath, metrics: Metrics, live: LiveItems | None
+        self,
+        *,
+        current: Current,
+        path: Path,
+        open_path: Callable[[Path, int | None], Opened],
+        metrics: Metrics,
+        live: LiveItems | None,
     ) -> None:
-        """Begin with the bundle that is served.
+        """Begin with the bundle at `path`, which `current` holds.
 
-        Args:
-            current: gets the new bundles.
-            path: of the bundle that it holds.
-            open_path: verifies, loads, warms and checks a bundle, given `changes_after`; blocks.
-            metrics: counts exchanges.
-            live: the items that may be changed; None: none may.
+        `open_path` verifies, loads, warms and checks a bundle, given `changes_after`; it blocks.
         """
         with current.hold() as opened:
-            self.place = Place(path.resolve(), opened.bundle_id)
+            self.source = Source(path.resolve(), opened.bundle_id)
             metrics.bundle_images.labels(opened.bundle_id).set(opened.description.images)
-        self.previous: Place | None = None
-        self.running = False
+        self.previous: Source | None = None
+        self.running = self._stopping = False
         self.problem = ""
         self._current = current
         self._open = open_path
         self._metrics = metrics
         self._live = live
-        self._stopping = False
-        self._task: asyncio.Task[RolloutReport] | None = None
+        self._task: asyncio.Task[RolledOut] | None = None
 
-    async def to(self, path: Path, *, changes_after: int | None = None) -> RolloutReport:
+    async def to(self, path: Path, *, changes_after: int | None = None) -> RolledOut:
         """Serve the bundle at a path.
 
         It is opened beside the other one and checked. Requests that start after the exchange get it; the old bundle is
@@ -106,13 +87,8 @@ class Rollout:
         """
         return await self._start(path, None, changes_after)
 
-    async def back(self) -> RolloutReport:
-        """Serve the previous bundle again, from its folder; called twice, it changes nothing.
-
-        Raises:
-            BusyError: another exchange is under way.
-            LookalikeError: there is no previous one, or its folder is gone or holds another bundle by now.
-        """
+    async def back(self) -> RolledOut:
+        """Serve the previous bundle again, from its folder; called twice, it changes nothing. Raises as `to`."""
         if self.previous is None:
             raise BundleError("there was no bundle before this one; name the one to serve")
         return await self._start(self.previous.path, self.previous.bundle_id, None)
@@ -123,70 +99,70 @@ class Rollout:
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    async def _start(self, path: Path, expected: str | None, changes_after: int | None) -> RolloutReport:
-        if self._stopping:
-            raise BusyError("the service is stopping")
-        if self.running:
-            raise BusyError("another exchange is under way; wait for its end")
+    async def _start(self, path: Path, expected: str | None, changes_after: int | None) -> RolledOut:
+        if self._stopping or self.running:
+            raise BusyError("the service is stopping" if self._stopping else "another exchange is under way; wait")
         self.running = True
         # A task of its own: a caller that leaves does not stop the exchange half-way.
         self._task = asyncio.create_task(self._watched(path, expected, changes_after))
         return await asyncio.shield(self._task)
 
-    async def _watched(self, path: Path, expected: str | None, changes_after: int | None) -> RolloutReport:
+    async def _watched(self, path: Path, expected: str | None, changes_after: int | None) -> RolledOut:
         _log.info("exchange to %s: starts", path)
         try:
             report = await self._exchange(path.resolve(), expected, changes_after)
         except BaseException as error:
             self.problem = str(error) if isinstance(error, LookalikeError) else "an error of the service; see its log"
             self._metrics.rollouts.labels("failed").inc()
-            _log.error("exchange to %s: failed, %s goes on: %s", path, self.place.bundle_id[:12], error)
+            _log.error("exchange to %s: failed, %s goes on: %s", path, self.source.bundle_id[:12], error)
             raise
         finally:
             self.running = False
         self.problem = ""
         self._metrics.rollouts.labels("unchanged" if report.bundle_id == report.previous else "taken").inc()
-        _log.info(
-            "exchange to %s: %s after %s; %s; loaded in %.2f s, the old one drained in %.2f s",
-            path, report.bundle_id[:12], report.previous[:12], report.checks, report.load_seconds, report.drain_seconds,
-        )  # fmt: skip
+        _log.info("exchange to %s: %s", path, report)
         return report
 
-    async def _exchange(self, path: Path, expected: str | None, changes_after: int | None) -> RolloutReport:
+    async def _exchange(self, path: Path, expected: str | None, changes_after: int | None) -> RolledOut:
         started = time.perf_counter()
-        old = self.place
+        old = self.source
         found = await anyio.to_thread.run_sync(read_bundle_id, path)
         if expected not in (None, found):
             raise BundleError(f"bundle {path}: holds {found[:12]} by now, not {str(expected)[:12]}; name another")
-        if found == old.bundle_id:
-            self.place = Place(path, found)
-            return RolloutReport(found, found, "served already", time.perf_counter() - started, 0.0)
-        opened = await anyio.to_thread.run_sync(self._open, path, changes_after)
+        checks, loaded, drained = "served already", 0.0, 0.0
+        if found != old.bundle_id:
+            opened = await anyio.to_thread.run_sync(self._open, path, changes_after)
+            checks, found = opened.checks, opened.bundle_id
+            replaced = await self._swap(opened)
+            self.previous = old
+            self._metrics.bundle_images.labels(found).set(opened.description.images)
+            del opened
+            loaded = time.perf_counter() - started
+            await replaced.drained.wait()
+            self._metrics.bundle_images.remove(old.bundle_id)
+            await anyio.to_thread.run_sync(_close, replaced)
+            drained = time.perf_counter() - started - loaded
+        self.source = Source(path, found)
+        return RolledOut(
+            bundle_id=found, previous=old.bundle_id, checks=checks, load_seconds=loaded, drain_seconds=drained
+        )
+
+    async def _swap(self, opened: Opened) -> Place:
+        handing_over: AbstractAsyncContextManager[None] = nullcontext()
+        if self._live is not None and opened.layer is not None:
+            handing_over = self._live.handing_over(opened.layer)
         try:
-            async with self._handing_over(opened):
+            async with handing_over:
                 # No await from here to the end of the block: no change and no request comes between.
-                replaced = self._current.swap(opened)
+                return self._current.swap(opened)
         except BaseException:
             opened.close()
             raise
-        self.place, self.previous = Place(path, opened.bundle_id), old
-        self._metrics.bundle_images.labels(opened.bundle_id).set(opened.description.images)
-        swapped = time.perf_counter()
-        await replaced.drained.wait()
-        self._metrics.bundle_images.remove(old.bundle_id)
-        await anyio.to_thread.run_sync(_close, replaced)
-        return RolloutReport(
-            opened.bundle_id, old.bundle_id, opened.checks, swapped - started, time.perf_counter() - swapped
-        )
-
-    def _handing_over(self, opened: Opened) -> AbstractAsyncContextManager[None]:
-        if self._live is None or opened.layer is None:
-            return nullcontext()
-        return self._live.handing_over(opened.layer)
 
 
-def _close(replaced: Replaced) -> None:
-    opened = replaced.take()
+def _close(replaced: Place) -> None:
+    opened, replaced.opened = replaced.opened, None
+    assert opened is not None
     opened.close()
     del opened  # The last reference: only memory that is free by now can be given back.
     gc.collect()

@@ -1,15 +1,20 @@
 """Admission: how many searches may be in flight at once."""
 
+import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from serve.edge.service_rate import ServiceRate
 from serve.edge.standing_load import StandingLoad
 from serve.errors import overloaded
 from serve.metrics import Metrics
 
 __all__ = ["Admission"]
+
+_REMEMBERED = 64
+_LONGEST = 30
+"""Seconds; the largest `Retry-After`."""
 
 
 class Admission:
@@ -19,7 +24,7 @@ class Admission:
     announces a body, holds no place. A batch takes a place for each of its photos.
 
     While an overload lasts, only `standing` of the places are given: a burst finds a queue, and in an overload nobody
-    who is admitted waits behind a full one.
+    who is admitted waits behind a full one. Only the event loop's thread uses it.
     """
 
     def __init__(self, *, limit: int, standing: int, metrics: Metrics, what: str = "searches") -> None:
@@ -35,25 +40,20 @@ class Admission:
         self._standing = standing
         self._metrics = metrics
         self._what = what
-        self._rate = ServiceRate()
         self._load = StandingLoad(max(1, standing - 1))  # Whenever a search ends, a place is free for a moment.
-        # Only the event loop's thread touches it.
+        self._ends: deque[float] = deque(maxlen=_REMEMBERED)
         self._in_flight = 0
 
     @contextmanager
     def place(self, places: int = 1) -> Iterator[None]:
-        """Hold places within the block.
-
-        Raises:
-            Problem: 503, there are not so many.
-        """
+        """Hold places within the block; raises `Problem` 503 where there are not so many."""
         self.check(places)
         self._set(self._in_flight + places)
         try:
             yield
         finally:
             self._set(self._in_flight - places)
-            self._rate.ended(time.monotonic(), places)
+            self._ends.extend([time.monotonic()] * min(places, _REMEMBERED))
 
     def check(self, places: int = 1) -> None:
         """Raise `Problem` 503 unless there are so many free places."""
@@ -63,10 +63,14 @@ class Admission:
             limit = min(limit, self._standing)
         if wanted > limit:
             self._metrics.rejected.inc()
-            raise overloaded(
-                f"{self._in_flight} {self._what} are in flight, at most {limit} may be",
-                seconds=self._rate.seconds_for(wanted - 1, now),
-            )
+            why = f"{self._in_flight} {self._what} are in flight, at most {limit} may be"
+            raise overloaded(why, seconds=self._seconds_for(wanted - 1, now))
+
+    def _seconds_for(self, places: int, now: float) -> int:
+        """Seconds in which so many places become free, at the rate of the last 64 ends and of the time since."""
+        if not self._ends:
+            return 1
+        return min(_LONGEST, max(1, math.ceil(places * (now - self._ends[0]) / len(self._ends))))
 
     def _set(self, count: int) -> None:
         self._in_flight = count

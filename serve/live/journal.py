@@ -23,32 +23,23 @@ from src.contracts.errors import ConfigError, JournalError
 __all__ = ["Change", "Journal", "Picture", "picture_id"]
 
 _FORMAT = 2
+_SETTINGS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -256"
 _TABLES = f"""
 BEGIN;
-CREATE TABLE items (
-    change INTEGER PRIMARY KEY AUTOINCREMENT, item_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, checksum INTEGER NOT NULL
-) STRICT;
-CREATE TABLE pictures (
-    image_id TEXT PRIMARY KEY, item_id TEXT NOT NULL, place INTEGER NOT NULL, thumbnail BLOB NOT NULL,
-    picture BLOB NOT NULL
-) STRICT;
+CREATE TABLE items (change INTEGER PRIMARY KEY AUTOINCREMENT, item_id TEXT UNIQUE, state TEXT, checksum INTEGER);
+CREATE TABLE pictures (image_id TEXT PRIMARY KEY, item_id TEXT, place INTEGER, thumbnail BLOB, picture BLOB);
 CREATE INDEX pictures_of_item ON pictures (item_id, place);
 CREATE TABLE embeddings (
-    image_id TEXT PRIMARY KEY REFERENCES pictures ON DELETE CASCADE, made_by TEXT NOT NULL, vector BLOB NOT NULL
-) STRICT;
-CREATE TABLE bundles (bundle_id TEXT PRIMARY KEY, changes_after INTEGER NOT NULL) STRICT;
+    image_id TEXT PRIMARY KEY REFERENCES pictures ON DELETE CASCADE, made_by TEXT, vector BLOB
+);
+CREATE TABLE bundles (bundle_id TEXT PRIMARY KEY, changes_after INTEGER);
 PRAGMA user_version = {_FORMAT};
 COMMIT;
 """
-_SETTINGS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -256")
 _PAGE = 1000
 _RESTORE = "restore the state folder from a copy"
-_FIXES = {
-    sqlite3.SQLITE_FULL: "make room on the disk, and send the change again",
-    sqlite3.SQLITE_IOERR: "check the disk and its room, and start the service again",
-    sqlite3.SQLITE_CORRUPT: f"the file is damaged; {_RESTORE}",
-    sqlite3.SQLITE_NOTADB: f"the file is damaged; {_RESTORE}",
-}
+_ROOM = "make room on its disk, and send the change again"
+_FIXES = {sqlite3.SQLITE_FULL: _ROOM, sqlite3.SQLITE_CORRUPT: _RESTORE, sqlite3.SQLITE_NOTADB: _RESTORE}
 
 
 @dataclass(frozen=True)
@@ -111,16 +102,16 @@ class Journal:
                 acknowledged changes.
         """
         self._path = folder / "journal.sqlite"
-        self._write_lock, self._read_lock = threading.RLock(), threading.Lock()
+        self._write_lock, self._read_lock = threading.Lock(), threading.Lock()
         self._open = ExitStack()
         try:
             self._folder = FolderLock(folder)
             self._open.callback(self._folder.release)
             with self._errors():
                 # The writer is closed last: it then folds the -wal file into the journal.
-                self._writing = self._open.enter_context(closing(self._connect()))
+                self._writing = self._connect()
                 self._make_tables()
-                self._reading = self._open.enter_context(closing(self._connect()))
+                self._reading = self._connect()
             # Kept by AUTOINCREMENT; empty before the first change.
             found = self._read("SELECT seq FROM sqlite_sequence WHERE name = 'items'")
             self.last_change = int(found[0][0]) if found else 0
@@ -130,16 +121,9 @@ class Journal:
             raise
 
     def put(self, item_id: str, attributes: Mapping[str, Any], pictures: Sequence[Picture], *, made_by: str) -> int:
-        """Keep an item with all its pictures, in place of what it was; returns the change's number.
-
-        Args:
-            item_id: the item.
-            attributes: by name; JSON's types.
-            pictures: all of them.
-            made_by: the encoder of their embeddings.
-        """
+        """Keep an item with all its pictures, which encoder `made_by` embedded; returns the change's number."""
         rows = [(one.image_id, item_id, place, one.thumbnail, one.data) for place, one in enumerate(pictures)]
-        with self._change() as (cursor, number):
+        with self._transaction(1) as (cursor, number):
             cursor.execute("DELETE FROM pictures WHERE item_id = ?", (item_id,))
             cursor.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
             _keep_embeddings(cursor, made_by, {one.image_id: one.vector for one in pictures})
@@ -148,7 +132,7 @@ class Journal:
 
     def patch(self, item_id: str, attributes: Mapping[str, Any]) -> int:
         """Keep attributes over those that an item has; returns the change's number."""
-        with self._change() as (cursor, number):
+        with self._transaction(1) as (cursor, number):
             row = cursor.execute("SELECT * FROM items WHERE item_id = ?", (item_id,)).fetchone()
             known = Change(number, item_id) if row is None else self._of_row(row)
             patched = {**known.patched, **{name: (number, value) for name, value in attributes.items()}}
@@ -157,7 +141,7 @@ class Journal:
 
     def delete(self, item_id: str) -> int:
         """Keep that an item is gone, and drop its pictures; returns the change's number."""
-        with self._change() as (cursor, number):
+        with self._transaction(1) as (cursor, number):
             cursor.execute("DELETE FROM pictures WHERE item_id = ?", (item_id,))
             _write(cursor, Change(number, item_id, "delete", number))
         return number
@@ -176,7 +160,7 @@ class Journal:
                 f"changes_after={given}: the last change is {self.last_change}; give the number that it was when the "
                 "bundle's catalogue was read"
             )
-        with self._transaction() as cursor:
+        with self._transaction() as (cursor, _):
             cursor.execute("INSERT OR REPLACE INTO bundles VALUES (?, ?)", (bundle_id, given))
         return given
 
@@ -209,7 +193,7 @@ class Journal:
 
     def keep_embeddings(self, made_by: str, vectors: Mapping[str, np.ndarray]) -> None:
         """Keep an encoder's embeddings of pictures, by image_id, in place of another's; not if that fails just now."""
-        with suppress(JournalError), self._transaction() as cursor:
+        with suppress(JournalError), self._transaction() as (cursor, _):
             _keep_embeddings(cursor, made_by, vectors)
 
     def close(self) -> None:
@@ -218,12 +202,7 @@ class Journal:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=5)
-        try:
-            for setting in _SETTINGS:
-                connection.execute(f"PRAGMA {setting}")
-        except BaseException:
-            connection.close()
-            raise
+        self._open.enter_context(closing(connection)).executescript(_SETTINGS)
         return connection
 
     def _make_tables(self) -> None:
@@ -237,33 +216,27 @@ class Journal:
         number, item_id, state, checksum = row
         if _checksum(number, item_id, state) != checksum:
             raise JournalError(f"{self._path}: change {number} is damaged; {_RESTORE}")
-        return Change(number, item_id, *json.loads(state))
+        kind, whole, attributes, patched = json.loads(state)
+        return Change(number, item_id, kind, whole, attributes, {name: (at, to) for name, (at, to) in patched.items()})
 
     def _read(self, statement: str, *values: str | int) -> list[Any]:
         with self._read_lock, self._errors():
             return self._reading.execute(statement, values).fetchall()
 
     @contextmanager
-    def _change(self) -> Iterator[tuple[sqlite3.Cursor, int]]:
-        with self._write_lock:
-            number = self.last_change + 1
-            with self._transaction() as cursor:
-                yield cursor, number
-            self.last_change = number
-            self._folder.acknowledge(number)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+    def _transaction(self, changes: int = 0) -> Iterator[tuple[sqlite3.Cursor, int]]:
         with self._write_lock, self._errors():
-            cursor = self._writing.cursor()
+            cursor, number = self._writing.cursor(), self.last_change + changes
             cursor.execute("BEGIN IMMEDIATE")
             try:
-                yield cursor
+                yield cursor, number
                 cursor.execute("COMMIT")
             except BaseException:
                 if self._writing.in_transaction:
                     cursor.execute("ROLLBACK")
                 raise
+            self.last_change = number
+            self._folder.acknowledge(number)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -271,7 +244,7 @@ class Journal:
             yield
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            fix = _FIXES.get(code, "give a folder on a writable local disk")
+            fix = _FIXES.get(code, "the folder must be on a local disk that can be written and has room")
             raise JournalError(f"{self._path}: {error}; {fix}") from None
 
 

@@ -13,51 +13,41 @@ from src.search.searcher import Searcher
 
 __all__ = ["Layer"]
 
-_LEAST_UNIT = 5e-4
+_TOLERANCE = 5e-4
 
 _log = logging.getLogger("serve")
 
 
 class Layer:
-    """Applies the journal to one bundle. One thread at a time calls `catch_up`; any thread may read.
+    """Applies the journal to one bundle. One thread at a time calls `catch_up`; any thread reads `gallery`.
 
     Attributes:
-        made_by: which encoder this is, in which arithmetic; its embeddings are good for layers that have the same.
+        made_by: key of the bundle's encoder and its arithmetic; layers of the same key share embeddings.
+        changes: what was applied.
     """
 
     def __init__(self, searcher: Searcher, journal: Journal, *, made_by: str, changes_after: int) -> None:
-        """Apply nothing yet.
-
-        Args:
-            searcher: the bundle.
-            journal: the changes.
-            made_by: see above.
-            changes_after: the bundle has the changes up to this number already.
-        """
+        """Apply nothing yet; `changes_after` is the number up to which the bundle has the changes."""
         self.made_by = made_by
+        self.changes = Changes(searcher.gallery, dim=searcher.dim, jpeg=journal.thumbnail)
         self._searcher, self._journal = searcher, journal
         self._changes_after = self._applied = changes_after
-        self._changes = Changes(searcher.gallery, dim=searcher.dim, thumbnail=journal.thumbnail)
 
     def gallery(self) -> ChangedGallery:
         """The items as they are now; what was got stays as it is."""
-        return self._changes.gallery()
-
-    def check_room(self, item_id: str, images: int) -> None:
-        """Raise `LookalikeError` where there is no room for an item of so many images."""
-        self._changes.check_room(item_id, images)
+        return self.changes.gallery()
 
     def catch_up(self, *, rest: float = 0.0) -> None:
         """Apply what the journal has and this does not yet have; it is visible when this returns.
 
-        An item whose pictures this encoder cannot embed stays as the bundle has it, and is logged.
+        An item whose pictures this encoder cannot embed stays as it was, and is logged.
 
         Args:
-            rest: seconds to sleep after each second of CPU time, where another bundle answers meanwhile.
+            rest: seconds to sleep after each second of CPU time.
 
         Raises:
             JournalError: the journal cannot be read.
-            LookalikeError: more changed images than a layer takes.
+            LookalikeError: more images of changed items than fit in memory.
         """
         try:
             for change in self._journal.changes(self._applied):
@@ -65,43 +55,40 @@ class Layer:
                 try:
                     self._apply(change)
                 except ImageError as error:
-                    _log.error(
-                        "bundle %s: item %r stays as it was: %s",
-                        self._searcher.bundle.bundle_id[:12], change.item_id, error,
-                    )  # fmt: skip
+                    bundle_id = self._searcher.bundle.bundle_id[:12]
+                    _log.error("bundle %s: item %r stays as it was: %s", bundle_id, change.item_id, error)
                 self._applied = change.number
-                if rest:
-                    time.sleep(rest * (time.thread_time() - began))
+                time.sleep(rest * (time.thread_time() - began))
         finally:
-            self._changes.publish()
+            self.changes.publish()
 
     def embed_picture(self, data: bytes) -> np.ndarray:
         """Embed an image file: float32 of shape (dim,); raises `ImageError`."""
         vector: np.ndarray = self._searcher.embed_pixels(self._searcher.pixels(data)[None])[0]
-        # Written so that NaN is refused as well.
-        if not abs(float(np.linalg.norm(vector)) - 1) <= _LEAST_UNIT:
+        if not _is_unit(vector):
             raise ImageError("the encoder has no usable embedding for this image")
         return vector
 
     def _apply(self, change: Change) -> None:
+        patched = {name: value for name, (number, value) in change.patched.items() if number > self._changes_after}
         if change.whole <= self._changes_after:
-            newer = {name: value for name, (number, value) in change.patched.items() if number > self._changes_after}
-            self._changes.patch(change.item_id, newer)
+            self.changes.patch(change.item_id, patched)
         elif change.kind == "delete":
-            self._changes.delete(change.item_id)
-        elif vectors := self._vectors(change.item_id):
-            patched = {name: value for name, (_, value) in change.patched.items()}
-            self._changes.put(change.item_id, vectors, {**change.attributes, **patched})
-        # Without pictures it was deleted since it was read; that change comes next.
+            self.changes.delete(change.item_id)
+        elif vectors := self._vectors(change.item_id):  # None: it was deleted since, which is the next change.
+            self.changes.put(change.item_id, vectors, {**change.attributes, **patched})
 
     def _vectors(self, item_id: str) -> dict[str, np.ndarray]:
-        kept = self._journal.vectors(item_id, self.made_by)
-        made = {}
-        for image_id in [name for name, vector in kept.items() if vector is None]:
-            data = self._journal.picture(image_id)
-            if data is None:
-                return {}
-            made[image_id] = self.embed_picture(data)
-        if made:
-            self._journal.keep_embeddings(self.made_by, made)
-        return {name: made[name] if vector is None else vector for name, vector in kept.items()}
+        vectors, made = {}, {}
+        for image_id, kept in self._journal.vectors(item_id, self.made_by).items():
+            if kept is not None and _is_unit(kept):
+                vectors[image_id] = kept
+            elif (data := self._journal.picture(image_id)) is not None:
+                vectors[image_id] = made[image_id] = self.embed_picture(data)
+        self._journal.keep_embeddings(self.made_by, made)
+        return vectors
+
+
+def _is_unit(vector: np.ndarray) -> bool:
+    """Whether a vector is normalised; one with NaN is not."""
+    return abs(float(np.linalg.norm(vector)) - 1) <= _TOLERANCE

@@ -18,20 +18,22 @@ __all__ = ["Batcher", "Embedded", "Pixels", "Search"]
 
 Encode = Callable[[np.ndarray], np.ndarray]
 Pixels = Callable[[], np.ndarray]
+"""Makes the pixels of one image, uint8 of shape (size, size, 3)."""
 Search = Callable[[np.ndarray], list[Hit]]
+"""Searches with a vector, float32 of shape (dim,)."""
 
 
 @dataclass
 class Embedded:
-    """The embedding of one image.
+    """The embedding of one image, with times in seconds.
 
     Attributes:
         vector: float32 array of shape (dim,).
         hits: the result of the search that was passed to `embed`, or the exception that it raised; None without one.
-        waited: seconds until the batch began.
-        decoded: seconds for making the pixels.
-        embedded: seconds of the encoder for the batch.
-        searched: seconds of the search.
+        waited: until the batch began.
+        decoded: for making the pixels.
+        embedded: of the encoder, for the whole batch.
+        searched: of the search.
     """
 
     vector: np.ndarray
@@ -40,6 +42,10 @@ class Embedded:
     decoded: float = 0.0
     embedded: float = 0.0
     searched: float = 0.0
+
+
+_Outcome = Embedded | Exception | None
+"""Of an image in a batch; None where its request was cancelled."""
 
 
 @dataclass(eq=False)
@@ -101,15 +107,10 @@ class Batcher:
             asyncio.get_running_loop().call_soon(self._consider)
 
     async def embed(self, pixels: Pixels, deadline: Deadline, *, search: Search | None = None) -> Embedded:
-        """Embed one image in a batch with others.
-
-        Args:
-            pixels: makes uint8 pixels of shape (size, size, 3) on the encoder's thread, if the image is still wanted.
-            deadline: after it, the image is dropped unless its batch has begun.
-            search: runs on that thread with the vector.
+        """Embed one image in a batch with others; `pixels` and `search` run on the encoder's thread.
 
         Raises:
-            Problem: 504, the image was dropped.
+            Problem: 504, the deadline passed before its batch began.
             Exception: what `pixels`, or the encoder, raises for this image alone.
         """
         entry = _Entry(pixels, search, deadline, asyncio.get_running_loop().create_future())
@@ -151,23 +152,19 @@ class Batcher:
         batch: list[_Entry] = []
         while self._waiting and len(batch) < self._max_batch:
             entry = self._waiting.popleft()
-            if entry.future.done():
-                continue
-            if entry.deadline.expired:
+            if entry.deadline.expired and not entry.future.done():
                 self._metrics.dropped.labels("expired").inc()
                 entry.future.set_exception(entry.deadline.problem())
-            else:
+            elif not entry.future.done():
                 batch.append(entry)
         self._metrics.batch_queue.set(len(self._waiting))
-        if not batch:
-            return
-        self._free -= 1
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._threads, self._run, batch)
-        work.add_done_callback(lambda ended: self._ended(batch, ended))
+        if batch:
+            self._free -= 1
+            work = asyncio.get_running_loop().run_in_executor(self._threads, self._run, batch)
+            work.add_done_callback(lambda ended: self._ended(batch, ended))
 
-    def _run(self, batch: list[_Entry]) -> list[Embedded | Exception | None]:
-        """On an encoder's thread: of each image its embedding, its error, or None where it was cancelled."""
+    def _run(self, batch: list[_Entry]) -> list[_Outcome]:
+        """On an encoder's thread."""
         began = time.perf_counter()
         made = [_pixels(entry) for entry in batch]
         images = [image for image in made if isinstance(image, np.ndarray)]
@@ -176,7 +173,7 @@ class Batcher:
         seconds = time.perf_counter() - started
         if images:
             self._metrics.batch_images.observe(len(images))
-        outcomes: list[Embedded | Exception | None] = []
+        outcomes: list[_Outcome] = []
         for entry, image in zip(batch, made, strict=True):
             vector = next(vectors) if isinstance(image, np.ndarray) else image
             if isinstance(vector, np.ndarray):
@@ -207,21 +204,18 @@ class Batcher:
             raise RuntimeError(f"the encoder returned {len(vectors)} vectors for {len(images)} images")
         return vectors
 
-    def _ended(self, batch: list[_Entry], work: "asyncio.Future[list[Embedded | Exception | None]]") -> None:
+    def _ended(self, batch: list[_Entry], work: asyncio.Future[list[_Outcome]]) -> None:
         self._free += 1
-        if work.cancelled():  # Closed.
-            for entry in batch:
-                entry.future.cancel()
-            return
-        for entry, outcome in zip(batch, work.result(), strict=True):
+        outcomes = [None] * len(batch) if work.cancelled() else work.result()  # Cancelled: closed.
+        for entry, outcome in zip(batch, outcomes, strict=True):
             if outcome is None:
                 self._metrics.dropped.labels("cancelled").inc()
-            elif entry.future.done():
-                continue
-            elif isinstance(outcome, Exception):
-                entry.future.set_exception(outcome)
-            else:
-                entry.future.set_result(outcome)
+                entry.future.cancel()
+            elif not entry.future.done():
+                if isinstance(outcome, Exception):
+                    entry.future.set_exception(outcome)
+                else:
+                    entry.future.set_result(outcome)
         self._consider()
 
 

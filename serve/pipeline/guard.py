@@ -39,12 +39,7 @@ class _ShortOfTimeError(Exception):
 
 
 async def guarded(breaker: Breaker, deadline: Deadline, call: Callable[[], Awaitable[T]]) -> T:
-    """Call the encoder or the index.
-
-    Args:
-        breaker: of the encoder or the index.
-        deadline: of the request; the call is cancelled after 0.6 of the remaining time.
-        call: starts the call.
+    """Call the encoder or the index; the call is cancelled after 0.6 of the time that the request has left.
 
     Raises:
         SearchFailedError: it failed, was late, or was not made.

@@ -31,6 +31,7 @@ __all__ = [
     "ITEMS_ARROW",
     "ITEMS_TABLE",
     "MANIFEST",
+    "NEIGHBOURS",
     "THUMBNAILS",
     "TRENDING",
     "WORDS",
@@ -43,6 +44,7 @@ __all__ = [
 MANIFEST = "manifest.json"
 ENCODER = "encoder.onnx"
 GOLDEN = "golden.npz"
+NEIGHBOURS = "neighbours.npz"
 INDEX = "index.faiss"
 ITEMS_TABLE = "items.parquet"
 ITEMS_ARROW = "items.arrow"

@@ -1,5 +1,6 @@
 """A bundle's gallery with the changes of its items over it."""
 
+import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from src.search.gallery import IMAGES_OF_AN_ITEM, Gallery, Hit, UnknownItemError
 from src.search.hidden import Visible
 from src.search.values import ColumnValues
 
-__all__ = ["PATCHED", "ChangedGallery"]
+__all__ = ["PATCHED", "AnyGallery", "ChangedGallery"]
 
 PATCHED = ("price", "in_stock")
 """What a patch changes."""
@@ -100,6 +101,12 @@ class ChangedGallery:
         """See `Gallery.selling`; `listed` leaves out those that were deleted since."""
         return self.base.selling(categories)
 
+    def any_items(self, limit: int, *, filters: Sequence[Condition] = ()) -> list[str]:
+        """See `Gallery.any_items`; the changed items come first, and `listed` leaves out those that do not pass."""
+        changed = self.changed.of_item
+        of_base = [one for one in self.base.any_items(limit, filters=filters) if one not in changed]
+        return [*changed, *of_base][:limit]
+
     def describe(self, rows: Sequence[int] | np.ndarray) -> list[Mapping[str, Any]]:
         """See `Gallery.describe`."""
         numbers, size = [int(row) for row in rows], len(self.base)
@@ -153,25 +160,26 @@ class ChangedGallery:
         dedupe: str,
         offset: int,
     ) -> list[Hit]:
-        """The groups that are nearest to any of the vectors: what is best of all is among the best of its part."""
-        groups, wanted = self.base.groups(dedupe, k, offset), offset + k
+        """The groups nearest to any vector, among rows of `base` (None: all) that are not hidden, and of `changed`."""
+        groups, wanted, size = self.base.groups(dedupe, k, offset), offset + k, len(self.base)
         index = Visible(self.base.index, hidden) if len(hidden) else self.base.index
         found = [search_items(index, vector, groups, wanted, allowed=base) for vector in vectors]
-        if len(self.changed):
-            groups = self.changed.parent_of_row if dedupe == "parent" else self.changed.item_of_row
-            near = [search_items(self.changed, vector, groups, wanted, allowed=changed) for vector in vectors]
-            found += [(scores, len(self.base) + rows) for scores, rows in near]
-        scores, rows = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        order = np.lexsort((rows, -scores))
-        order = order[np.isfinite(scores[order])]
+        rows = np.unique(np.concatenate([rows for _, rows in found]))
+        shown = dict(zip(rows.tolist(), self.describe(rows), strict=True))
+        scores, rows = self.changed.nearest(vectors, changed)
         best: dict[tuple[bool, str], Hit] = {}
-        for score, row in zip(scores[order].tolist(), self.describe(rows[order]), strict=True):
+        streams = [zip(-scores, rows, strict=True) for scores, rows in (*found, (scores, size + rows))]
+        for negative, row in heapq.merge(*streams):
+            if len(best) == wanted:
+                break
+            one = shown[row] if row < size else self.changed.shown[row - size]
             # An item without a parent stands for itself, and may be named like somebody's parent.
-            by_parent = dedupe == "parent" and row["parent_id"] is not None
-            # Rounding may bring a cosine a few 1e-7 above 1.
-            hit = Hit(min(max(score, -1.0), 1.0), row)
-            best.setdefault((by_parent, row["parent_id" if by_parent else "item_id"]), hit)
-        return list(best.values())[offset:wanted]
+            by_parent = dedupe == "parent" and one["parent_id"] is not None
+            # Rounding may bring a cosine a few 1e-7 above 1; what is not finite is no result.
+            if np.isfinite(negative):
+                hit = Hit(min(max(-float(negative), -1.0), 1.0), one)
+                best.setdefault((by_parent, one["parent_id" if by_parent else "item_id"]), hit)
+        return list(best.values())[offset:]
 
     def _allowed(self, filters: Sequence[Condition]) -> tuple[np.ndarray | None, np.ndarray]:
         """Which rows of the bundle (None: all) and which changed rows meet the filters by their current values."""
@@ -193,3 +201,6 @@ class ChangedGallery:
     def _in_base(self, image_id: str) -> bool:
         row = self.base.items.row_of_image(image_id)
         return row is not None and row not in self.hidden[np.searchsorted(self.hidden, row) :][:1]
+
+
+AnyGallery = Gallery | ChangedGallery

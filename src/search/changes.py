@@ -40,6 +40,13 @@ class Changes:
         self._allocate(_LEAST_ROOM)
         self.publish()
 
+    def _allocate(self, room: int) -> None:
+        self._count, self._alive = 0, 0
+        self._vectors: np.ndarray = np.empty((room, self._dim), np.float32)
+        self._is_alive: np.ndarray = np.zeros(room, bool)
+        self._shown: list[Mapping[str, Any]] = []
+        self._words: list[list[str]] = []
+
     def gallery(self) -> ChangedGallery:
         """The items as of the last `publish`."""
         return self._gallery
@@ -101,8 +108,6 @@ class Changes:
         count = self._count
         changed = ChangedRows(
             vectors=self._vectors[:count],
-            item_of_row=self._items[:count],
-            parent_of_row=self._groups[:count],
             alive=self._is_alive[:count].copy(),
             shown=self._shown,
             words=self._words,
@@ -118,13 +123,12 @@ class Changes:
 
     def _append(self, item_id: str, vectors: np.ndarray, shown: Sequence[Mapping[str, Any]]) -> None:
         first, end = self._count, self._count + len(vectors)
-        parent = shown[0]["parent_id"]
         words = words_of(" ".join(shown[0][name] or "" for name in ("brand", "color", "category")))
-        self._vectors[first:end], self._items[first:end], self._is_alive[first:end] = vectors, first, True
-        self._groups[first:end] = first if parent is None else self._parents.setdefault(parent, -1 - len(self._parents))
+        self._vectors[first:end], self._is_alive[first:end] = vectors, True
         self._shown += shown
         self._words += [words] * len(shown)
-        self._count, self._alive = end, self._alive + len(vectors)
+        self._count = end
+        self._alive += len(vectors)
         self._of_item[item_id] = range(first, end)
 
     def _make_room(self, more: int) -> None:
@@ -133,14 +137,3 @@ class Changes:
         self._allocate(max(_LEAST_ROOM, 2 * (self._alive + more)))
         for item in kept:
             self._append(*item)
-
-    def _allocate(self, room: int) -> None:
-        self._count: int = 0
-        self._alive: int = 0
-        self._vectors: np.ndarray = np.empty((room, self._dim), np.float32)
-        self._is_alive: np.ndarray = np.zeros(room, bool)
-        self._items: np.ndarray = np.empty(room, np.int64)
-        self._groups: np.ndarray = np.empty(room, np.int64)
-        self._parents: dict[str, int] = {}
-        self._shown: list[Mapping[str, Any]] = []
-        self._words: list[list[str]] = []

@@ -9,7 +9,7 @@ from src.contracts.bundle import INDEX, ITEMS_ARROW, THUMBNAILS, WORDS, Bundle
 from src.contracts.errors import BundleError, LookalikeError
 from src.index.best_items import search_items
 from src.index.faiss_index import FaissIndex
-from src.index.filters import Condition
+from src.index.filters import AnyOf, Condition
 from src.index.protocol import Searchable
 from src.search.conditions import read_condition
 from src.search.hidden import Visible
@@ -201,6 +201,20 @@ class Gallery:
         """The ids of items that sold when the bundle was made, best first: of these categories, or of all."""
         return self._trending.items(categories)
 
+    def any_items(self, limit: int, *, filters: Sequence[Condition] = ()) -> list[str]:
+        """The ids of items that meet the filters, those in stock first, at most `limit`."""
+        allowed = self.items.mask(filters)
+        in_stock = self.items.mask([AnyOf("in_stock", frozenset({True}))])
+        assert in_stock is not None
+        first = in_stock if allowed is None else in_stock & allowed
+        others = ~in_stock if allowed is None else ~in_stock & allowed
+        names: dict[str, None] = {}
+        for row in np.concatenate([np.flatnonzero(first), np.flatnonzero(others)]):
+            names.update(dict.fromkeys(self.items.item_ids([row])))
+            if len(names) == limit:
+                break
+        return list(names)
+
     def describe(self, rows: Sequence[int] | np.ndarray) -> list[Mapping[str, Any]]:
         """What a result shows of some rows (`SHOWN`); the mappings are shared, do not change them."""
         return self.items.shown(rows)
@@ -236,9 +250,9 @@ class Gallery:
 
     def examples(self) -> list[Mapping[str, Any]]:
         """A few items from all over the catalogue."""
-        first = self.items.first_rows()
-        places = np.unique(np.linspace(0, len(first) - 1, min(_EXAMPLES, len(first))).astype(np.int64))
-        return self.describe(first[places])
+        count = self.items.count
+        numbers = np.unique(np.linspace(0, count - 1, min(_EXAMPLES, count)).astype(np.int64))
+        return self.describe([self.items.first_row(int(number)) for number in numbers])
 
     def _nearest(
         self, vector: np.ndarray, k: int, groups: np.ndarray, allowed: np.ndarray | None, hidden: np.ndarray | None
@@ -247,6 +261,7 @@ class Gallery:
         return search_items(index, vector, groups, k, allowed=allowed)
 
     def groups(self, dedupe: str, k: int, offset: int) -> np.ndarray:
+        """The number of the item or parent of each row; raises `LookalikeError` as `search` does."""
         if dedupe not in DEDUPES:
             raise LookalikeError(f"`dedupe={dedupe}`: must be one of {', '.join(DEDUPES)}")
         if k < 0 or offset < 0:

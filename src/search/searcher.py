@@ -26,6 +26,32 @@ Query = bytes | Path | str | np.ndarray
 class Searcher:
     """Encoder and gallery of one bundle. Safe to use from many threads at once.
 
+    >>> searcher = Searcher.open("outputs/bundle")
+    >>> hits = searcher.search("photo.jpg", k=3)
+    >>> [hit.row["item_id"] for hit in hits]
+    ['sku-0', 'sku-2', 'sku-11']
+    >>> f"{hits[0].score:.2f}"
+    '1.00'
+
+    Filters are read from text by the type of the column, or made of `AnyOf` and `Between` (`src.index.filters`):
+
+    >>> filters = [searcher.gallery.condition("price", ["..150"]), searcher.gallery.condition("color", ["red", "blue"])]
+    >>> searcher.search("photo.jpg", k=3, filters=filters)[0].row["price"]
+    50.04
+
+    A part of the picture, an item instead of a picture, embeddings:
+
+    >>> from src.search.box import Box
+    >>> len(searcher.search("photo.jpg", k=2, box=Box.parse("0.25,0.25,0.5,0.5")))
+    2
+    >>> [hit.row["item_id"] for hit in searcher.similar("sku-0", k=2)]
+    ['sku-2', 'sku-11']
+    >>> vectors = searcher.embed(["photo.jpg", "photo.jpg"])
+    >>> vectors.shape == (2, searcher.dim)
+    True
+    >>> searcher.search(vectors[0], k=1)[0].row["item_id"]
+    'sku-0'
+
     Attributes:
         bundle: what was opened.
         gallery: what can be found.
@@ -47,33 +73,35 @@ class Searcher:
     @classmethod
     def open(
         cls,
-        path: Path | str,
+        bundle: Bundle | Path | str,
         *,
         runtime: str = "auto",
         precision: str = "auto",
         threads: int = 0,
+        batch: int = 8,
         public_key: Path | None = None,
     ) -> "Searcher":
         """Verify a bundle, load its encoder, map the rest, and warm it up.
 
         Args:
-            path: the bundle's folder. It may be replaced by a rename meanwhile, never written to.
+            bundle: its folder, or what `open_bundle` returned, which is not verified again. The folder may be replaced
+                by a rename meanwhile, never written to.
             runtime: `auto`, or what must run the encoder; see `open_encoder`.
-            precision: its arithmetic on the CPU; `auto` leaves it to `open_encoder`.
+            precision: its arithmetic on the CPU; see `open_encoder`.
             threads: of one embedding; 0 takes all cores.
+            batch: largest batch that will be embedded.
             public_key: PEM file of the key that the bundle must be signed with; see `open_bundle`.
 
         Raises:
             BundleError: the bundle is damaged, not signed with that key, or its parts do not belong together.
             LookalikeError: what must run the encoder cannot run here.
         """
-        path = Path(path)
-        try:
-            bundle = open_bundle(path, public_key=public_key)
-        except OSError as error:  # A file of it that may not be read, or is no file.
-            raise BundleError(f"bundle {path}: cannot read {error.filename} ({error.strerror})") from None
-        chosen = {} if precision == "auto" else {"precision": precision}
-        encoder = open_encoder(bundle, runtime=runtime, threads=threads, **chosen)
+        if not isinstance(bundle, Bundle):
+            try:
+                bundle = open_bundle(Path(bundle), public_key=public_key)
+            except OSError as error:  # A file of it that may not be read, or is no file.
+                raise BundleError(f"bundle {bundle}: cannot read {error.filename} ({error.strerror})") from None
+        encoder = open_encoder(bundle, runtime=runtime, precision=precision, threads=threads, batch=batch)
         searcher = cls(bundle=bundle, encoder=encoder, gallery=Gallery.open(bundle))
         bundle.check_in_place()
         searcher._check()
@@ -168,10 +196,15 @@ class Searcher:
 
     def _picture(self, image: Query, box: Box | None) -> np.ndarray:
         if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise LookalikeError(
+                    f"the picture is {image.dtype} of shape {image.shape}; give uint8 of shape (height, width, 3)"
+                )
             return self.resized(image, box)
         return self.pixels(image if isinstance(image, bytes) else Path(image).read_bytes(), box)
 
     def resized(self, pixels: np.ndarray, box: Box | None) -> np.ndarray:
+        """Cut a part out of a decoded picture and resize it: uint8 of shape (size, size, 3)."""
         return resize((box or WHOLE).cut(pixels), self._spec)
 
     def _check(self) -> None:

@@ -14,11 +14,11 @@ import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from serve.live.engine import LiveEngine
 
 from serve.access.keys import Role, new_key
 from serve.app import create_app
 from serve.bundle.engine import Engine
-from serve.live.engine import LiveEngine
 from serve.live.journal import Journal, KeptPicture
 from serve.settings import ServeSettings
 from tests.serve.running import PATIENCE, Running, running
