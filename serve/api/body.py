@@ -128,7 +128,8 @@ def _json(data: bytes, several: bool) -> Body:
     if sum(data.count(mark) for mark in b"[{,") > _MOST_MEMBERS:
         raise Problem(400, kind="malformed-json", detail=f"the JSON has more than {_MOST_MEMBERS:,} members")
     try:
-        found = json.load(io.TextIOWrapper(io.BytesIO(data), "utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_object)
+        text = io.TextIOWrapper(io.BytesIO(data), "utf-8")
+        found = json.load(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise Problem(400, kind="malformed-json", detail=f"the body is no JSON: {str(error)[:100]}") from None
     if not isinstance(found, dict):

@@ -161,9 +161,10 @@ def parse(model: type[P], fields: Iterable[tuple[str, Any]]) -> P:
 
 def check_repeats(names: Iterable[str], *, several: Collection[str] = _SEVERAL) -> None:
     """Raise `Problem` 422 where a name is given more than once, unless it is one of `several`."""
-    counts = Counter(name for name in names if name not in several)
-    if repeated := [f"{name[:60]!r} is given {times} times; give it once" for name, times in counts.items() if times > 1]:
-        raise Problem(422, kind="invalid-parameters", detail="; ".join(repeated))
+    for name, times in Counter(name for name in names if name not in several).items():
+        if times > 1:
+            detail = f"{name[:60]!r} is given {times} times; give it once"
+            raise Problem(422, kind="invalid-parameters", detail=detail)
 
 
 def repeats_checked(request: Request) -> None:

@@ -14,9 +14,9 @@ __all__ = ["BodyLimit"]
 class BodyLimit:
     """ASGI middleware. Counts the bytes that have arrived, not those that a head announces.
 
-    The problems are raised where the route reads the body, and the route's error handler answers them. An answer to a body
-    that is not read to its end says `Connection: close`: the server closes the connection, and a client that took it for
-    usable would lose its next request.
+    The problems are raised where the route reads the body, and the route's error handler answers them. An answer to a
+    body that is not read to its end says `Connection: close`: the server closes the connection, and a client that takes
+    it for usable would lose its next request.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float, metrics: Metrics) -> None:

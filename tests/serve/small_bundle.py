@@ -142,7 +142,9 @@ def write_bundle(
         pq.write_table(table, draft.root / ITEMS_TABLE)
         write_items(draft.root / ITEMS_ARROW, table)
         write_words(draft.root / WORDS, Items.open(draft.root / ITEMS_ARROW))
-        thumbnails = pa.table({"image_id": table["image_id"].cast(pa.large_string()), "jpeg": pa.array(pictures, pa.binary())})
+        thumbnails = pa.table(
+            {"image_id": table["image_id"].cast(pa.large_string()), "jpeg": pa.array(pictures, pa.binary())}
+        )
         with ipc.new_file(draft.root / THUMBNAILS, thumbnails.schema) as writer:
             writer.write_table(thumbnails, max_chunksize=16)
         further(draft.root)

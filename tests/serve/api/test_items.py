@@ -47,7 +47,9 @@ def last_change(client: TestClient) -> int:
 
 @pytest.mark.parametrize("item_id", ["new", "new/1 ö", "a%2Fb", "...", "a/.b", "x" * 200, "similar", "日本"])
 def test_item_of_any_usual_id_is_put_found_patched_and_deleted(writer, item_id):
-    response = put(writer, item_id, NEW, picture(900_002), category="shoes", price="19.5", in_stock="true", brand="acme")
+    response = put(
+        writer, item_id, NEW, picture(900_002), category="shoes", price="19.5", in_stock="true", brand="acme"
+    )
     assert response.status_code == 200, response.text
     body = response.json()
     assert body["item_id"] == item_id
@@ -173,7 +175,9 @@ def test_prices_are_written_to_the_shops_database_and_read_from_there(shop: Shop
     for state in ("one", "two"):  # The second has nothing in its journal.
         with TestClient(create_app(shop.root, settings(tmp_path / state, store_url=SecretStr(url), store_budget_ms=1000))) as client:  # fmt: skip # noqa: E501
             if state == "one":
-                changed = client.patch(f"/v1/items/{ITEM}", json={"price": 777.5, "in_stock": False}, headers=AUTHORIZED)
+                changed = client.patch(
+                    f"/v1/items/{ITEM}", json={"price": 777.5, "in_stock": False}, headers=AUTHORIZED
+                )
                 assert changed.status_code == 200, changed.text
             row = found(client, photo)[ITEM]
             assert (row["price"], row["in_stock"]) == (777.5, False)

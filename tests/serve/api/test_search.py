@@ -120,8 +120,9 @@ def test_filters_keep_the_ranking_of_what_meets_them(client, shop, encoder, fiel
     expected = [name for name, _ in best_items(shop, query, 60) if holds(items[name])]
     assert expected
     assert [row["item_id"] for row in search(client, picture(3), k=100, **fields)["results"]] == expected
-    assert search(client, picture(3), k=2, offset=1, **fields)["results"] == (
-        search(client, picture(3), k=100, **fields)["results"][1:3]
+    assert (
+        search(client, picture(3), k=2, offset=1, **fields)["results"]
+        == (search(client, picture(3), k=100, **fields)["results"][1:3])
     )
 
 
@@ -250,7 +251,9 @@ def test_words_find_items_that_have_all_of_them(client, shop):
         check_problem(client.get(f"/v1/search/text{query}"), 422)
 
 
-@pytest.mark.parametrize("words", ["%", "_", "***", '"', "NEAR(", "acme OR nothing", "\\", "'; DROP TABLE words", "-acme"])
+@pytest.mark.parametrize(
+    "words", ["%", "_", "***", '"', "NEAR(", "acme OR nothing", "\\", "'; DROP TABLE words", "-acme"]
+)
 def test_words_are_no_query_language(client, words):
     response = client.get("/v1/search/text", params={"q": words, "k": 100})
     assert response.status_code == 200
