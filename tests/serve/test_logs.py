@@ -3,8 +3,8 @@
 import json
 
 import httpx
-
 from serve.access.keys import Role, new_key
+
 from tests.serve.running import running
 from tests.serve.small_bundle import Shop
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from serve.access.keys import Role, new_key
 from serve.observe.merged import merged
 from tests.serve.rollout.test_rollout import Load
+
 from tests.serve.running import PATIENCE, Running, run, running
 from tests.serve.small_bundle import Shop, catalogue, damage, write_bundle
 

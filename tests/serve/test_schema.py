@@ -16,8 +16,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
-
 from serve.access.keys import Role, new_key
+
 from tests.serve.running import running
 from tests.serve.small_bundle import Shop
 
