@@ -96,7 +96,8 @@ import subprocess
 import sys
 
 bundle = work / "bundle"
-subprocess.run([sys.executable, "export.py", f"checkpoint={checkpoint}", f"output={bundle}"], check=True)
+export = [sys.executable, "export.py", f"checkpoint={checkpoint}", f"output={bundle}"]
+subprocess.run(export, check=True)  # noqa: S603
 
 # %%
 import io
