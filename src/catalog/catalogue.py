@@ -16,10 +16,10 @@ from src.catalog.manifest import read_manifest
 from src.catalog.public import PUBLIC_READERS
 from src.catalog.public.held_out import hold_out_classes
 from src.catalog.roles import with_roles
-from src.catalog.shop import open_shop
 from src.contracts.errors import CatalogueError
 from src.contracts.settings import DataSettings
 from src.contracts.tables import SPLITS, validate_items
+from src.shop import open_shop
 
 __all__ = ["Catalogue", "open_catalogue"]
 
