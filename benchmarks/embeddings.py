@@ -4,7 +4,6 @@ The file is what `evaluate.py embeddings=` and `python -m src.index.study` read.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from src.catalog.catalogue import open_catalogue
+from src.contracts.atomic_file import atomic_file
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings import DataSettings, complete_data
 from src.eval.embedded import embed_rows
@@ -36,9 +36,8 @@ def main() -> None:
         roles = [] if arguments.without_roles else ["is_query", "is_gallery"]
         table = catalogue.items.select(["image_id", "item_id", "category", *roles])
         flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-        part = arguments.output.with_suffix(".part")
-        pq.write_table(table.append_column("vector", flat), part)
-        os.replace(part, arguments.output)
+        with atomic_file(arguments.output) as temporary:
+            pq.write_table(table.append_column("vector", flat), temporary)
         print(f"{len(vectors)} embeddings of {vectors.shape[1]} numbers: {arguments.output}")
 
 

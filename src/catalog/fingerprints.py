@@ -15,6 +15,7 @@ from scipy.fft import dctn
 
 from src.catalog.audit import is_remote
 from src.catalog.catalogue import Catalogue
+from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import CatalogueError
 from src.contracts.preprocessing import ImageError, PreprocessingSpec, preprocess
 
@@ -117,11 +118,6 @@ def _read(path: Path) -> dict[str, bytes]:
 
 
 def _write(path: Path, known: dict[str, bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     values = pa.array(list(known.values()), pa.binary(FINGERPRINT.itemsize))
-    try:
-        pq.write_table(pa.table({"key": list(known), "fingerprint": values}), part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_file(path) as temporary:
+        pq.write_table(pa.table({"key": list(known), "fingerprint": values}), temporary)

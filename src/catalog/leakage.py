@@ -1,7 +1,6 @@
 """Images that are on both sides of a split: what is reported on was trained on, or looks the same as what was."""
 
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.csv as pacsv
 from src.catalog.catalogue import Catalogue
 from src.catalog.fingerprints import fingerprints
 from src.catalog.near_duplicates import nearest_duplicates
+from src.contracts.atomic_file import atomic_file
 
 __all__ = ["check_leakage", "find_leaks", "without"]
 
@@ -39,10 +39,8 @@ def check_leakage(catalogue: Catalogue, *, leakage: str, cache: Path, table: Pat
         # Of an earlier run in this folder.
         table.unlink(missing_ok=True)
         return catalogue
-    table.parent.mkdir(parents=True, exist_ok=True)
-    part = table.with_name(f".{table.name}.{os.getpid()}.part")
-    pacsv.write_csv(leaks, part)
-    os.replace(part, table)
+    with atomic_file(table) as temporary:
+        pacsv.write_csv(leaks, temporary)
     same = pc.sum(leaks["same_file"]).as_py()
     done = "they are not trained on" if leakage == "remove" else "data.leakage=remove takes them out of training"
     shown = [

@@ -64,6 +64,9 @@ def open_pixel_cache(catalogue: Catalogue, rows: np.ndarray, spec: Preprocessing
                 part.unlink()
             else:
                 _fill(part, path.with_suffix(".done"), catalogue, rows, spec)
+                # Not `atomic_file`: a killed decoding is continued in the same file, so its name is fixed and locked.
+                # `_fill` has synced the pixels as it went. The folder is not synced: if a power cut loses the new
+                # name, the images are decoded again.
                 os.replace(part, path)
     pixels: np.ndarray = np.load(path, mmap_mode="r")
     return pixels

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from src.contracts.atomic_file import write_atomically
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 from src.eval.comparison import Contender, compare_runs, group_runs
@@ -68,7 +69,7 @@ def _compare(options: argparse.Namespace) -> None:
     print_comparison(comparison, trainings)
     for path, text in ((options.markdown, as_markdown), (options.html, as_html)):
         if path is not None:
-            _write(path, text(comparison, trainings))
+            write_atomically(path, text(comparison, trainings))
             print(f"written: {path}")
 
 
@@ -82,13 +83,6 @@ def _baseline(contenders: list[Contender], wanted: str | None) -> Contender:
             return contender
     labels = ", ".join(contender.label for contender in contenders)
     raise ConfigError(f"--baseline {wanted}: neither a folder nor one of {labels}")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from src.catalog.catalogue import Catalogue
+from src.contracts.atomic_file import write_atomically
 from src.contracts.preprocessing import PreprocessingSpec
 from src.eval.cold_start import queries_listed_after
 from src.eval.embedded import Embed, Embedded, embed_rows
@@ -128,10 +128,7 @@ def evaluate_split(
 
 def write_metrics(metrics: Mapping[str, float | int], path: Path) -> None:
     """Write `metrics.json` whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(dict(metrics), indent=2) + "\n")
-    os.replace(part, path)
+    write_atomically(path, json.dumps(dict(metrics), indent=2) + "\n")
 
 
 def read_metrics(path: Path) -> dict[str, float | int]:

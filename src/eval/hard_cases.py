@@ -1,7 +1,6 @@
 """Where an encoder fails: its worst queries, and the products that it takes for each other."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from src.contracts.atomic_file import write_atomically
 from src.eval.answers import Answers, read_answers
 from src.eval.suspected_labels import suspected_labels
 
@@ -171,8 +171,5 @@ def hard_cases(table: pa.Table, count: int = 50) -> dict[str, list[dict[str, Any
 def write_hard_cases(table: pa.Table, path: Path, count: int = 50) -> dict[str, list[dict[str, Any]]]:
     """Write `hard_cases.json` whole or not at all, and return what it holds."""
     cases = hard_cases(table, count)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(cases, indent=2) + "\n")
-    os.replace(part, path)
+    write_atomically(path, json.dumps(cases, indent=2) + "\n")
     return cases

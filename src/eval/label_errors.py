@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from src.contracts.atomic_file import write_atomically
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 from src.eval.runs import check_comparable, open_run
@@ -39,10 +39,7 @@ def _look(options: argparse.Namespace) -> None:
     suspected = suspected_labels(tables, options.count)
     _print(suspected, labels, runs[0].table.num_rows)
     if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        part = options.json.with_name(f"{options.json.name}.part")
-        part.write_text(json.dumps([asdict(case) for case in suspected], indent=2) + "\n", encoding="utf-8")
-        os.replace(part, options.json)
+        write_atomically(options.json, json.dumps([asdict(case) for case in suspected], indent=2) + "\n")
         print(f"written: {options.json}")
 
 

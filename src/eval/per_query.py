@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import TableError
 from src.eval.embedded import Embedded
 from src.eval.protocol import Protocol
@@ -75,10 +75,8 @@ def write_queries(
         seed: the training's, or None where there was none.
     """
     about = {**about_queries(table), "name": name, "split": split, "method": method, "seed": seed}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    pq.write_table(_with_about(table, about), part)
-    os.replace(part, path)
+    with atomic_file(path) as temporary:
+        pq.write_table(_with_about(table, about), temporary)
 
 
 def read_queries(path: Path) -> pa.Table:

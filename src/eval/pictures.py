@@ -1,12 +1,12 @@
 """A picture of queries beside what they found."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from src.catalog.catalogue import Catalogue
+from src.contracts.atomic_file import atomic_file
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
 from src.eval.evaluation import Evaluation
 
@@ -53,10 +53,8 @@ def draw_results(catalogue: Catalogue, evaluation: Evaluation, path: Path, *, qu
             score = evaluation.ranking.top_scores[query, place]
             _mark(draw, x + 2, y + _CELL.size + _FRAME + 2, hit, colour)
             draw.text((x + 18, y + _CELL.size + _FRAME), f"{score:.3f}", colour, font)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    path.write_bytes(buffer.getvalue())
+    with atomic_file(path) as temporary:
+        sheet.save(temporary, "PNG")
 
 
 def _picture(catalogue: Catalogue, row: int) -> Image.Image:

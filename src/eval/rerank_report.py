@@ -1,7 +1,6 @@
 """Re-ranking before and after: a table, and rerank.json."""
 
 import json
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from src.contracts.atomic_file import write_atomically
 from src.contracts.settings.rerank import RerankSettings
 from src.eval.embedded import Embedded
 from src.eval.evaluation import Evaluation
@@ -80,10 +80,7 @@ def _in_stock(gallery: Embedded, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 def write_reranking(measured: dict[str, Any], path: Path) -> None:
     """Write `rerank.json` whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(measured, indent=2) + "\n")
-    os.replace(part, path)
+    write_atomically(path, json.dumps(measured, indent=2) + "\n")
 
 
 def print_reranking(measured: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ A slice is a set of queries. The ones that are surely worse than the rest come f
 end of the interval of that difference: a slice of three unlucky queries has a low value, but a high upper end.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
+from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import ConfigError
 from src.eval.bootstrap import Interval, cluster_intervals, effective_products, product_totals, t_interval
 from src.eval.comparison import holm
@@ -128,10 +128,8 @@ def write_slices(slices: Iterable[Slice], metrics: Sequence[str], path: Path) ->
     numbers += [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]
     kinds = {"column": pa.string(), "value": pa.string(), "queries": pa.int64(), "products": pa.int64()}
     kinds |= {"tiny": pa.bool_(), "worse": pa.bool_()} | dict.fromkeys(numbers, pa.float64())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    pq.write_table(pa.Table.from_pylist(rows, pa.schema(kinds)), part)
-    os.replace(part, path)
+    with atomic_file(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, pa.schema(kinds)), temporary)
 
 
 def print_slices(slices: Sequence[Slice], metric: str, *, shown: int = 8) -> None:

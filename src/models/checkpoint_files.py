@@ -1,11 +1,12 @@
 """Checkpoints written whole or not at all."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from src.contracts.atomic_file import atomic_file
 
 __all__ = ["WholeCheckpoints"]
 
@@ -17,12 +18,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write beside the place, let the disk have it, and rename."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
-        with part.open("wb") as file:
+        """Write the checkpoint by `atomic_file`."""
+        # Given a path, torch would put the temporary name into the file.
+        with atomic_file(Path(path)) as temporary, temporary.open("wb") as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)

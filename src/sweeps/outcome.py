@@ -1,7 +1,6 @@
 """What came out of a sweep: its trials, the best as a command line, and how little "best" may mean."""
 
 import csv
-import os
 import shlex
 import warnings
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from src.contracts.atomic_file import atomic_file
 from src.contracts.settings.sweep import SweepSettings
 from src.sweeps.optimism import how_sure
 from src.sweeps.study import place_of
@@ -29,8 +29,7 @@ def write_trials(study: optuna.Study, path: Path) -> None:
     """Write all trials as CSV, whole or not at all: number, state, value, parameters, why it failed."""
     trials = study.get_trials(deepcopy=False)
     keys = sorted({key for trial in trials for key in trial.params})
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["trial", "folder", "state", "value", *keys, "message"])
         for trial in trials:
@@ -38,7 +37,6 @@ def write_trials(study: optuna.Study, path: Path) -> None:
             value = "" if trial.value is None else trial.value
             place = trial_folder(place_of(trial), 0).partition("/")[0]
             writer.writerow([trial.number, place, trial.state.name.lower(), value, *values, _note(trial)])
-    os.replace(part, path)
 
 
 def print_outcome(study: optuna.Study, folder: Path, settings: SweepSettings, fixed: list[str]) -> None:

@@ -1,10 +1,11 @@
 """`trial.json` in a run's folder: which trial of which study it trains, so that it reports and may be pruned."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from src.contracts.atomic_file import write_atomically
 
 __all__ = ["PRUNED_AT", "TrialFile", "read_trial", "write_trial"]
 
@@ -35,10 +36,7 @@ class TrialFile:
 
 def write_trial(folder: Path, trial: TrialFile) -> None:
     """Write the file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{_FILE}.part"
-    part.write_text(json.dumps(asdict(trial), indent=2) + "\n")
-    os.replace(part, folder / _FILE)
+    write_atomically(folder / _FILE, json.dumps(asdict(trial), indent=2) + "\n")
 
 
 def read_trial(folder: Path) -> TrialFile | None:

@@ -1,9 +1,10 @@
 """`tracking.json` in a run's folder: by what an export finds the run of a checkpoint."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from src.contracts.atomic_file import write_atomically
 
 __all__ = ["WandbRun", "read_run", "write_run"]
 
@@ -33,9 +34,7 @@ class WandbRun:
 
 def write_run(folder: Path, run: WandbRun) -> None:
     """Write the file whole or not at all."""
-    part = folder / f"{_FILE}.part"
-    part.write_text(json.dumps({"wandb": asdict(run)}, indent=2) + "\n")
-    os.replace(part, folder / _FILE)
+    write_atomically(folder / _FILE, json.dumps({"wandb": asdict(run)}, indent=2) + "\n")
 
 
 def read_run(folder: Path) -> WandbRun | None:

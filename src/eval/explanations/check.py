@@ -5,7 +5,6 @@ python -m src.eval.explanations.check --checkpoint PATH, for a checkpoint that w
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from src.catalog.catalogue import open_catalogue
+from src.contracts.atomic_file import write_atomically
 from src.contracts.errors import GateError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings import DataSettings, complete_data
@@ -56,18 +56,12 @@ def _run(options: argparse.Namespace) -> None:
     ]
     problems = [problem for check in checks for problem in failures(check)]
     record = {"split": options.split, "pairs": len(pairs.products), "passed": not problems, "failures": problems}
-    _write({**record, "checks": [asdict(check) for check in checks]}, options.output)
+    record["checks"] = [asdict(check) for check in checks]
+    write_atomically(options.output, json.dumps(record, indent=2) + "\n")
     _print(checks, f"{card['name']}: explanations of {len(pairs.products)} pairs, {options.split} split")
     print(f"explanations: {options.output}")
     if problems:
         raise GateError("explanations that can't be believed:\n" + "\n".join(f"  {problem}" for problem in problems))
-
-
-def _write(record: dict[str, object], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=2) + "\n")
-    os.replace(part, path)
 
 
 def _print(checks: Sequence[DomainCheck], title: str) -> None:

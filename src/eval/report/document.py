@@ -1,6 +1,5 @@
 """The page itself: a template filled in and written whole."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from src.contracts.atomic_file import write_atomically
 from src.eval.report.thumbnails import data_uri
 
 __all__ = ["write_page"]
@@ -29,7 +29,4 @@ def write_page(path: Path, parts: Mapping[str, Any]) -> None:
     # Ours, and not from a caller: the two files that the page brings along.
     style, script = (Markup((_HERE / name).read_text()) for name in ("page.css", "page.js"))  # noqa: S704
     page = environment.get_template("page.html.j2").render(style=style, script=script, **parts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(page, encoding="utf-8")
-    os.replace(part, path)
+    write_atomically(path, page)
