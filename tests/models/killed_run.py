@@ -69,7 +69,7 @@ def kill_while_saving(where: str, step: int) -> None:
     real = torch.save
 
     def save(checkpoint: dict[str, Any], file: Any) -> None:
-        if checkpoint["global_step"] == step and Path(file.name).name.startswith("last"):
+        if checkpoint["global_step"] == step and Path(file.name).name.startswith(".last"):
             real(checkpoint, file)
             file.flush()
             if where == "half saved":
