@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.exact_search import ExactSearch
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
-from src.export.exact_search import ExactSearch
 
 if TYPE_CHECKING:
     from src.models.encoder import Encoder

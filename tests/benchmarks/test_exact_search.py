@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import exact_search
+from benchmarks.exact_search import ExactSearch
+from benchmarks.rough_scores import HalfScores, Int8Scores
 from src.contracts.errors import LookalikeError
-from src.export import exact_search
-from src.export.exact_search import ExactSearch
-from src.export.rough_scores import HalfScores, Int8Scores
 
 PASSES = ("float16", "int8")
 

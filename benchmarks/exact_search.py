@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.rough_scores import HalfScores, Int8Scores, RoughScores
 from src.contracts.errors import LookalikeError
-from src.export.rough_scores import HalfScores, Int8Scores, RoughScores
 
 __all__ = ["ExactSearch"]
 
