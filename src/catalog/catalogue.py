@@ -1,6 +1,7 @@
 """A catalogue that is ready for use: its rows, what each is for, and the bytes of its images."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import fsspec
@@ -35,6 +36,11 @@ class Catalogue:
 
     items: pa.Table
     root: Path
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """The row of each image, by its image id."""
+        return {image: row for row, image in enumerate(self.items["image_id"].to_pylist())}
 
     def train_rows(self) -> np.ndarray:
         """Rows to train on: int64 of shape (images,)."""

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from src.contracts.errors import ConfigError
-from src.datamodules.item_images import draw_images, images_of_items
+from src.datamodules.item_batch_sampler import ItemBatchSampler
 from src.datamodules.neighbourhoods import Neighbourhoods
 from src.datamodules.training_set import TrainingSet
 
 __all__ = ["NeighbourhoodSampler"]
 
 
-class NeighbourhoodSampler:
+class NeighbourhoodSampler(ItemBatchSampler):
     """Batches of P items with K images each, in which some items bring neighbours of theirs.
 
     The first items of a batch are anchors, which take turns as a P x K sampler's items do; then each anchor in turn
@@ -48,31 +48,14 @@ class NeighbourhoodSampler:
         Raises:
             ConfigError: a batch needs more items than there are, or a share that cannot be.
         """
-        self._images = images_of_items(images.items, images.domains)
-        if p > len(self._images):
-            raise ConfigError(
-                f"`data.p={p}`: a batch of {p} items is larger than the training set of {len(self._images)}"
-            )
+        super().__init__(images, p=p, k=k, seed=seed)
         if not 0 < share < 1:
             raise ConfigError(f"`sampler.share={share}`: a share of a batch's items, above 0 and below 1")
-        self._p, self._k, self._seed = p, k, seed
         self._anchors = max(1, round(p * (1 - share)))
-        self._batches = max(1, len(images) // (p * k))
-        self._epoch = 0
         self.neighbourhoods = neighbourhoods or Neighbourhoods.none(len(self._images))
         self.neighbour_share = 0.0
 
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        return self._batches
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """Yield P x K rows a batch, the K of an item together."""
-        rng = np.random.default_rng([self._seed, self._epoch])
+    def _item_batches(self, rng: np.random.Generator) -> Iterator[list[int]]:
         waiting: list[int] = []
         brought = 0
         for batch in range(self._batches):
@@ -81,7 +64,7 @@ class NeighbourhoodSampler:
             brought += len(neighbours)
             self.neighbour_share = brought / (self._p * (batch + 1))
             chosen, waiting = self._next_anchors([*chosen, *neighbours], waiting, self._p, rng)
-            yield [int(row) for item in chosen for row in draw_images(self._images[item], self._k, rng)]
+            yield chosen
 
     def _next_anchors(
         self, chosen: list[int], waiting: list[int], size: int, rng: np.random.Generator

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from src.eval.bootstrap import Interval, effective_products, product_totals, ratio_errors, t_interval
 from src.eval.embedded import Embedded
+from src.eval.relevance import Codes, column_codes, matches, paired_codes
 
 __all__ = ["OverIndexing", "measure_bias"]
 
@@ -73,21 +74,21 @@ def measure_bias(
         One entry for each attribute. Queries without a value of it, or without results, count for nothing; results
         without one share nothing.
     """
-    units, own = _candidates(queries, gallery, level)
-    groups = [codes for codes in (_codes(queries, gallery, name) for name in _GROUPS) if codes is not None]
-    groups = [(asked, offered[units]) for asked, offered in groups]
+    candidates, own = _candidates(queries, gallery, level)
+    groups = [codes for codes in (column_codes(queries, gallery, name) for name in _GROUPS) if codes is not None]
+    groups = [(of_queries, of_gallery[candidates]) for of_queries, of_gallery in groups]
     found = []
     for column in columns:
-        codes = _codes(queries, gallery, column)
+        codes = column_codes(queries, gallery, column)
         if codes is None:
             continue
-        asked, offered = codes
+        of_queries, of_gallery = codes
         results = rows[:, :depth]
         number = (results >= 0).sum(axis=1)
-        shared = ((results >= 0) & (offered[results] == asked[:, None])).sum(axis=1)
-        counted = (asked >= 0) & (number > 0)
+        shared = ((results >= 0) & (of_gallery[results] == of_queries[:, None])).sum(axis=1)
+        counted = (of_queries >= 0) & (number > 0)
         share = np.where(counted, shared / np.maximum(number, 1), np.nan)
-        ideal = np.where(counted, _ideal_shares(asked, offered[units], groups, own, number), np.nan)
+        ideal = np.where(counted, _ideal_shares((of_queries, of_gallery[candidates]), groups, own, number), np.nan)
         excess = _interval(share - ideal, products, resamples=resamples, confidence=confidence, seed=seed)
         if counted.any():
             found.append(OverIndexing(column, depth, float(np.nanmean(share)), float(np.nanmean(ideal)), excess))
@@ -103,65 +104,44 @@ def _candidates(queries: Embedded, gallery: Embedded, level: str) -> tuple[np.nd
     own = pc.fill_null(own, -1).to_numpy().astype(np.int64)
     if level == "image":
         return np.arange(len(gallery)), own
-    _, first, unit, images = np.unique(
+    _, first, item, images = np.unique(
         gallery.item_ids.astype(str), return_index=True, return_inverse=True, return_counts=True
     )
-    return first, np.where((own >= 0) & (images[unit[own]] == 1), unit[own], -1)
+    return first, np.where((own >= 0) & (images[item[own]] == 1), item[own], -1)
 
 
-def _ideal_shares(
-    asked: np.ndarray,
-    offered: np.ndarray,
-    groups: Sequence[tuple[np.ndarray, np.ndarray]],
-    own: np.ndarray,
-    number: np.ndarray,
-) -> np.ndarray:
-    """Expected share of the query's value in an ideal ranking's first `number` results, float64 of shape (queries,)."""
-    everything = (np.zeros(len(asked), np.int64), np.zeros(len(offered), np.int64))
+def _ideal_shares(codes: Codes, groups: Sequence[Codes], own: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """Expected share of the query's value in an ideal ranking's first `number` results.
+
+    Args:
+        codes: the attribute's values: of the queries, and of the candidates.
+        groups: what makes a candidate like the query, the finest first: codes of the queries and of the candidates.
+        own: int64 of shape (queries,): the candidate that is the query's own image, -1 where there is none.
+        number: int64 of shape (queries,).
+
+    Returns:
+        float64 of shape (queries,).
+    """
+    of_queries, of_candidates = codes
+    everything = (np.zeros(len(of_queries), np.int64), np.zeros(len(of_candidates), np.int64))
     left = number.astype(np.float64)
-    expected = np.zeros(len(asked))
-    before, sharing_before = np.zeros(len(asked)), np.zeros(len(asked))
+    expected = np.zeros(len(of_queries))
+    before, sharing_before = np.zeros(len(of_queries)), np.zeros(len(of_queries))
     with_own = own >= 0
-    for group, group_offered in (*groups, everything):
-        size = _count(group, group_offered)
-        sharing = _count(_pair(group, asked), _pair(group_offered, offered))
-        # A query's own image is among the candidates' counts, and is no candidate.
-        itself = with_own & (group >= 0) & (group_offered[own] == group)
+    for group in (*groups, everything):
+        size = matches(group).astype(np.float64)
+        sharing = matches(paired_codes(group, codes)).astype(np.float64)
+        # A query's own image is counted among the candidates, and cannot be found.
+        itself = with_own & (group[0] >= 0) & (group[1][own] == group[0])
         size -= itself
-        sharing -= itself & (asked >= 0) & (offered[own] == asked)
-        # Nested: what a finer group held has been ranked; a coarser one that lacks it adds nothing.
+        sharing -= itself & (of_queries >= 0) & (of_candidates[own] == of_queries)
+        # Groups are nested: what a finer group held has been ranked; a coarser one that lacks it adds nothing.
         fresh, fresh_sharing = np.maximum(size - before, 0.0), np.maximum(sharing - sharing_before, 0.0)
         taken = np.minimum(left, fresh)
         expected += taken * fresh_sharing / np.maximum(fresh, 1.0)
         left -= taken
         before, sharing_before = np.maximum(before, size), np.maximum(sharing_before, sharing)
     return expected / np.maximum(number - left, 1.0)
-
-
-def _pair(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """One code for two; -1 where one of them is missing."""
-    return np.where((first >= 0) & (second >= 0), first * (1 << 31) + second, -1)
-
-
-def _count(asked: np.ndarray, offered: np.ndarray) -> np.ndarray:
-    """How many of `offered` are equal to each of `asked`, float64; 0 where it is missing."""
-    values, counts = np.unique(offered, return_counts=True)
-    places = np.minimum(np.searchsorted(values, asked), len(values) - 1)
-    return np.where((asked >= 0) & (values[places] == asked), counts[places], 0).astype(np.float64)
-
-
-def _codes(queries: Embedded, gallery: Embedded, column: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """A column's values as integers, equal where the values are; missing ones -1. None where one side lacks it."""
-    if column == "item_id":
-        parts = [pa.array(part.item_ids, pa.string()) for part in (queries, gallery)]
-    else:
-        asked, offered = queries.attribute(column), gallery.attribute(column)
-        if asked is None or offered is None:
-            return None
-        parts = [pc.cast(part, pa.string()).combine_chunks() for part in (asked, offered)]
-    encoded = pa.concat_arrays(parts).dictionary_encode()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes[: len(queries)], codes[len(queries) :]
 
 
 def _interval(values: np.ndarray, products: np.ndarray, *, resamples: int, confidence: float, seed: int) -> Interval:

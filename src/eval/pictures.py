@@ -9,6 +9,7 @@ from src.catalog.catalogue import Catalogue
 from src.contracts.atomic_file import atomic_file
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
 from src.eval.evaluation import Evaluation
+from src.eval.evenly_spread import evenly_spread
 
 __all__ = ["draw_results"]
 
@@ -29,9 +30,8 @@ def draw_results(catalogue: Catalogue, evaluation: Evaluation, path: Path, *, qu
         queries: rows of the picture.
         top: results in a row.
     """
-    row_of = {image: row for row, image in enumerate(catalogue.items["image_id"].to_pylist())}
     answerable = np.flatnonzero(evaluation.ranking.positives > 0)
-    chosen = answerable[np.linspace(0, len(answerable) - 1, min(queries, len(answerable))).round().astype(int)]
+    chosen = answerable[evenly_spread(len(answerable), queries)]
     step = _CELL.size + _MARGIN
     width, height = _MARGIN + (top + 1) * step + _MARGIN, _MARGIN + _CAPTION + len(chosen) * (step + _CAPTION)
     sheet = Image.new("RGB", (width, height), _PAPER)
@@ -40,14 +40,14 @@ def draw_results(catalogue: Catalogue, evaluation: Evaluation, path: Path, *, qu
     draw.text((2 * _MARGIN + step, _MARGIN / 2), f"top {top}: cosine, hit or miss", _INK, font)
     for line, query in enumerate(chosen):
         y = _MARGIN + _CAPTION + line * (step + _CAPTION)
-        sheet.paste(_picture(catalogue, row_of[evaluation.queries.image_ids[query]]), (_MARGIN, y))
+        sheet.paste(_picture(catalogue, catalogue.row_of[evaluation.queries.image_ids[query]]), (_MARGIN, y))
         for place, found in enumerate(evaluation.ranking.top_rows[query, :top]):
             if found < 0:
                 break
             x = 2 * _MARGIN + (place + 1) * step
             hit = evaluation.gallery.item_ids[found] == evaluation.queries.item_ids[query]
             colour = _HIT if hit else _MISS
-            sheet.paste(_picture(catalogue, row_of[evaluation.gallery.image_ids[found]]), (x, y))
+            sheet.paste(_picture(catalogue, catalogue.row_of[evaluation.gallery.image_ids[found]]), (x, y))
             box = (x - _FRAME, y - _FRAME, x + _CELL.size + _FRAME - 1, y + _CELL.size + _FRAME - 1)
             draw.rectangle(box, outline=colour, width=_FRAME)
             score = evaluation.ranking.top_scores[query, place]

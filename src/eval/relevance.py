@@ -12,7 +12,17 @@ import pyarrow.compute as pc
 
 from src.eval.embedded import Embedded
 
-__all__ = ["NULL", "Codes", "Entries", "Relevance", "column_codes", "directions", "make_entries"]
+__all__ = [
+    "NULL",
+    "Codes",
+    "Entries",
+    "Relevance",
+    "column_codes",
+    "directions",
+    "make_entries",
+    "matches",
+    "paired_codes",
+]
 
 log = logging.getLogger(__name__)
 
@@ -201,10 +211,10 @@ class Relevance:
         """Entries that share all of some columns with each query, without those that it must not find."""
         shared = columns[0]
         for codes in columns[1:]:
-            shared = _paired(shared, codes)
-        total = _matches(shared)
+            shared = paired_codes(shared, codes)
+        total = matches(shared)
         if self._hidden is not None:
-            total -= _matches(_paired(shared, self._hidden))
+            total -= matches(paired_codes(shared, self._hidden))
         # An entry whose only image is the query's own is hidden, too; the excluded column may have hidden it already.
         alone = self._own >= 0
         if self._hidden is not None:
@@ -231,7 +241,7 @@ def _hidden(entries: Entries, excluded: Codes | None) -> Codes | None:
     return of_queries, np.where(least == most, least, NULL)
 
 
-def _paired(first: Codes, second: Codes) -> Codes:
+def paired_codes(first: Codes, second: Codes) -> Codes:
     """Codes that are equal where both of two columns are."""
     a, b = np.concatenate(first), np.concatenate(second)
     _, codes = np.unique(a * (b.max() + 2) + b, return_inverse=True)
@@ -239,7 +249,7 @@ def _paired(first: Codes, second: Codes) -> Codes:
     return codes[: len(first[0])], codes[len(first[0]) :]
 
 
-def _matches(codes: Codes) -> np.ndarray:
+def matches(codes: Codes) -> np.ndarray:
     """How many entries have each query's code."""
     of_queries, of_entries = codes
     sizes = np.bincount(of_entries[of_entries != NULL], minlength=int(of_queries.max(initial=0)) + 1)

@@ -14,6 +14,7 @@ from src.datamodules.training_set import Facts
 from src.losses.cross_batch_memory import CrossBatchMemory
 from src.losses.pairs import PairRule, Pairs, all_pairs, all_triplets
 from src.miners.library_miner import LibraryMiner
+from src.miners.protocol import MinerInput
 
 __all__ = ["Objective"]
 
@@ -98,11 +99,10 @@ class Objective(nn.Module):
     def _over_allowed(self, embeddings: Tensor, facts: Facts) -> Any:
         references, reference_facts, usable = self._references(embeddings, facts)
         pairs = self._rule(facts, reference_facts, usable)
-        tuples = (
-            self._all(pairs)
-            if self.miner is None
-            else self.miner(embeddings, facts, references, reference_facts, pairs)
-        )
+        if self.miner is None:
+            tuples = self._all(pairs)
+        else:
+            tuples = self.miner(MinerInput(embeddings, facts, references, reference_facts, pairs))
         return self.loss(embeddings, facts.items, tuples, references, reference_facts.items)
 
     def _references(

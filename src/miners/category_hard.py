@@ -1,13 +1,12 @@
 """Hard negatives of the anchor's own category."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from src.contracts.errors import ConfigError
 from src.datamodules.training_set import Facts
-from src.losses.pairs import Pairs
-from src.miners.protocol import Tuples
+from src.miners.protocol import MinerInput, Tuples
 
 __all__ = ["CategoryHardMiner"]
 
@@ -38,24 +37,17 @@ class CategoryHardMiner(nn.Module):
         self.negatives, self.skip = negatives, skip
 
     @torch.no_grad()
-    def forward(
-        self,
-        embeddings: Float[Tensor, "anchors dim"],
-        facts: Facts,
-        references: Float[Tensor, "references dim"],
-        reference_facts: Facts,
-        pairs: Pairs,
-    ) -> Tuples:
+    def forward(self, given: MinerInput) -> Tuples:
         """Choose pairs; see `FactsMiner`."""
-        candidates = _candidates(facts, reference_facts, pairs.negative)
-        similarity = (embeddings @ references.T).masked_fill(~candidates, -torch.inf)
+        candidates = _candidates(given.facts, given.reference_facts, given.pairs.negative)
+        similarity = (given.embeddings @ given.references.T).masked_fill(~candidates, -torch.inf)
         hardest = similarity.argsort(dim=1, descending=True, stable=True)
         count = candidates.sum(dim=1, keepdim=True)
         skipped = (self.skip * count).floor()
         turn = torch.arange(hardest.shape[1], device=hardest.device)
         chosen = (turn >= skipped) & (turn < skipped + self.negatives) & (turn < count)
         anchor, position = torch.where(chosen)
-        return *torch.where(pairs.positive), anchor, hardest[anchor, position]
+        return *torch.where(given.pairs.positive), anchor, hardest[anchor, position]
 
 
 def _candidates(

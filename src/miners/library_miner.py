@@ -1,13 +1,11 @@
 """Miners of pytorch-metric-learning among those pairs only that are allowed."""
 
 import torch
-from jaxtyping import Float
 from pytorch_metric_learning.miners import BaseMiner
 from torch import Tensor, nn
 
-from src.datamodules.training_set import Facts
 from src.losses.pairs import Pairs
-from src.miners.protocol import Tuples
+from src.miners.protocol import MinerInput, Tuples
 
 __all__ = ["LibraryMiner"]
 
@@ -30,18 +28,12 @@ class LibraryMiner(nn.Module):
         self.miner = miner
 
     @torch.no_grad()
-    def forward(
-        self,
-        embeddings: Float[Tensor, "anchors dim"],
-        facts: Facts,
-        references: Float[Tensor, "references dim"],
-        reference_facts: Facts,
-        pairs: Pairs,
-    ) -> Tuples:
+    def forward(self, given: MinerInput) -> Tuples:
         """Choose tuples; see `FactsMiner`."""
+        pairs, items, reference_items = given.pairs, given.facts.items, given.reference_facts.items
         self._distance.pairs = pairs
-        self._distance.same = facts.items[:, None] == reference_facts.items
-        mined: Tuples = self.miner(embeddings, facts.items, references, reference_facts.items)
+        self._distance.same = items[:, None] == reference_items
+        mined: Tuples = self.miner(given.embeddings, items, given.references, reference_items)
         if len(mined) == 3:
             anchor, positive, negative = mined
             keep = pairs.positive[anchor, positive] & pairs.negative[anchor, negative]

@@ -28,13 +28,12 @@ def hardest_queries(catalogue: Catalogue, evaluation: Evaluation, count: int) ->
     Returns:
         A table of `COLUMNS`; `found` is the best wrong result, `should be` the nearest positive.
     """
-    row_of = {image: row for row, image in enumerate(catalogue.items["image_id"].to_pylist())}
     query_of = {image: query for query, image in enumerate(evaluation.queries.image_ids)}
 
     def picture(image: str | None) -> wandb.Image | None:
         if image is None:
             return None
-        pixels: np.ndarray = preprocess(catalogue.image_bytes(row_of[image]), _PICTURE)
+        pixels: np.ndarray = preprocess(catalogue.image_bytes(catalogue.row_of[image]), _PICTURE)
         return wandb.Image(pixels, file_type="jpg")
 
     rows: list[list[Any]] = []

@@ -8,6 +8,7 @@ from src.catalog.catalogue import Catalogue
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixels import iterate_pixels
 from src.eval.evaluation import evaluate_split
+from src.eval.evenly_spread import evenly_spread
 from src.eval.explanations.masks import read_masks
 from src.models.encoder import Encoder
 from src.models.inference import embedder
@@ -43,11 +44,9 @@ def read_pairs(
         limit: pairs at most.
     """
     evaluation = evaluate_split(catalogue, split, spec, embedder(encoder))
-    row_of = {image: row for row, image in enumerate(catalogue.items["image_id"].to_pylist())}
-    count = len(evaluation.queries)
-    chosen = np.linspace(0, count - 1, min(limit, count)).round().astype(int)
+    chosen = evenly_spread(len(evaluation.queries), limit)
     images = evaluation.queries.image_ids[chosen], evaluation.gallery.image_ids[evaluation.ranking.top_rows[chosen, 0]]
-    rows = [np.array([row_of[image] for image in side], dtype=np.int64) for side in images]
+    rows = [np.array([catalogue.row_of[image] for image in side], dtype=np.int64) for side in images]
     pixels = [np.concatenate(list(iterate_pixels(catalogue, side, spec, batch=64))) for side in rows]
     masks = [read_masks(catalogue, side, spec) for side in rows]
     products = catalogue.column("parent_id", rows[0])

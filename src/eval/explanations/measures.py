@@ -6,6 +6,7 @@ import numpy as np
 from rich.progress import track
 
 from src.eval.bootstrap import Interval, cluster_intervals
+from src.eval.evenly_spread import evenly_spread
 from src.eval.explanations.masked_pairs import MaskedPairs
 from src.eval.explanations.pairs import explain_pairs
 from src.eval.explanations.pointing import centre_hits, energy_inside, pointing_hits
@@ -65,7 +66,7 @@ def check_method(encoder: Encoder, pairs: MaskedPairs, method: str, *, randomise
         randomised: pairs that are explained with destroyed networks too.
     """
     maps = _explain(encoder, pairs.pixels, method, method)
-    few = np.linspace(0, len(pairs.products) - 1, min(randomised, len(pairs.products))).round().astype(int)
+    few = evenly_spread(len(pairs.products), randomised)
     correlations: list[dict[str, float]] = [{}, {}]
     destroyed_pointing = [0.0, 0.0]
     for share, destroyed in randomised_from_top(encoder):

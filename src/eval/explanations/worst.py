@@ -84,10 +84,9 @@ def explain_worst(
     worst = worst_false_positives(evaluation, n)
     if not worst:
         return []
-    row_of = {image: row for row, image in enumerate(catalogue.items["image_id"].to_pylist())}
-    asking = [row_of[evaluation.queries.image_ids[one.query]] for one in worst]
+    asking = [catalogue.row_of[evaluation.queries.image_ids[one.query]] for one in worst]
     wrong, right = (
-        [row_of[evaluation.gallery.image_ids[row]] for row in rows]
+        [catalogue.row_of[evaluation.gallery.image_ids[row]] for row in rows]
         for rows in ([one.found for one in worst], [one.missed for one in worst])
     )
     rows = np.array([*asking, *wrong, *right], dtype=np.int64)

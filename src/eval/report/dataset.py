@@ -38,20 +38,19 @@ def audit_dataset(catalogue: Catalogue, evaluation: Evaluation) -> DatasetAudit:
     Reads each file once more; memory is 32 bytes an image.
     """
     queries, gallery = evaluation.queries, evaluation.gallery
-    row_of = {image: row for row, image in enumerate(catalogue.items["image_id"].to_pylist())}
     digests: dict[bytes, list[int]] = defaultdict(list)
     for place, image in enumerate(gallery.image_ids):
-        digests[_digest(catalogue, row_of[image])].append(place)
+        digests[_digest(catalogue, catalogue.row_of[image])].append(place)
     copies: list[tuple[str, str]] = []
     leaks: list[tuple[str, str]] = []
     for image, item in zip(queries.image_ids, queries.item_ids, strict=True):
-        for place in digests.get(_digest(catalogue, row_of[image]), ()):
+        for place in digests.get(_digest(catalogue, catalogue.row_of[image]), ()):
             if gallery.image_ids[place] != image:
                 (leaks if gallery.item_ids[place] == item else copies).append((image, gallery.image_ids[place]))
     images = Counter(gallery.item_ids.tolist())
     answerable = evaluation.ranking.positives > 0
     evaluated = np.union1d(queries.image_ids, gallery.image_ids)
-    table = catalogue.items.take([row_of[image] for image in evaluated])
+    table = catalogue.items.take([catalogue.row_of[image] for image in evaluated])
     return DatasetAudit(
         counts={
             "images in the catalogue": len(catalogue.items),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.eval.evaluation import Evaluation
+from src.eval.evenly_spread import evenly_spread
 from src.eval.nearest_positive import nearest_positive
 from src.eval.report.thumbnails import Thumbnails
 
@@ -58,7 +59,7 @@ def hits(evaluation: Evaluation, thumbnails: Thumbnails, *, strips: int, results
         results: results shown of each.
     """
     right = np.flatnonzero(evaluation.ranking.ranks[:, 0] == 1)
-    chosen = right[np.linspace(0, len(right) - 1, min(strips, len(right))).round().astype(int)]
+    chosen = right[evenly_spread(len(right), strips)]
     return [_strip(evaluation, thumbnails, query, results) for query in chosen]
 
 
