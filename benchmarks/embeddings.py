@@ -15,7 +15,7 @@ from src.contracts.atomic_file import atomic_file
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings import DataSettings, complete_data
 from src.eval.embedded import embed_rows
-from src.eval.subject import open_subject
+from src.eval.evaluated_model import open_evaluated_model
 
 
 def main() -> None:
@@ -27,11 +27,11 @@ def main() -> None:
     parser.add_argument("--without-roles", action="store_true", help="any image may ask and be searched")
     arguments = parser.parse_args()
     with exit_with_message():
-        subject = open_subject(arguments.checkpoint)
+        model = open_evaluated_model(arguments.checkpoint)
         overrides = DataSettings(root=arguments.data_root) if arguments.data_root else DataSettings()
-        catalogue = open_catalogue(complete_data(overrides, subject.trained_on))
+        catalogue = open_catalogue(complete_data(overrides, model.trained_on))
         rows = np.arange(catalogue.items.num_rows)
-        embedded = embed_rows(catalogue, rows, subject.spec, subject.embed, batch=128, what="the catalogue")
+        embedded = embed_rows(catalogue, rows, model.spec, model.embed, batch=128, what="the catalogue")
         vectors = embedded.normalised("catalogue")
         roles = [] if arguments.without_roles else ["is_query", "is_gallery"]
         table = catalogue.items.select(["image_id", "item_id", "category", *roles])

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from src.catalog.assign_splits import divide
 from src.catalog.audit import audit_rows, is_remote, queries_without_gallery
 from src.catalog.convert import convert_columns
-from src.catalog.divide import divide
 from src.catalog.folder import read_folder
 from src.catalog.manifest import read_manifest
 from src.catalog.public import PUBLIC_READERS

@@ -10,8 +10,8 @@ import numpy as np
 
 from src.contracts.errors import ConfigError
 from src.eval.bootstrap import Interval, cluster_intervals
-from src.eval.methods import compare_methods, method_intervals
-from src.eval.paired import Difference, compare_checkpoints
+from src.eval.checkpoint_comparison import Difference, compare_checkpoints
+from src.eval.method_comparison import compare_methods, method_intervals
 from src.eval.runs import Run, check_comparable
 
 __all__ = ["Comparison", "Contender", "Line", "compare_runs", "group_runs", "holm", "verdict_of"]

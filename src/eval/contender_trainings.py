@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.eval.comparison import Contender
-from src.eval.learning_curves import Curves, lay_out
+from src.eval.learning_curves import Curves, draw_learning_curves
 from src.eval.training_log import config_differences, flat_config, learning_curve, training_folder
 
 __all__ = ["Trainings", "read_trainings"]
@@ -36,4 +36,4 @@ def read_trainings(contenders: Sequence[Contender], metric: str) -> Trainings:
     folders = {each.label: [training_folder(Path(run.given)) for run in each.runs] for each in contenders}
     configs = [next((flat_config(folder) for folder in found if folder), {}) for found in folders.values()]
     curves = {label: [learning_curve(folder, metric) for folder in found if folder] for label, found in folders.items()}
-    return Trainings([*folders], config_differences(configs), lay_out(metric, curves))
+    return Trainings([*folders], config_differences(configs), draw_learning_curves(metric, curves))

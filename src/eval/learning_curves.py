@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from src.eval.training_log import Point
 
-__all__ = ["CurveLine", "Curves", "lay_out"]
+__all__ = ["CurveLine", "Curves", "draw_learning_curves"]
 
 _WIDTH, _HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 34
@@ -55,7 +55,7 @@ class Curves:
     lines: list[CurveLine]
 
 
-def lay_out(metric: str, curves: Mapping[str, Sequence[Sequence[Point]]]) -> Curves | None:
+def draw_learning_curves(metric: str, curves: Mapping[str, Sequence[Sequence[Point]]]) -> Curves | None:
     """Lay the curves of all runs out on common axes.
 
     Args:

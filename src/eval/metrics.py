@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from src.contracts.errors import LookalikeError
-from src.eval.graded import graded_ndcg_at_k
+from src.eval.graded_ndcg import graded_ndcg_at_k
 from src.eval.protocol import Protocol
 from src.eval.ranking import Ranking
 

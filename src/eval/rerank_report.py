@@ -11,10 +11,10 @@ from rich.table import Table
 
 from src.contracts.atomic_file import write_atomically
 from src.contracts.settings.rerank import RerankSettings
+from src.eval.checkpoint_comparison import compare_checkpoints
 from src.eval.embedded import Embedded
 from src.eval.evaluation import Evaluation
 from src.eval.metrics import measure
-from src.eval.paired import compare_checkpoints
 from src.eval.protocol import Protocol
 from src.eval.ranking import MEMORY_MB, rank_positives
 from src.eval.reranking import rerank

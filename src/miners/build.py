@@ -16,7 +16,7 @@ from src.datamodules.neighbourhood_sampler import NeighbourhoodSampler
 from src.datamodules.neighbourhoods import Neighbourhoods
 from src.datamodules.training_set import TrainingSet
 from src.losses.click_preference import ClickPreference
-from src.miners.global_hard import GlobalHardNegatives
+from src.miners.global_hard_negatives import GlobalHardNegatives
 
 __all__ = ["add_hard_negatives", "click_neighbourhoods"]
 

@@ -18,7 +18,7 @@ from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import TrainSettings
 from src.models.encoder import Encoder, build_encoder
 
-__all__ = ["CARD", "deciding", "load_encoder", "make_card", "method_of", "run_card"]
+__all__ = ["CARD", "deciding_settings", "load_encoder", "make_card", "method_of", "read_card"]
 
 CARD = "lookalike"
 _FORMAT = 1
@@ -61,14 +61,14 @@ def method_of(card: Mapping[str, Any]) -> str:
     Returns:
         16 hexadecimal digits, from all of the card but the run's name, its seed, and what changes no result.
     """
-    settings = {name: value for name, value in deciding(card).items() if name != "seed"}
+    settings = {name: value for name, value in deciding_settings(card).items() if name != "seed"}
     start = settings.get("start", {})
     if "run" in start:
         settings["start"] = {**start, "run": start["run"]["method"]}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def deciding(card: Mapping[str, Any]) -> dict[str, Any]:
+def deciding_settings(card: Mapping[str, Any]) -> dict[str, Any]:
     """What of a card decides the weights that come out: all but the run's name and what the machine is like."""
     settings = {name: value for name, value in card.items() if name not in ("format", "name")}
     for part, names in _WITHOUT_EFFECT.items():
@@ -76,7 +76,7 @@ def deciding(card: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def run_card(path: Path) -> dict[str, Any] | None:
+def read_card(path: Path) -> dict[str, Any] | None:
     """The card of a checkpoint of ours; None for other weights, and for what cannot be read as a checkpoint."""
     if path.suffix == ".safetensors" or not path.is_file():
         return None
@@ -92,7 +92,7 @@ def _start(model: Mapping[str, Any]) -> dict[str, Any]:
     """What a run starts from; of an earlier run, what it was, since all of them write best.ckpt."""
     path = Path(model["weights"]) if model["weights"] else None
     start = {"pretrained": model["pretrained"], "weights": path.name if path else None}
-    if path and (card := run_card(path)):
+    if path and (card := read_card(path)):
         start["run"] = {"name": card["name"], "seed": card["seed"], "method": method_of(card)}
     return start
 

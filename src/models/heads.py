@@ -28,7 +28,7 @@ class ResidualHead(nn.Module):
 
 
 class PCAHead(nn.Linear):
-    """A linear layer of zeros until `begin_from_features` has seen training images."""
+    """A linear layer of zeros until `initialise_pca_head` has seen training images."""
 
     def __init__(self, width: int, dim: int) -> None:
         if dim > width:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from src.models.allocator import keep_freed_memory
 from src.models.encoder import Encoder
-from src.models.heap import keep_freed_memory
 
 __all__ = ["embedder"]
 

@@ -9,7 +9,7 @@ import lightning
 import torch
 from torch import Tensor
 
-from src.models.checkpoint_files import WholeCheckpoints
+from src.models.checkpoint_io import AtomicCheckpointIO
 
 __all__ = ["SHARE", "choose_share", "interpolated"]
 
@@ -82,6 +82,6 @@ def choose_share(
     if trainer.is_global_zero:
         content["state_dict"] = state | {f"{_PREFIX}{name}": value for name, value in weights.items()}
         content[SHARE] = {"share": chosen, "scores": scores}
-        WholeCheckpoints().save_checkpoint(content, checkpoint)
+        AtomicCheckpointIO().save_checkpoint(content, checkpoint)
     trainer.strategy.barrier()
     return chosen

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from src.contracts.errors import ConfigError, LookalikeError
-from src.models.checkpoint import CARD, deciding
+from src.models.checkpoint import CARD, deciding_settings
 
 __all__ = ["LAST", "LastCheckpoint", "last_checkpoint"]
 
@@ -38,7 +38,7 @@ def last_checkpoint(folder: Path, card: Mapping[str, Any]) -> Path | None:
         before = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[CARD]
     except Exception as error:  # a damaged file makes the reader raise nearly anything
         raise LookalikeError(f"{path}: not a readable checkpoint ({error}); delete it to begin again") from error
-    was, now = _flat(deciding(before)), _flat(deciding(card))
+    was, now = _flat(deciding_settings(before)), _flat(deciding_settings(card))
     differ = [
         f"`{name}` was {was.get(name, 'not set')}, is {now.get(name, 'not set')}"
         for name in sorted(was.keys() | now.keys())

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from src.datamodules.training_set import Batch
 from src.losses.gather import gather_batch
-from src.models.anchoring import Anchoring
 from src.models.checkpoint import CARD
-from src.models.chunks import embed_in_chunks
+from src.models.chunked_embedding import embed_in_chunks
 from src.models.encoder import Encoder
 from src.models.freezing import Freezing
 from src.models.parameter_groups import parameter_groups
+from src.models.start_penalty import StartPenalty
 from src.models.step_diagnostics import StepDiagnostics, triplet_margin
 from src.models.weight_averaging import MovingAverage
 
@@ -54,7 +54,7 @@ class MetricLearning(lightning.LightningModule):
         self._callbacks.append(StepDiagnostics(margin=triplet_margin(objective)))
         if ema:
             self._callbacks.append(MovingAverage(ema))
-        self._anchoring = Anchoring(encoder, l2_sp=l2_sp, relations=relations)
+        self._start_penalty = StartPenalty(encoder, l2_sp=l2_sp, relations=relations)
         self.interpolate = interpolate
         self._card = card
         self._chunk = chunk
@@ -66,7 +66,7 @@ class MetricLearning(lightning.LightningModule):
         """The loss of one batch, in which all processes have their part; and its embeddings for who measures them."""
         embeddings = embed_in_chunks(self.encoder, batch.pixels, chunk=self._chunk)
         loss: Tensor = self.objective(*gather_batch(embeddings, batch.facts))
-        terms = self._anchoring(batch.pixels, embeddings)
+        terms = self._start_penalty(batch.pixels, embeddings)
         loss = loss + sum(terms.values())
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.pixels))
         for name, value in (getattr(self.objective, "parts", {}) | terms).items():

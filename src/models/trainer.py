@@ -13,12 +13,12 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.loggers import Logger
 
 from src.contracts.errors import ConfigError, LookalikeError
-from src.models.checkpoint_files import WholeCheckpoints
-from src.models.failures import StopWhenNotFinite, failures_named
-from src.models.heap import keep_freed_memory
+from src.models.allocator import keep_freed_memory
+from src.models.checkpoint_io import AtomicCheckpointIO
 from src.models.interpolation import choose_share
 from src.models.last_checkpoint import LAST, LastCheckpoint
 from src.models.metric_learning import MetricLearning
+from src.models.training_failures import StopWhenNotFinite, explained_failures
 
 __all__ = ["BEST", "build_trainer", "fit"]
 
@@ -89,7 +89,7 @@ def build_trainer(
             gradient_clip_val=gradient_clip,
             check_val_every_n_epoch=validate_every,
             accelerator=accelerator,
-            plugins=[WholeCheckpoints()],
+            plugins=[AtomicCheckpointIO()],
             devices=devices,
             strategy="ddp" if devices > 1 else "auto",
             sync_batchnorm=sync_batchnorm,
@@ -142,7 +142,7 @@ def fit(
     module.encoder.to(memory_format=torch.channels_last)
     if compiled:
         module.encoder.compile()
-    with failures_named(trainer):
+    with explained_failures(trainer):
         trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if not best:

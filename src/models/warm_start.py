@@ -12,7 +12,7 @@ from torch import nn
 from src.contracts.errors import ConfigError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import EncoderSettings
-from src.models.checkpoint import load_encoder, run_card
+from src.models.checkpoint import load_encoder, read_card
 from src.models.encoder import Encoder, build_encoder
 
 __all__ = ["initial_encoder"]
@@ -38,7 +38,7 @@ def initial_encoder(*, spec: PreprocessingSpec, weights: str | None = None, **mo
         ConfigError: as `build_encoder`; or the earlier run had another backbone or another preprocessing.
         LookalikeError: the checkpoint is damaged.
     """
-    card = run_card(Path(weights)) if weights else None
+    card = read_card(Path(weights)) if weights else None
     if weights is None or card is None:
         return build_encoder(spec=spec, weights=weights, **model)
     problems = [*_other_backbone(card["model"], model), *_other_pixels(card["preprocessing"], spec)]

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from src.contracts.atomic_file import atomic_file
 from src.contracts.settings.sweep import SweepSettings
-from src.sweeps.optimism import how_sure
-from src.sweeps.study import place_of
+from src.sweeps.selection_bias import selection_bias_notes
+from src.sweeps.study import folder_number
 from src.sweeps.trial_file import PRUNED_AT
 from src.sweeps.trials import override, trial_folder
 
@@ -35,7 +35,7 @@ def write_trials(study: optuna.Study, path: Path) -> None:
         for trial in trials:
             values = [override(key, trial.params[key]).partition("=")[2] if key in trial.params else "" for key in keys]
             value = "" if trial.value is None else trial.value
-            place = trial_folder(place_of(trial), 0).partition("/")[0]
+            place = trial_folder(folder_number(trial), 0).partition("/")[0]
             writer.writerow([trial.number, place, trial.state.name.lower(), value, *values, _note(trial)])
 
 
@@ -64,7 +64,9 @@ def print_outcome(study: optuna.Study, folder: Path, settings: SweepSettings, fi
         if shares:
             told = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
             lines.append(f"share of the metric's variance by parameter (fANOVA): {told}")
-        lines += how_sure(folder, settings, {trial.number: place_of(trial) for trial in finished}, len(trials))
+        lines += selection_bias_notes(
+            folder, settings, {trial.number: folder_number(trial) for trial in finished}, len(trials)
+        )
         lines += ["the best again:", best_command(finished[0], fixed)]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution
 
 from src.contracts.settings.sweep import SweepSettings
 from src.sweeps.outcome import print_outcome, write_trials
-from src.sweeps.study import locked, open_study, wanted
+from src.sweeps.study import locked_folder, open_study, wanted_trials
 from src.sweeps.trials import Launch, run_trials
 
 __all__ = ["run_sweep"]
@@ -35,10 +35,10 @@ def run_sweep(
         LookalikeError: too many trials failed in a row.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with locked(folder):
+    with locked_folder(folder):
         study = open_study(folder, settings, space, fixed)
         try:
-            run_trials(study, folder, settings, space, wanted(study, settings), launch)
+            run_trials(study, folder, settings, space, wanted_trials(study, settings), launch)
         finally:
             write_trials(study, folder / "trials.csv")
         print_outcome(study, folder, settings, fixed)

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from src.contracts.errors import LookalikeError
 from src.contracts.settings.sweep import SweepSettings
 from src.eval.evaluation import read_metrics
-from src.sweeps.study import counted, place_of
+from src.sweeps.study import ended_trials, folder_number
 from src.sweeps.trial_file import PRUNED_AT, TrialFile, write_trial
 
 __all__ = ["Job", "Launch", "override", "run_trials", "trial_folder"]
@@ -65,7 +65,7 @@ def run_trials(
         LookalikeError: `settings.failures` trials failed in a row.
     """
     in_a_row = 0
-    while (left := wanted - counted(study)) > 0:
+    while (left := wanted - ended_trials(study)) > 0:
         batch = [study.ask(dict(space)) for _ in range(min(settings.parallel, left))]
         failed = _first_seeds(study, folder, settings, batch, launch)
         pruned = {number for number in range(len(batch)) if _pruned_at(study, batch[number]) is not None}
@@ -85,7 +85,7 @@ def run_trials(
 
 
 def trial_folder(place: int, seed: int) -> str:
-    """Where a trial of this place (`place_of`) trains, relative to the sweep's folder."""
+    """Where a trial of this place (`folder_number`) trains, relative to the sweep's folder."""
     return f"trial-{place:04d}/seed-{seed}"
 
 
@@ -97,8 +97,8 @@ def override(key: str, value: Any) -> str:
 def _job(trial: optuna.Trial, seed: int) -> Job:
     overrides = [override(key, value) for key, value in trial.params.items()]
     # One that was interrupted goes on from its last checkpoint.
-    resume = ["trainer.resume=true"] if place_of(trial) != trial.number else []
-    return Job(trial_folder(place_of(trial), seed), [*overrides, f"seed={seed}", *resume])
+    resume = ["trainer.resume=true"] if folder_number(trial) != trial.number else []
+    return Job(trial_folder(folder_number(trial), seed), [*overrides, f"seed={seed}", *resume])
 
 
 def _first_seeds(
@@ -133,7 +133,7 @@ def _end(
         return None
     value = math.nan
     if message is None:
-        value, message = _objective(folder, settings, place_of(trial))
+        value, message = _objective(folder, settings, folder_number(trial))
     if message is not None:
         trial.set_user_attr("message", message)
         study.tell(trial, state=TrialState.FAIL)

@@ -20,7 +20,7 @@ from src.datamodules.pk_sampler import PKSampler
 from src.datamodules.training_set import TrainingSet, training_set
 from src.losses.click_preference import ClickPreference
 from src.miners.build import add_hard_negatives, click_neighbourhoods
-from src.miners.global_hard import GlobalHardNegatives
+from src.miners.global_hard_negatives import GlobalHardNegatives
 from src.shop.clicks import interactions_table
 from src.shop.listing import items_table
 from src.shop.products import plan_products

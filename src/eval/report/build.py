@@ -11,13 +11,13 @@ import numpy as np
 from src.catalog.catalogue import Catalogue
 from src.eval.bootstrap import Interval, cluster_intervals
 from src.eval.evaluation import Evaluation
-from src.eval.explanations.worst import Explained
+from src.eval.explanations.explained_results import Explained
 from src.eval.per_query import about_queries
 from src.eval.report.dataset import audit_dataset
 from src.eval.report.document import write_page
-from src.eval.report.gallery import hits, misses
 from src.eval.report.map_view import draw_map
 from src.eval.report.plot import Curve, draw_curve
+from src.eval.report.result_strips import hits, misses
 from src.eval.report.thumbnails import Thumbnails
 from src.eval.slices import TINY, Slice
 

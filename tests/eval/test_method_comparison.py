@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.eval.methods import compare_methods, method_intervals
+from src.eval.method_comparison import compare_methods, method_intervals
 
 
 @pytest.fixture

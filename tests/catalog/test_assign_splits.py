@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from src.catalog.assign_splits import divide
 from src.catalog.catalogue import Catalogue, open_catalogue
-from src.catalog.divide import divide
 from src.contracts.errors import CatalogueError, ConfigError
 from src.contracts.settings import DataSettings, ShopSettings
 from src.contracts.settings.splits import CountSplitSettings, TimeSplitSettings

@@ -14,7 +14,7 @@ import sys
 import torch
 
 if sys.argv[1] == "keep":
-    from src.models.heap import keep_freed_memory
+    from src.models.allocator import keep_freed_memory
 
     assert keep_freed_memory()
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from src.contracts.errors import LookalikeError
-from src.models.failures import failures_named
 from src.models.last_checkpoint import LAST
 from src.models.trainer import fit
+from src.models.training_failures import explained_failures
 from tests.models.test_metric_learning import Colours, make_module, make_trainer
 
 
@@ -49,10 +49,10 @@ def test_a_gpu_without_memory_is_named_alike_and_other_errors_are_left_alone(tmp
     trainer = make_trainer(tmp_path)
     with (
         pytest.raises(LookalikeError, match=r"out of memory: .*no checkpoint was written yet"),
-        failures_named(trainer),
+        explained_failures(trainer),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nMore follows.")
-    with pytest.raises(RuntimeError, match="a bug"), failures_named(trainer):
+    with pytest.raises(RuntimeError, match="a bug"), explained_failures(trainer):
         raise RuntimeError("a bug")
 
 

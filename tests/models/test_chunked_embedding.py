@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from src.contracts.preprocessing import PreprocessingSpec
-from src.models.chunks import embed_in_chunks
+from src.models.chunked_embedding import embed_in_chunks
 from src.models.encoder import Encoder, build_encoder
 
 SPEC = PreprocessingSpec(size=32, resize="squash")

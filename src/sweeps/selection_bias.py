@@ -9,18 +9,18 @@ from src.eval.comparison import Contender, compare_runs
 from src.eval.runs import open_run
 from src.sweeps.trials import trial_folder
 
-__all__ = ["how_sure"]
+__all__ = ["selection_bias_notes"]
 
 _RESAMPLES = 2_000
 
 
-def how_sure(folder: Path, settings: SweepSettings, ranked: Mapping[int, int], trials: int) -> list[str]:
+def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Mapping[int, int], trials: int) -> list[str]:
     """Sentences on how far the best trial can be trusted.
 
     Args:
         folder: the sweep's, with each trial's validation queries.
         settings: of the sweep.
-        ranked: place (`place_of`) of each finished trial by its number, the best first.
+        ranked: place (`folder_number`) of each finished trial by its number, the best first.
         trials: how many there were in all.
     """
     sentences = [

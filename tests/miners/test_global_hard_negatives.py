@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from src.datamodules.neighbourhood_sampler import NeighbourhoodSampler
 from src.datamodules.neighbourhoods import Neighbourhoods
 from src.datamodules.training_set import TrainingSet
-from src.miners.global_hard import GlobalHardNegatives
+from src.miners.global_hard_negatives import GlobalHardNegatives
 from src.models.weight_averaging import MovingAverage
 
 COUNT = 24
@@ -132,9 +132,9 @@ def test_lasting_neighbours_stay(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", [0, 2])
 def test_the_first_search_comes_when_it_is_asked_for(first: int, tmp_path: Path, caplog) -> None:
-    with caplog.at_level("INFO", logger="src.miners.global_hard"):
+    with caplog.at_level("INFO", logger="src.miners.global_hard_negatives"):
         run(4, folder=tmp_path, every=2, first_epoch=first)
-    found = [record.args[0] for record in caplog.records if record.name == "src.miners.global_hard"]
+    found = [record.args[0] for record in caplog.records if record.name == "src.miners.global_hard_negatives"]
     assert found == ([1, 3] if first == 0 else [3])
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from src.contracts.errors import ConfigError, LookalikeError
-from src.models.pca_start import begin_from_features, principal_directions
+from src.models.pca_initialisation import initialise_pca_head, principal_directions
 from tests.models.test_encoder import pixels, small
 
 
@@ -32,7 +32,7 @@ def test_the_embedding_begins_as_the_centred_features() -> None:
     encoder, plain, batch = small(head="pca", embedding_dim=16), small(head="none"), pixels(12)
     plain.backbone.load_state_dict(encoder.backbone.state_dict())
     encoder.train()
-    begin_from_features(encoder, batch.numpy, batch=5)
+    initialise_pca_head(encoder, batch.numpy, batch=5)
     assert encoder.training
     assert encoder.backbone.training
     with torch.no_grad():
@@ -42,14 +42,14 @@ def test_the_embedding_begins_as_the_centred_features() -> None:
     torch.testing.assert_close(found @ found.T, centred @ centred.T, atol=1e-4, rtol=0)
     # What is there is left: it may come from an earlier run.
     before = encoder.head.weight.clone()
-    begin_from_features(encoder, pixels(12, seed=5).numpy, batch=5)
+    initialise_pca_head(encoder, pixels(12, seed=5).numpy, batch=5)
     assert torch.equal(encoder.head.weight, before)
 
 
 def test_other_heads_are_left_and_their_images_not_read() -> None:
     encoder = small(head="linear")
     before = encoder.head.weight.clone()
-    begin_from_features(encoder, lambda: pytest.fail("no images are needed"), batch=5)
+    initialise_pca_head(encoder, lambda: pytest.fail("no images are needed"), batch=5)
     assert torch.equal(encoder.head.weight, before)
 
 
@@ -57,9 +57,9 @@ def test_what_cannot_begin_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"`model\.embedding_dim=17`: the backbone gives 16 features, so at most 16"):
         small(head="pca", embedding_dim=17)
     with pytest.raises(LookalikeError, match="needs at least 2 training images, there are 1"):
-        begin_from_features(small(head="pca"), pixels(1).numpy, batch=4)
+        initialise_pca_head(small(head="pca"), pixels(1).numpy, batch=4)
     broken = small(head="pca")
     with torch.no_grad():
         next(broken.backbone.parameters()).fill_(float("nan"))
     with pytest.raises(LookalikeError, match=r"not finite; check `model\.weights`"):
-        begin_from_features(broken, pixels(3).numpy, batch=4)
+        initialise_pca_head(broken, pixels(3).numpy, batch=4)

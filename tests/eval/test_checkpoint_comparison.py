@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from src.eval.bootstrap import product_totals
-from src.eval.paired import Difference, compare_checkpoints, detectable, sign_flip_p_values
+from src.eval.checkpoint_comparison import Difference, compare_checkpoints, detectable, sign_flip_p_values
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.models.anchoring import Anchoring, relational_distance, squared_distance
 from src.models.encoder import Encoder
+from src.models.start_penalty import StartPenalty, relational_distance, squared_distance
 from tests.models.test_encoder import pixels, small
 from tests.models.test_freezing import plain_trainer
 from tests.models.test_metric_learning import Colours, make_module
@@ -75,7 +75,7 @@ def moved(encoder: Encoder) -> Encoder:
 def test_the_reference_is_the_start_before_any_random_head(head: str) -> None:
     torch.manual_seed(0)
     encoder, batch = small(head=head), pixels(5)
-    anchoring = Anchoring(encoder, l2_sp=2.0, relations=3.0)
+    anchoring = StartPenalty(encoder, l2_sp=2.0, relations=3.0)
     backbone = small(head="none")
     backbone.backbone.load_state_dict(encoder.backbone.state_dict())
     reference = backbone.eval()(batch).detach()
@@ -91,7 +91,7 @@ def test_the_reference_is_the_start_before_any_random_head(head: str) -> None:
 
 def test_nothing_is_added_without_weights() -> None:
     encoder = small()
-    assert Anchoring(encoder, l2_sp=0, relations=0)(pixels(2), encoder(pixels(2))) == {}
+    assert StartPenalty(encoder, l2_sp=0, relations=0)(pixels(2), encoder(pixels(2))) == {}
 
 
 def distance_moved(**changes: float) -> float:

@@ -11,7 +11,7 @@ from src.contracts.errors import LookalikeError
 from src.models.encoder import Encoder
 from src.models.heads import PCAHead
 
-__all__ = ["begin_from_features", "principal_directions"]
+__all__ = ["initialise_pca_head", "principal_directions"]
 
 _IMAGES = 4096
 
@@ -39,7 +39,7 @@ def principal_directions(
     return (directions * largest.sign()).float(), mean.float()
 
 
-def begin_from_features(encoder: Encoder, images: Callable[[], np.ndarray], *, batch: int, seed: int = 0) -> None:
+def initialise_pca_head(encoder: Encoder, images: Callable[[], np.ndarray], *, batch: int, seed: int = 0) -> None:
     """Set a `PCAHead` of zeros from training images; any other head is left as it is.
 
     The embedding then is the backbone's own feature, less the mean over the catalogue, which all images share and which

@@ -8,10 +8,10 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from src.contracts.atomic_file import atomic_file
 
-__all__ = ["WholeCheckpoints"]
+__all__ = ["AtomicCheckpointIO"]
 
 
-class WholeCheckpoints(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's files, but a kill while one is written leaves the one that was there.
 
     Lightning's own writes to the system's temporary folder and copies from there, where that is another disk.

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from src.eval.bootstrap import Interval, effective_products, logit_interval, product_totals, t_interval
-from src.eval.paired import Difference, detectable
+from src.eval.checkpoint_comparison import Difference, detectable
 
 __all__ = ["compare_methods", "method_intervals"]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from src.models.encoder import Encoder
 from src.models.heads import PCAHead, ResidualHead
 
-__all__ = ["Anchoring", "relational_distance", "squared_distance"]
+__all__ = ["StartPenalty", "relational_distance", "squared_distance"]
 
 
 def squared_distance(parameters: list[nn.Parameter], start: list[Tensor]) -> Float[Tensor, ""]:
@@ -38,7 +38,7 @@ def relational_distance(
         return F.smooth_l1_loss(relative(embeddings.float()), relative(reference.float()))
 
 
-class Anchoring:
+class StartPenalty:
     """Holds the weights, or the geometry of the embeddings, near those of the start.
 
     What it compares with is no part of the module that is trained: it is in no checkpoint and no optimiser.
@@ -58,7 +58,7 @@ class Anchoring:
         self._start = [parameter.detach().clone() for parameter in self._parameters]
         self._teacher = _teacher(encoder) if relations else None
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Anchoring":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "StartPenalty":
         """An average of the weights needs no second copy of this."""
         return self
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from src.contracts.errors import LookalikeError
 from src.models.last_checkpoint import LAST
 
-__all__ = ["StopWhenNotFinite", "failures_named"]
+__all__ = ["StopWhenNotFinite", "explained_failures"]
 
 _INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended: 128 + SIGINT."""
@@ -54,7 +54,7 @@ class StopWhenNotFinite(lightning.Callback):
 
 
 @contextmanager
-def failures_named(trainer: lightning.Trainer) -> Iterator[None]:
+def explained_failures(trainer: lightning.Trainer) -> Iterator[None]:
     """Training in here ends with a message where memory runs out, and with a hint where Ctrl-C ends it.
 
     Raises:
