@@ -35,7 +35,7 @@ def train(settings: TrainSettings, folder: Path) -> Path | None:
     """Train into a folder, evaluate the best checkpoint on the validation split, write metrics.json.
 
     Returns:
-        The best checkpoint; None in processes beside the first, which are done when training is.
+        The best checkpoint; None in processes other than the first, which end after training.
     """
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     data, trainer_settings = settings.data, asdict(settings.trainer)
@@ -44,7 +44,7 @@ def train(settings: TrainSettings, folder: Path) -> Path | None:
     )
 
     catalogue = open_catalogue(data, need_gallery=True)
-    # Before images are read to be compared, and again when copies are out.
+    # Checked before images are read for the leakage check, and again after copies were removed.
     check_batch_fits(len(catalogue.train_rows()), p=data.p, k=data.k)
     catalogue = check_leakage(
         catalogue,

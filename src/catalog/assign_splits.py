@@ -1,4 +1,4 @@
-"""Dividing a catalogue as the settings say: the column `split`."""
+"""Assign rows to splits as the settings say: the column `split`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ __all__ = ["divide"]
 
 
 def divide(table: pa.Table, data: DataSettings) -> pa.Table:
-    """Give each row its split.
+    """Assign a split to each row.
 
-    Who asks and who is searched stays. Rows that the catalogue's own split column trains on often have neither role;
-    those of them that the new split does not train on get theirs by domain.
+    Roles (query, gallery) do not change, with one exception: training rows of the catalogue's own split column often
+    have neither role; those that are not training rows in the new split get their roles by domain.
 
     Args:
         table: `image_id`, `item_id`, `is_query` and `is_gallery`, none of them null; `parent_id`, `listed_at` and
             `split` where the catalogue has them.
-        data: how to divide.
+        data: the settings of the split.
 
     Returns:
         The table with the column `split`, without nulls.
 
     Raises:
-        ConfigError: what the settings ask for the catalogue cannot give, or nothing is left to train on or to ask.
-        CatalogueError: rows that a split by time or by file does not reach.
+        ConfigError: the catalogue lacks what the settings need, or no training image or no query remains.
+        CatalogueError: a split by time or by file does not cover all rows.
     """
     if data.split_by == "given":
         if "split" not in table.column_names:
@@ -43,15 +43,15 @@ def divide(table: pa.Table, data: DataSettings) -> pa.Table:
         splits: Sequence[str] = split_by_product(
             _products(table), val_fraction=data.val_fraction, test_fraction=data.test_fraction, seed=data.split_seed
         )
-        return _with(_asking(table, splits), splits)
+        return _with(_with_roles_by_domain(table, splits), splits)
     splits = {"count": _by_count, "time": _by_time, "file": _by_file}[data.split_by](table, data)
-    divided = _with(_asking(table, splits), splits)
+    divided = _with(_with_roles_by_domain(table, splits), splits)
     _refuse_empty(divided, data)
     return divided
 
 
-def _asking(table: pa.Table, splits: Sequence[str]) -> pa.Table:
-    """Give rows that were for training only, and are not now, their roles by domain."""
+def _with_roles_by_domain(table: pa.Table, splits: Sequence[str]) -> pa.Table:
+    """Assign roles by domain to rows that were training rows without a role, and no longer are training rows."""
     if "split" not in table.column_names:
         return table
     trained = pc.equal(pc.fill_null(table["split"], "train"), "train")
@@ -80,16 +80,16 @@ def _by_count(table: pa.Table, data: DataSettings) -> Sequence[str]:
                 "`data.count.ask=unseen`"
             )
         return [own or "train" if split == "train" else "none" for split, own in zip(splits, given, strict=True)]
-    table = _asking(table, splits)
-    answers = pc.and_not(table["is_gallery"], table["is_query"]).to_pylist()
+    table = _with_roles_by_domain(table, splits)
+    gallery_only = pc.and_not(table["is_gallery"], table["is_query"]).to_pylist()
 
-    def place(split: str, own: str | None, only_answers: bool) -> str:
+    def split_of(split: str, own: str | None, is_gallery_only: bool) -> str:
         if split == "train":
-            # What the catalogue sets aside of a trained product stays unseen, for `ask=seen`.
+            # Images that the catalogue sets aside of a training product are not trained on, for `ask=seen`.
             return "train" if own in (None, "train", "all") else "none"
-        return "held_out" if count.joint_gallery and only_answers else split
+        return "held_out" if count.joint_gallery and is_gallery_only else split
 
-    return [place(*row) for row in zip(splits, given, answers, strict=True)]
+    return [split_of(*row) for row in zip(splits, given, gallery_only, strict=True)]
 
 
 def _by_time(table: pa.Table, data: DataSettings) -> Sequence[str]:
@@ -118,31 +118,31 @@ def _by_file(table: pa.Table, data: DataSettings) -> Sequence[str]:
 
 
 def _refuse_empty(table: pa.Table, data: DataSettings) -> None:
-    """What was asked for must be there: images to train on, and queries of each split that has a name."""
+    """Raise `ConfigError` where there are no training images, or no queries of an evaluation split."""
     images = Counter(table["split"].to_pylist())
-    asked = {
+    settings = {
         "count": f"`data.count.train={data.count.train}`, `data.count.val={data.count.val}`",
         "time": f"`data.time.val_from={data.time.val_from}`, `data.time.test_from={data.time.test_from}`",
         "file": f"`data.split_file={data.split_file}`",
     }[data.split_by]
     if not images["train"] + images["all"]:
-        raise ConfigError(f"{asked}: no image is left to train on; {_fix(table, data)}")
+        raise ConfigError(f"{settings}: no training image remains; {_fix(table, data)}")
     queries = Counter(table["split"].filter(table["is_query"]).to_pylist())
     wanted = {"val", "test"} if data.split_by == "time" and data.time.test_from else {"val"}
     if data.split_by != "time" and queries["test"]:
         wanted = set()
     for split in sorted(wanted):
         if not queries[split] + queries["held_out"] + queries["all"]:
-            raise ConfigError(f"{asked}: the split {split!r} has no query; {_fix(table, data)}")
+            raise ConfigError(f"{settings}: the split {split!r} has no query; {_fix(table, data)}")
 
 
 def _fix(table: pa.Table, data: DataSettings) -> str:
     if data.split_by == "count":
-        return f"divide {len(set(_products(table)))} products otherwise"
+        return f"divide the {len(set(_products(table)))} products otherwise"
     if data.split_by == "time":
         listed = pc.min_max(table["listed_at"]).as_py()
         return f"items were listed from {listed['min']} to {listed['max']}"
-    return "give some rows of the file that split"
+    return "assign that split to some rows of the file"
 
 
 def _products(table: pa.Table) -> list[str]:

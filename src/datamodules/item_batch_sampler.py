@@ -1,4 +1,4 @@
-"""What the samplers of this project share: batches of P items with K images each."""
+"""Base class of the samplers: batches of P items with K images each."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ class ItemBatchSampler(ABC):
         self._epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield P x K rows a batch, the K of an item together."""
+        """Yield P x K rows for each batch; the K rows of an item are adjacent."""
         rng = np.random.default_rng([self._seed, self._epoch])
         for items in self._item_batches(rng):
             yield [int(row) for item in items for row in self._draw(item, rng)]

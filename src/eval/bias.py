@@ -1,10 +1,10 @@
 """Over-indexing: results that share the query's colour or brand more often than an ideal ranking's would.
 
-Some sharing is right: the same item has the query's colour. The yardstick is therefore an ideal ranking of the same
-length: first the query's item, then its product's other items, then its category's, then the rest, each group in random
-order. What the ideal's first k share is an expectation that follows from counts alone; over-indexing is the share among
-the first k results less that. 0 is as good as ideal; above it the encoder goes by colour (or brand) where it should go
-by what the thing is; below it, it finds less of the colour than the right results have.
+Some sharing is right: images of the query's item have its colour. Results are therefore compared with an ideal ranking
+of the same length: first the query's item, then its product's other items, then its category's, then the rest, each
+group in random order. The share of the query's colour among the ideal's first k results is an expectation that follows
+from counts alone. Over-indexing is the share among the first k results minus the ideal's. 0 is ideal. Above 0 the
+encoder prefers the same colour (or brand) to the right object; below 0 it finds the colour less often than it should.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ from src.eval.relevance import Codes, column_codes, matches, paired_codes
 __all__ = ["OverIndexing", "measure_bias"]
 
 _GROUPS = ("item_id", "parent_id", "category")
-"""From the finest: what makes two images alike."""
+"""Columns whose values similar images share, the finest first."""
 
 
 @dataclass(frozen=True)
 class OverIndexing:
-    """How an attribute pulls results towards it.
+    """Over-indexing on one attribute.
 
     Attributes:
         column: the attribute.
-        depth: results looked at.
+        depth: number of results that count.
         results: share of the results that have the query's value, averaged over queries.
         ideal: the same for the ideal ranking.
-        excess: results less ideal, with its interval.
+        excess: `results` minus `ideal`, with its interval.
     """
 
     column: str
@@ -59,20 +59,20 @@ def measure_bias(
     """Measure over-indexing on some attributes.
 
     Args:
-        queries: the images that asked.
-        gallery: the images that were searched; the query's own image is not one of its candidates.
+        queries: the query images.
+        gallery: the gallery images; the query's own image is not one of its candidates.
         rows: int64 of shape (queries, results): gallery rows of the best results, -1 where there is none.
         products: shape (queries,): the product of each query.
         level: `item` where results are items, each with the value of its first image; `image` where they are images.
         columns: attributes; those that queries or gallery lack are left out.
-        depth: results looked at.
+        depth: number of results that count.
         resamples: draws of products.
         confidence: of the intervals.
         seed: of the draws.
 
     Returns:
-        One entry for each attribute. Queries without a value of it, or without results, count for nothing; results
-        without one share nothing.
+        One entry for each attribute. Queries without a value of it, or without results, are left out; a result without
+        a value does not share the query's.
     """
     candidates, own = _candidates(queries, gallery, level)
     groups = [codes for codes in (column_codes(queries, gallery, name) for name in _GROUPS) if codes is not None]
@@ -96,9 +96,9 @@ def measure_bias(
 
 
 def _candidates(queries: Embedded, gallery: Embedded, level: str) -> tuple[np.ndarray, np.ndarray]:
-    """Gallery rows that stand for what is ranked, and for each query which of them is its own image, or -1.
+    """One gallery row for each item (or image) that is ranked, and for each query the position of its own image, or -1.
 
-    An item with other images than the query's own can be found by those.
+    An item that has other images as well is not the query's own: the query can find it by those.
     """
     own = pc.index_in(pa.array(queries.image_ids, pa.string()), pa.array(gallery.image_ids, pa.string()))
     own = pc.fill_null(own, -1).to_numpy().astype(np.int64)

@@ -1,4 +1,4 @@
-"""Is this checkpoint better? Two runs on the same queries: interval and permutation test of their difference."""
+"""Compare two checkpoints on the same queries: interval and permutation test of their difference."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from src.eval.bootstrap import effective_products, product_totals, ratio_errors,
 __all__ = ["POWER", "Difference", "compare_checkpoints", "detectable", "sign_flip_p_values"]
 
 POWER = 0.8
-"""How often a difference of the size called detectable is found."""
+"""Probability with which a difference of the size `detectable` is found."""
 
 _CHUNK = 8 << 20
 _TOLERANCE = 1e-9
@@ -21,12 +21,12 @@ class Difference:
     """Candidate minus baseline.
 
     Attributes:
-        value: difference of the averages; None where no query could be answered.
-        low: lower end of its interval, or None where nothing can be said.
+        value: difference of the averages; None where no query has a positive.
+        low: lower end of its interval; None where the data do not determine it.
         high: upper end, or None.
-        p_value: two-sided, of the hypothesis that the two are equal; None where nothing can be said.
+        p_value: two-sided, of the hypothesis that the two are equal; None where the data do not determine it.
         detectable: the true difference that would be found in 80 of 100 such comparisons, or None.
-        reason: why something is None.
+        reason: why a value is None.
     """
 
     value: float | None
@@ -48,14 +48,14 @@ def compare_checkpoints(
 ) -> list[Difference]:
     """Compare two runs query by query.
 
-    The interval is Student's, with the standard error from resampling products (both runs with the same draws) and the
-    effective number of products less one degrees of freedom. The p-value is of the paired permutation test.
+    The interval is Student's. Its standard error comes from resampling products (the same draws for both runs), its
+    degrees of freedom are the effective number of products minus one. The p-value is the paired permutation test's.
 
     Args:
         candidate: float64 of shape (queries, metrics); NaN where a query has no positive.
         baseline: as `candidate`, of the same queries.
         products: shape (queries,): the product of each query.
-        resamples: how often products are drawn, and how many permutations there are at most.
+        resamples: number of draws of products, and the largest number of permutations.
         confidence: of the intervals.
         seed: of the draws.
 
@@ -102,13 +102,13 @@ def detectable(error: float, freedom: float, confidence: float) -> float:
 def sign_flip_p_values(sums: np.ndarray, *, permutations: int = 10_000, seed: int = 0) -> np.ndarray:
     """Two-sided p-values of the paired permutation test that swaps the two runs product by product.
 
-    Swapping a product changes the sign of its sum of differences. All sign patterns are gone through where they are no
-    more than `permutations`; else that many are drawn and the pattern found counts as one of them (Phipson and Smyth,
-    2010), so that a p-value is never 0.
+    Swapping a product changes the sign of its sum of differences. All sign patterns are enumerated where there are at
+    most `permutations`; otherwise that many are drawn, and the observed pattern counts as one of them (Phipson and
+    Smyth, 2010), so that a p-value is never 0.
 
     Args:
         sums: float64 of shape (products, metrics): sum over each product's queries of candidate minus baseline.
-        permutations: how many patterns at most.
+        permutations: largest number of patterns.
         seed: of the draws.
 
     Returns:
@@ -129,7 +129,7 @@ def sign_flip_p_values(sums: np.ndarray, *, permutations: int = 10_000, seed: in
         else:
             drawn = np.frombuffer(rng.bytes(rows * -(-products // 8)), np.uint8).reshape(rows, -1)
             flipped = np.unpackbits(drawn, axis=1, count=products)
-        # Sums after the flips: what is flipped is taken away twice.
+        # A flipped sum is subtracted twice: once to remove it, once for its new sign.
         totals = sums.sum(axis=0) - 2 * (flipped.astype(np.float64) @ sums)
         reached += (np.abs(totals) >= limits).sum(axis=0)
     return reached / patterns if exact else (reached + 1) / (patterns + 1)

@@ -1,4 +1,4 @@
-"""NDCG with graded relevance: a result of another variant, or of the category, is worth something too."""
+"""NDCG with graded relevance: results that share the product or the category have a gain as well."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ def graded_ndcg_at_k(
 ) -> np.ndarray:
     """Sum of gain / log2(1 + rank) over the first k results, over that of the best order of the whole gallery.
 
-    The ideal is exact: it follows from how many units of each grade there are, not from what was found.
+    The ideal is exact: it follows from the number of entries of each grade in the gallery, not from the results.
 
     Args:
-        top_grades: int8 of shape (queries, depth): grades of the best results in their order, 0 where there is none.
-        levels: int64 of shape (levels,): the grades that results can have, ascending, 0 aside.
-        level_counts: int64 of shape (queries, levels): units of each of these grades that the query can find.
+        top_grades: int8 of shape (queries, depth): grades of the best results in order, 0 where there is none.
+        levels: int64 of shape (levels,): the grades that results can have, ascending, without 0.
+        level_counts: int64 of shape (queries, levels): entries of each of these grades that the query can find.
         k: at most `depth`.
         gain: of a grade g, `exponential`: 2^g - 1 (Burges et al., 2005), or `linear`: g (Jarvelin, Kekalainen, 2002).
 
@@ -24,7 +24,7 @@ def graded_ndcg_at_k(
     """
     discounts = 1 / np.log2(np.arange(2, k + 2))
     found = _gains(top_grades[:, :k], gain) @ discounts
-    # Where each grade ends in the ideal order, the highest first.
+    # The rank at which each grade ends in the ideal order, the highest first.
     ends = np.minimum(np.cumsum(level_counts[:, ::-1], axis=1), k)
     summed = np.concatenate([[0.0], np.cumsum(discounts)])[ends]
     ideal = np.diff(summed, axis=1, prepend=0.0) @ _gains(levels[::-1], gain)

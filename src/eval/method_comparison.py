@@ -1,16 +1,16 @@
-"""Is this method better? Several seeds each: seeds and products are both a sample.
+"""Compare two methods by runs with several seeds; seeds and products are both treated as a sample.
 
-Seeds are nested in methods and crossed with products, as readers and cases are in radiology. The variance of the
+Seeds are nested in methods and crossed with products, like readers and cases in radiology. The variance of the
 difference of the methods' means is that of Obuchowski and Rockette's model for readers nested within tests (Hillis: A
 marginal-mean ANOVA approach for analyzing multireader multicase radiological imaging data, 2014):
 
     s_A^2 / k_A  +  s_B^2 / k_B  +  max(0, cov_A + cov_B - 2 cov_AB)
 
-s^2 is the variance between a method's k seeds, which holds the noise of single products too; cov_A and cov_B are the
+s^2 is the variance between a method's k seeds, which includes the noise of single products; cov_A and cov_B are the
 covariances over products between two seeds of one method, cov_AB those between seeds of the two (jackknife over
-products). With three to five seeds a bootstrap that draws seeds is too sure of itself, because it draws from a sample
-whose variance is too small by (k - 1) / k and takes its tails for normal; Student's t with Satterthwaite's degrees of
-freedom is not.
+products). With three to five seeds a bootstrap over seeds gives intervals that are too narrow: the variance of its
+sample is too small by (k - 1) / k, and it assumes normal tails. Student's t with Satterthwaite's degrees of freedom
+corrects both.
 """
 
 import numpy as np
@@ -34,15 +34,15 @@ def compare_methods(
 
     Args:
         candidate: float64 of shape (seeds, queries, metrics); NaN where a query has no positive.
-        baseline: as `candidate`, of the same queries; its number of seeds may be another.
+        baseline: as `candidate`, of the same queries; the number of seeds may differ.
         products: shape (queries,): the product of each query.
         confidence: of the intervals.
-        seedless: whether candidate and baseline are the same whatever the seed, as a colour histogram is; one run is
-            then all there is to know.
+        seedless: whether the result of candidate and baseline does not depend on a seed, as a colour histogram's; one
+            run is then sufficient.
 
     Returns:
-        One difference of the means for each metric. With fewer than two seeds on one side it says that it cannot
-        answer.
+        One difference of the means for each metric. With fewer than two seeds on one side it has no interval, and
+        `reason` says so.
     """
     runs = np.concatenate([candidate, baseline])
     seeds = (len(candidate), len(baseline))
@@ -55,7 +55,7 @@ def compare_methods(
         first, second = values[: seeds[0], m], values[seeds[0] :, m]
         value = float(first.mean() - second.mean())
         if any(runs_of < 2 and not fixed for runs_of, fixed in zip(seeds, seedless, strict=True)):
-            found.append(Difference(value, reason="one seed cannot tell a method from its luck"))
+            found.append(Difference(value, reason="at least two seeds of each method are needed"))
             continue
         if effective[m] <= 1:
             found.append(Difference(value, reason="all queries are of one product"))
@@ -114,8 +114,8 @@ def _run_covariances(runs: np.ndarray, products: np.ndarray) -> tuple[np.ndarray
 def _seed_part(values: np.ndarray, covariance: np.ndarray, products: float) -> tuple[float, float]:
     """Variance of a mean over seeds and its degrees of freedom.
 
-    The spread of a few seeds may come out small by luck. It is never truly less than what the noise of single products
-    makes it, and that is known from all products.
+    The variance of a few seeds may be small by chance. Its true value is at least what the noise of single products
+    contributes, which is estimated from all products.
     """
     if len(values) == 1:
         return 0.0, 1.0
@@ -127,7 +127,7 @@ def _seed_part(values: np.ndarray, covariance: np.ndarray, products: float) -> t
 
 
 def _off_diagonal(matrix: np.ndarray) -> float:
-    """Mean covariance of two different seeds' runs; what has no seeds would give the same run again."""
+    """Mean covariance of two different seeds' runs; of a single run its variance, since a rerun would be equal."""
     size = len(matrix)
     if size == 1:
         return float(matrix[0, 0])

@@ -1,4 +1,4 @@
-"""A picture of queries beside what they found."""
+"""A picture of queries and their best results."""
 
 from pathlib import Path
 
@@ -19,16 +19,16 @@ _HIT, _MISS, _INK, _PAPER = (22, 140, 70), (205, 50, 50), (40, 40, 40), (255, 25
 
 
 def draw_results(catalogue: Catalogue, evaluation: Evaluation, path: Path, *, queries: int, top: int = 5) -> None:
-    """Draw queries, evenly spread over all that can be answered, each beside its best results.
+    """Draw queries, evenly spread over those that have a positive, each beside its best results.
 
-    Hits have a green frame and a tick, misses a red frame and a cross; beneath each result stands its cosine.
+    Hits have a green frame and a tick, misses a red frame and a cross; the cosine is written below each result.
 
     Args:
         catalogue: where the images are.
-        evaluation: what each query found.
+        evaluation: with the results of each query.
         path: PNG to write.
-        queries: rows of the picture.
-        top: results in a row.
+        queries: number of queries, one in each row.
+        top: number of results in a row.
     """
     answerable = np.flatnonzero(evaluation.ranking.positives > 0)
     chosen = answerable[evenly_spread(len(answerable), queries)]
@@ -62,7 +62,7 @@ def _picture(catalogue: Catalogue, row: int) -> Image.Image:
 
 
 def _mark(draw: ImageDraw.ImageDraw, x: float, y: float, hit: bool, colour: tuple[int, int, int]) -> None:
-    """A tick or a cross, drawn, since the default font has neither."""
+    """Draw a tick or a cross, which the default font lacks."""
     if hit:
         draw.line([(x, y + 6), (x + 4, y + 10), (x + 11, y + 1)], colour, 2)
     else:

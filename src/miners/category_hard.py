@@ -15,8 +15,8 @@ class CategoryHardMiner(nn.Module):
     """All positives of an anchor, with its hardest negatives among other products of its category.
 
     Variants of the anchor's parent are never negatives. An anchor whose category is unknown, or has no other product
-    among the references, takes its negatives from all. The hardest are often mislabelled: a share of them can be
-    skipped. Nothing is drawn by chance.
+    among the references, takes its negatives from all categories. The hardest negatives are often mislabelled: a share
+    of them can be skipped. The choice is deterministic.
     """
 
     def __init__(self, *, negatives: int = 4, skip: float = 0.0) -> None:
@@ -24,10 +24,10 @@ class CategoryHardMiner(nn.Module):
 
         Args:
             negatives: negatives of each anchor, the hardest after those skipped.
-            skip: share of an anchor's candidates, the hardest ones, that is skipped: 0 for the very hardest.
+            skip: share of an anchor's candidates, the hardest, that is skipped; 0 skips none.
 
         Raises:
-            ConfigError: no negatives, or all skipped.
+            ConfigError: `negatives` is below 1, or `skip` outside [0, 1).
         """
         super().__init__()
         if negatives < 1:

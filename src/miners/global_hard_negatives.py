@@ -1,4 +1,4 @@
-"""Global hard negatives: now and then the whole training set is searched for what is confused today."""
+"""Global hard negatives: every few epochs the whole training set is searched for items that the encoder confuses."""
 
 import logging
 import time
@@ -23,13 +23,12 @@ log = logging.getLogger(__name__)
 
 
 class GlobalHardNegatives(lightning.Callback):
-    """Gives a sampler, each few epochs, the items that the encoder takes for each other.
+    """Every few epochs, gives a sampler the items that the encoder confuses as neighbours.
 
-    The training set is embedded as it is, without augmentation, in evaluation mode, by averaged weights if any; parted
-    among the processes, and searched by the first, whose result all of them use. That costs a pass over the images
-    without gradients and the search of `confused_items`, and 4 bytes x numbers in an embedding x images of memory. The
-    neighbourhoods in use are part of a checkpoint: a run that is resumed within an epoch draws the rest as it would
-    have.
+    The training set is embedded without augmentation, in evaluation mode, by averaged weights if there are any. The
+    images are divided among the processes; the first process searches, and all use its result. The cost is a forward
+    pass over the images, the search of `confused_items`, and 4 bytes x dimension x images of memory. The neighbourhoods
+    in use are part of a checkpoint, so that a run resumed within an epoch draws the same remaining batches.
     """
 
     def __init__(
@@ -45,18 +44,18 @@ class GlobalHardNegatives(lightning.Callback):
         batch: int,
         lasting: Neighbourhoods | None = None,
     ) -> None:
-        """Name what is to be done.
+        """Set the sampler, the images and the schedule.
 
         Args:
-            sampler: whose neighbourhoods are exchanged.
-            images: what is trained on.
-            pixels: opens its pixels: uint8 of shape (images, size, size, 3).
+            sampler: the sampler that gets the neighbourhoods.
+            images: the training set.
+            pixels: opens the training set's pixels: uint8 of shape (images, size, size, 3).
             every: epochs from one search to the next.
-            first_epoch: epochs that are trained before the first search.
+            first_epoch: epochs before the first search.
             count: see `confused_items`.
-            skip: see there.
+            skip: see `confused_items`.
             batch: images embedded at once.
-            lasting: neighbours that are there beside those found.
+            lasting: neighbours that are kept beside those found.
         """
         super().__init__()
         self._sampler, self._images, self._pixels, self._lasting = sampler, images, pixels, lasting
@@ -65,9 +64,9 @@ class GlobalHardNegatives(lightning.Callback):
         self._searched = -1
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Search, where it is time to."""
+        """Search in the epochs of the schedule."""
         epoch = trainer.current_epoch
-        # A run that goes on within an epoch begins it again, with other weights by then.
+        # A run resumed within an epoch starts it again: it must not search again, with other weights.
         if epoch < self._first or (epoch - self._first) % self._every or epoch == self._searched:
             return
         start = time.perf_counter()
@@ -75,32 +74,32 @@ class GlobalHardNegatives(lightning.Callback):
         found: Any = None
         if trainer.is_global_zero:
             found = confused_items(vectors, self._images, count=self._count, skip=self._skip)
-        # Float arithmetic may differ between devices; the batches must not.
+        # Float arithmetic may differ between devices, but all processes must draw the same batches.
         neighbourhoods, confusion = trainer.strategy.broadcast(found)
         self._use(neighbourhoods)
         self._searched = epoch
         if confusion is not None:
             pl_module.log("train/confusion", confusion, sync_dist=True)
         log.info(
-            "epoch %d: searched %d images in %.1f s; %s of them find another product before their own item",
+            "epoch %d: searched %d images in %.1f s; share that finds another product before its own item: %s",
             epoch + 1,
             len(self._images),
             time.perf_counter() - start,
-            "none can be said" if confusion is None else f"{confusion:.1%}",
+            "unknown, no item has two images" if confusion is None else f"{confusion:.1%}",
         )
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Log how many of the epoch's items were neighbours."""
+        """Log the share of the epoch's items that were neighbours."""
         pl_module.log("train/neighbour_share", self._sampler.neighbour_share, sync_dist=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """The neighbourhoods in use, and the epoch that found them."""
+        """The neighbourhoods in use, and the epoch in which they were found."""
         used = self._sampler.neighbourhoods
         table = {name: torch.from_numpy(getattr(used, name)) for name in ("starts", "items", "weights")}
         return {"neighbourhoods": table, "epoch": self._searched}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Use those of the checkpoint."""
+        """Use the checkpoint's neighbourhoods."""
         table: dict[str, Tensor] = state_dict["neighbourhoods"]
         self._sampler.neighbourhoods = Neighbourhoods(**{name: value.numpy() for name, value in table.items()})
         self._searched = state_dict["epoch"]
@@ -111,7 +110,7 @@ class GlobalHardNegatives(lightning.Callback):
     def _embedded(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> np.ndarray:
         """The training set's embeddings: float32 of shape (images, dim), the same in all processes."""
         pixels, world = self._pixels(), trainer.world_size
-        # All processes embed equally many; what is too many is dropped after gathering.
+        # All processes embed the same number of images; the surplus is dropped after gathering.
         mine = np.arange(trainer.global_rank, -(-len(pixels) // world) * world, world) % len(pixels)
         batches = [mine[start : start + self._batch] for start in range(0, len(mine), self._batch)]
         encoder = validated_module(trainer, pl_module).encoder
@@ -129,6 +128,6 @@ class GlobalHardNegatives(lightning.Callback):
             for module, mode in modes.items():
                 module.training = mode
         gathered = trainer.strategy.all_gather(torch.cat(parts)).reshape(world, len(mine), -1)
-        # Row r is the (r // world)-th of process r % world.
+        # Row r is row r // world of process r % world.
         vectors: np.ndarray = gathered.transpose(0, 1).reshape(world * len(mine), -1)[: len(pixels)].cpu().numpy()
         return vectors

@@ -1,4 +1,4 @@
-"""Miners of pytorch-metric-learning among those pairs only that are allowed."""
+"""Restrict pytorch-metric-learning's miners to allowed pairs."""
 
 import torch
 from pytorch_metric_learning.miners import BaseMiner
@@ -14,14 +14,14 @@ _EASY = 1e4
 
 
 class LibraryMiner(nn.Module):
-    """One of the library's miners, which go by items alone, kept to the pairs that a loss may compare.
+    """A miner of the library, which goes by items alone, restricted to the pairs that a loss may compare.
 
-    It sees what is no pair as the easiest of all, and so never prefers it to a pair; what it takes all the same, for
-    want of pairs or by chance, is dropped.
+    Pairs that are not allowed get the distance of the easiest pair, so that the miner does not prefer them; those that
+    it still chooses, for lack of others or by chance, are dropped.
     """
 
     def __init__(self, miner: BaseMiner) -> None:
-        """Take over a miner, whose distance is replaced."""
+        """Wrap a miner and replace its distance."""
         super().__init__()
         self._distance = _AllowedDistance(miner.distance)
         miner.distance = self._distance
@@ -44,7 +44,7 @@ class LibraryMiner(nn.Module):
 
 
 class _AllowedDistance(nn.Module):
-    """A distance of the library's by which what is no pair is the easiest positive or negative."""
+    """A distance of the library in which a pair that is not allowed is the easiest positive or negative."""
 
     pairs: Pairs
     same: Tensor

@@ -1,4 +1,4 @@
-"""What chooses the tuples of a loss."""
+"""The interface of miners, which choose the tuples of a loss."""
 
 from typing import NamedTuple, Protocol
 

@@ -1,4 +1,4 @@
-"""Large CPU tensors without page faults."""
+"""Configure glibc's allocator, so that large CPU tensors cause no page faults in each step."""
 
 import ctypes
 import sys
@@ -10,14 +10,15 @@ _LARGEST = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep what tensors free, and use it for the next ones; elsewhere nothing happens.
+    """Make glibc reuse freed memory instead of returning it to the system; does nothing on other systems.
 
-    By default glibc takes large blocks from the system and gives them back when they are freed, so that each step of a
-    training on the CPU faults all its pages in again (`python -m benchmarks.training_speed` shows what that costs). The
-    process then holds its peak of memory until it ends (mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD).
+    By default glibc allocates large blocks from the system and returns them when they are freed, so that each training
+    step on the CPU causes page faults for all its memory again (`python -m benchmarks.training_speed` measures the
+    cost). With this setting the process keeps its peak memory until it ends (mallopt(3), M_MMAP_MAX and
+    M_TRIM_THRESHOLD).
 
     Returns:
-        Whether this C library was told.
+        Whether the C library accepted the setting.
     """
     if sys.platform != "linux":
         return False

@@ -1,4 +1,4 @@
-"""Checkpoints written whole or not at all."""
+"""Checkpoints that are written atomically."""
 
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ __all__ = ["AtomicCheckpointIO"]
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's files, but a kill while one is written leaves the one that was there.
+    """Lightning's checkpoint files, of which a kill during writing leaves the old one.
 
-    Lightning's own writes to the system's temporary folder and copies from there, where that is another disk.
+    Lightning's own plugin writes to the system's temporary folder and copies the file where that is another disk.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""Large batches in small memory: the activations of one chunk at a time."""
+"""Embed large batches in little memory: only one chunk's activations are held at a time."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,15 +19,16 @@ def embed_in_chunks(
 
     As GradCache (Gao, Zhang, Han, Callan: Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup,
     RepL4NLP 2021): embeddings first, then each chunk again with its gradients. The gradient is exact for encoders whose
-    images do not depend on one another; batch norm in training mode normalises by chunk. One more forward pass is paid.
+    images do not depend on one another; batch norm in training mode normalises by chunk. The cost is one more
+    forward pass.
 
     Args:
-        encoder: what embeds.
-        pixels: as it takes them.
-        chunk: images at a time; 0 takes all at once, and pays nothing.
+        encoder: the encoder.
+        pixels: its input.
+        chunk: images in a chunk; 0 takes all at once, without the second pass.
 
     Returns:
-        Embeddings, with a graph that keeps the pixels.
+        Embeddings, whose graph holds the pixels.
     """
     if not 0 < chunk < len(pixels):
         embeddings: Tensor = encoder(pixels)
@@ -36,16 +37,16 @@ def embed_in_chunks(
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _without_statistics(encoder)
 
-    # Random numbers (dropout, drop path) are drawn again as they were. The engine goes backwards through the latest
-    # operations first, hence through one chunk after the other.
+    # The second pass draws the same random numbers (dropout, drop path). Autograd processes the latest operations
+    # first, hence one chunk after the other.
     parts = [checkpoint(encoder, part, use_reentrant=False, context_fn=contexts) for part in torch.split(pixels, chunk)]
     return torch.cat(parts)
 
 
 @contextmanager
 def _without_statistics(encoder: nn.Module) -> Iterator[None]:
-    """Embedding a second time, batch norms do not count the images a second time."""
-    # Momentum and not `track_running_stats`: what is kept for the backward pass must be the same both times.
+    """Keep batch norms from updating their statistics in the second pass."""
+    # Momentum and not `track_running_stats`: both passes must save the same tensors for the backward pass.
     norms = [
         m for m in encoder.modules() if isinstance(m, _NormBase) and m.training and m.num_batches_tracked is not None
     ]

@@ -1,4 +1,4 @@
-"""An encoder as a plain function over arrays."""
+"""An encoder as a function over NumPy arrays."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How a linear head begins as the principal directions of the backbone's features."""
+"""Initialise a linear head by the principal directions of the backbone's features."""
 
 from collections.abc import Callable
 
@@ -19,14 +19,14 @@ _IMAGES = 4096
 def principal_directions(
     features: Float[Tensor, "images width"], dim: int
 ) -> tuple[Float[Tensor, "dim width"], Float[Tensor, " width"]]:
-    """The directions of most variance, most first, and the mean.
+    """The directions of largest variance, in descending order, and the mean.
 
-    Directions beyond the rank of the features are orthogonal to the others. Signs are set so that the largest number of
-    each is positive.
+    Directions beyond the rank of the features are orthogonal to the others. Signs are chosen so that the component of
+    largest magnitude of each direction is positive.
 
     Args:
-        features: float32 or float64, two images at least.
-        dim: directions, at most the width.
+        features: float32 or float64, of at least two images.
+        dim: number of directions, at most the width.
 
     Returns:
         Orthonormal rows and the mean, float32.
@@ -40,19 +40,19 @@ def principal_directions(
 
 
 def initialise_pca_head(encoder: Encoder, images: Callable[[], np.ndarray], *, batch: int, seed: int = 0) -> None:
-    """Set a `PCAHead` of zeros from training images; any other head is left as it is.
+    """Set a `PCAHead` of zeros from training images; any other head is left unchanged.
 
-    The embedding then is the backbone's own feature, less the mean over the catalogue, which all images share and which
-    hides what tells them apart; and turned so that few numbers hold most of it.
+    The embedding then is the backbone's feature minus the mean over the catalogue, which all images share, projected to
+    the directions of largest variance.
 
     Args:
         encoder: with new or earlier weights.
-        images: gives uint8 pixels of shape (images, size, size, 3), 4,096 of which are looked at.
+        images: returns uint8 pixels of shape (images, size, size, 3), of which up to 4,096 are used.
         batch: images embedded at once.
-        seed: which images.
+        seed: of the choice of images.
 
     Raises:
-        LookalikeError: fewer than two images, or features that are not finite.
+        LookalikeError: there are fewer than two images, or features are not finite.
     """
     head = encoder.head
     if not isinstance(head, PCAHead) or bool(head.weight.any()):

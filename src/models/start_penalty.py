@@ -1,4 +1,4 @@
-"""Terms that hold an encoder near the one that training starts from."""
+"""Loss terms that penalise the distance of an encoder from the one that training starts from."""
 
 import copy
 from typing import Any
@@ -15,7 +15,7 @@ __all__ = ["StartPenalty", "relational_distance", "squared_distance"]
 
 
 def squared_distance(parameters: list[nn.Parameter], start: list[Tensor]) -> Float[Tensor, ""]:
-    """Half the squared Euclidean distance of weights from where they started (L2-SP; Li et al., ICML 2018, eq. 2)."""
+    """Half the squared Euclidean distance of weights from their start (L2-SP; Li et al., ICML 2018, eq. 2)."""
     parts = [(now - then).square().sum() for now, then in zip(parameters, start, strict=True) if now.requires_grad]
     return 0.5 * torch.stack(parts).sum() if parts else torch.zeros(())
 
@@ -23,10 +23,10 @@ def squared_distance(parameters: list[nn.Parameter], start: list[Tensor]) -> Flo
 def relational_distance(
     embeddings: Float[Tensor, "batch dim"], reference: Float[Tensor, "batch other"]
 ) -> Float[Tensor, ""]:
-    """How much the distances within a batch differ from a reference's (RKD-D; Park et al., CVPR 2019, eq. 5 to 7).
+    """Difference of the distances within a batch from a reference's (RKD-D; Park et al., CVPR 2019, eq. 5 to 7).
 
-    Euclidean distances over their mean, compared by the Huber loss and averaged over pairs of two images. Their numbers
-    of dimensions may differ.
+    Euclidean distances divided by their mean, compared by the Huber loss and averaged over pairs of images. The two
+    dimensions may differ.
     """
     with torch.autocast(embeddings.device.type, enabled=False):
         first, second = torch.triu_indices(len(embeddings), len(embeddings), 1, device=embeddings.device)
@@ -39,19 +39,19 @@ def relational_distance(
 
 
 class StartPenalty:
-    """Holds the weights, or the geometry of the embeddings, near those of the start.
+    """Penalises changes of the weights, or of the geometry of the embeddings, since the start.
 
-    What it compares with is no part of the module that is trained: it is in no checkpoint and no optimiser.
+    The start's weights are not part of the trained module: they are in no checkpoint and no optimiser.
     """
 
     def __init__(self, encoder: Encoder, *, l2_sp: float, relations: float) -> None:
-        """Remember how the encoder is now.
+        """Copy what the penalties need of the encoder.
 
         Args:
-            encoder: before its first step; a resumed run's before its checkpoint is read.
+            encoder: before its first step; for a resumed run before its checkpoint is loaded.
             l2_sp: weight of `squared_distance` over the backbone's trainable weights.
-            relations: weight of `relational_distance` to the embeddings of the start: those of the whole encoder where
-                its head begins as the backbone's features, else the backbone's features.
+            relations: weight of `relational_distance` to the start's embeddings: those of the whole encoder where its
+                head starts as the backbone's features, else the backbone's features.
         """
         self._l2_sp, self._relations = l2_sp, relations
         self._parameters = list(encoder.backbone.parameters()) if l2_sp else []
@@ -59,13 +59,13 @@ class StartPenalty:
         self._teacher = _teacher(encoder) if relations else None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "StartPenalty":
-        """An average of the weights needs no second copy of this."""
+        """Return `self`: a copy of the module for weight averaging needs no second copy of this."""
         return self
 
     def __call__(
         self, pixels: Num[Tensor, "batch height width 3"], embeddings: Float[Tensor, "batch dim"]
     ) -> dict[str, Tensor]:
-        """The terms of a batch, times their weights, by name; to be added to the loss."""
+        """The weighted terms of a batch, by name, to be added to the loss."""
         terms = {}
         if self._l2_sp:
             self._start = [value.to(embeddings.device) for value in self._start]

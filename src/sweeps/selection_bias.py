@@ -1,4 +1,4 @@
-"""The best of many trials is the luckiest as well: its interval, and how many trials cannot be told from it."""
+"""The best of many trials is selected by chance as well: its interval, and the trials that do not differ from it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,17 +15,17 @@ _RESAMPLES = 2_000
 
 
 def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Mapping[int, int], trials: int) -> list[str]:
-    """Sentences on how far the best trial can be trusted.
+    """Sentences on the uncertainty of the best trial.
 
     Args:
         folder: the sweep's, with each trial's validation queries.
         settings: of the sweep.
-        ranked: place (`folder_number`) of each finished trial by its number, the best first.
-        trials: how many there were in all.
+        ranked: `folder_number` of each finished trial by its number, the best first.
+        trials: number of all trials.
     """
     sentences = [
-        f"chosen on validation, of {trials} trials: the best value is optimistic. Report it on the test split, or with "
-        "new seeds"
+        f"selected on validation from {trials} trials: the best value is optimistic. Report it on the test split, or "
+        "with new seeds"
     ]
     try:
         contenders = [_contender(folder, settings, *each) for each in ranked.items()]
@@ -39,9 +39,10 @@ def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Mapping[
     ends = "" if own.low is None else f", 95% interval {own.low:.4f} to {own.high:.4f} (products resampled)"
     alike = sum(line.verdict == "can't tell" for line in lines[1:])
     sentences.append(f"{best.label}: {settings.metric} {own.value:.4f}{ends}")
-    luck = "" if len(settings.seeds) > 1 else "; one seed each: a difference may be the seed's"
+    note = "" if len(settings.seeds) > 1 else "; one seed each: a difference may come from the seed"
     sentences.append(
-        f"{alike} of {len(lines) - 1} other finished trials cannot be told from it (paired, Holm's correction){luck}"
+        f"{alike} of {len(lines) - 1} other finished trials do not differ from it significantly (paired, Holm's "
+        f"correction){note}"
     )
     return sentences
 

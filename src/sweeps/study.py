@@ -63,7 +63,7 @@ def open_study(
     Args:
         folder: the sweep's.
         settings: of the sweep.
-        space: what is searched, by key.
+        space: distribution of each searched key.
         fixed: overrides that all trials share.
 
     Raises:
@@ -192,7 +192,7 @@ def _queue_interrupted(study: optuna.Study) -> None:
 
 
 def _cut_incomplete_record(journal: Path) -> None:
-    """Remove a last line without a line end, which a kill or a full disk leaves: the next record would be added to it."""
+    """Remove a last line without a line end, which a kill or a full disk leaves, before more records are appended."""
     if not journal.is_file():
         return
     lock = JournalFileSymlinkLock(str(journal))

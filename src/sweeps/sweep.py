@@ -1,4 +1,4 @@
-"""A sweep from its folder to what came out."""
+"""Run a sweep in its folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,14 +21,14 @@ def run_sweep(
     fixed: list[str],
     launch: Launch,
 ) -> optuna.Study:
-    """Run the sweep of a folder, or what is left of it; print its trials and write them to `trials.csv`.
+    """Run or continue the sweep of a folder; print its trials and write them to `trials.csv`.
 
     Args:
         folder: the sweep's.
         settings: checked.
-        space: what is searched, by key.
+        space: distribution of each searched key.
         fixed: overrides that all trials share.
-        launch: trains.
+        launch: trains jobs.
 
     Raises:
         ConfigError: the folder holds another sweep, or one is running there.

@@ -1,4 +1,4 @@
-"""`trial.json` in a run's folder: which trial of which study it trains, so that it reports and may be pruned."""
+"""`trial.json` in a run's folder: the sweep's trial that it trains, to which it reports."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -17,12 +17,12 @@ _FILE = "trial.json"
 
 @dataclass(frozen=True)
 class TrialFile:
-    """What a training needs to know of its trial.
+    """The trial of a training.
 
     Attributes:
         sweep: the sweep's folder.
-        trial_id: the study's own number of the trial.
-        metric: what is reported after each validation, as `val/METRIC`.
+        trial_id: the trial's id in the study.
+        metric: the metric to report after each validation, `val/METRIC`.
         pruner: its name.
         pruner_options: its further arguments.
     """
@@ -35,7 +35,7 @@ class TrialFile:
 
 
 def write_trial(folder: Path, trial: TrialFile) -> None:
-    """Write the file whole or not at all."""
+    """Write the file atomically."""
     write_atomically(folder / _FILE, json.dumps(asdict(trial), indent=2) + "\n")
 
 

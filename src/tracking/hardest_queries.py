@@ -1,4 +1,4 @@
-"""The hardest queries as a table with pictures: what was asked, what was found, what should have been found."""
+"""The hardest queries as a table with pictures: the query, the wrong result, the nearest positive."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ def hardest_queries(catalogue: Catalogue, evaluation: Evaluation, count: int) ->
 
     Args:
         catalogue: where the images are.
-        evaluation: what each query found.
-        count: rows at most.
+        evaluation: with the results of each query.
+        count: most rows.
 
     Returns:
         A table of `COLUMNS`; `found` is the best wrong result, `should be` the nearest positive.

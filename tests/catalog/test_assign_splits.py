@@ -137,7 +137,7 @@ def test_time_trains_on_the_first_months(data_settings) -> None:
 @pytest.mark.parametrize(
     ("months", "val_from", "test_from", "message"),
     [
-        ((11, 12), "2025-11", "", "no image is left to train on; items were listed from 2025-11-02"),
+        ((11, 12), "2025-11", "", "no training image remains; items were listed from 2025-11-02"),
         ((1, 2), "2025-11", "", "the split 'val' has no query; items were listed from 2025-01-02"),
         ((1, 11), "2025-11", "2025-12", "`data.time.test_from=2025-12`: the split 'test' has no query"),
     ],
@@ -199,7 +199,7 @@ def test_a_file_that_is_not_there_is_named(data_settings, tmp_path: Path) -> Non
     data = data_settings(split_by="file", split_file="gone.csv", root=str(tmp_path))
     with pytest.raises(CatalogueError, match=r"(?s)gone\.csv.*cannot be read"):
         divide(photos(), data)
-    with pytest.raises(ConfigError, match="no image is left to train on; give some rows of the file that split"):
+    with pytest.raises(ConfigError, match="no training image remains; assign that split to some rows of the file"):
         divide(photos(1), from_file(data_settings, tmp_path, "item_id,split", "0,val"))
 
 

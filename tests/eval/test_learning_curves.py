@@ -19,7 +19,7 @@ def test_curves_share_axes_whose_ends_are_the_plots() -> None:
     assert points(curves.lines[2].points) == [
         (pytest.approx((left + right) / 2), pytest.approx(bottom - (bottom - top) / 4, abs=0.1))
     ]
-    assert (curves.lines[0].told, curves.lines[0].best) == ("best 1.0000, epoch 5", (right, top))
+    assert (curves.lines[0].caption, curves.lines[0].best) == ("best 1.0000, epoch 5", (right, top))
     assert [label for _, label in curves.x_ticks] == ["1", "2", "3", "4", "5"]
     assert [label for _, label in curves.y_ticks] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
 

@@ -67,7 +67,7 @@ def test_one_seed_cannot_answer(rng) -> None:
     values = rng.random((4, 20, 2))
     for first, second in ((values[:1], values[1:]), (values[1:], values[:1]), (values[:1], values[1:2])):
         for found in compare_methods(first, second, np.arange(20)):
-            assert found.reason == "one seed cannot tell a method from its luck"
+            assert found.reason == "at least two seeds of each method are needed"
             assert (found.low, found.high, found.p_value) == (None, None, None)
 
 

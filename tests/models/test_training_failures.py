@@ -81,4 +81,4 @@ def test_ctrl_c_ends_with_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFix
     assert caught.value.code == 130
     said = capsys.readouterr().out
     assert f"interrupted at step 3; {tmp_path / LAST} is kept" in said
-    assert "trainer.resume=true goes on" in said
+    assert "trainer.resume=true continues" in said

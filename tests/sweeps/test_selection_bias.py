@@ -36,11 +36,11 @@ def test_trials_that_are_as_good_are_counted(tmp_path: Path, seeds: list[int]) -
         for seed in seeds:
             evaluated(tmp_path / trial_folder(number, seed), noise, 10 * number + seed)
     optimistic, best, alike = selection_bias_notes(tmp_path, SweepSettings(seeds=seeds), {0: 0, 1: 1, 2: 2, 7: 3}, 6)
-    assert optimistic.startswith("chosen on validation, of 6 trials: the best value is optimistic")
+    assert optimistic.startswith("selected on validation from 6 trials: the best value is optimistic")
     assert best.startswith("trial 0: recall@1 ")
     assert "95% interval" in best
-    assert alike.startswith("1 of 3 other finished trials cannot be told from it")
-    assert ("may be the seed's" in alike) == (len(seeds) == 1)
+    assert alike.startswith("1 of 3 other finished trials do not differ from it significantly")
+    assert ("may come from the seed" in alike) == (len(seeds) == 1)
 
 
 def test_trials_on_other_queries_are_not_compared(tmp_path: Path) -> None:

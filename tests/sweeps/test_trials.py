@@ -101,7 +101,7 @@ def test_a_trial_that_fails_is_recorded_and_the_sweep_goes_on(tmp_path: Path, ca
 
 
 def test_trials_that_all_fail_end_the_sweep(tmp_path: Path) -> None:
-    with pytest.raises(LookalikeError, match="3 trials failed in a row, so the sweep was given up; the last: no such"):
+    with pytest.raises(LookalikeError, match="3 trials failed in a row, so the sweep was stopped; the last: no such"):
         sweep(tmp_path / "s", lambda _: "no such data", failures=3)
     assert (tmp_path / "s" / "trials.csv").read_text().count("no such data") == 3
 

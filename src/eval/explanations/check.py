@@ -1,4 +1,4 @@
-"""Check explanations against known masks and against a destroyed network.
+"""Check explanations against known masks and against networks with random weights.
 
 python -m src.eval.explanations.check --checkpoint PATH, for a checkpoint that was trained on the built-in shop.
 """
@@ -28,15 +28,15 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print a table, write the JSON, and end with 2 where a gate isn't passed."""
+    """Print a table, write the JSON, and exit with 2 where a gate is not passed."""
     parser = argparse.ArgumentParser(prog="python -m src.eval.explanations.check", description=__doc__)
     parser.add_argument("--checkpoint", required=True, type=Path, help="trained on the built-in shop")
     parser.add_argument("--data-root", help="the shop's folder, if it isn't where the checkpoint says")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--method", choices=tuple(METHODS), action="append", help="default: all of them")
-    parser.add_argument("--pairs", type=_positive, default=300, help="pairs at most (default 300)")
+    parser.add_argument("--pairs", type=_positive, default=300, help="most pairs (default 300)")
     parser.add_argument(
-        "--randomised", type=_positive, default=64, help="pairs for the destroyed networks (default 64)"
+        "--randomised", type=_positive, default=64, help="pairs for the randomised networks (default 64)"
     )
     parser.add_argument("--output", type=Path, default=Path("outputs/explanations.json"))
     options = parser.parse_args(arguments)
@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace) -> None:
     _print(checks, f"{card['name']}: explanations of {len(pairs.products)} pairs, {options.split} split")
     print(f"explanations: {options.output}")
     if problems:
-        raise GateError("explanations that can't be believed:\n" + "\n".join(f"  {problem}" for problem in problems))
+        raise GateError("explanations that failed their checks:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
 def _print(checks: Sequence[DomainCheck], title: str) -> None:

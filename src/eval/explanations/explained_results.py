@@ -1,4 +1,4 @@
-"""The worst false positives of an evaluation and the positives that they displaced, explained in pictures."""
+"""Explain the worst false positives of an evaluation and the positives that they displaced, as pictures."""
 
 from dataclasses import dataclass
 
@@ -30,8 +30,8 @@ class ExplainedResult:
         score: cosine of the two.
         rank: the result's, from 1.
         query: the query's picture.
-        query_overlay: the query with what makes it like the result.
-        result_overlay: the result with what makes it like the query.
+        query_overlay: the query under the map of its similarity to the result.
+        result_overlay: the result under the map of its similarity to the query.
         result: the result's picture.
     """
 
@@ -47,13 +47,13 @@ class ExplainedResult:
 
 @dataclass(frozen=True)
 class Explained:
-    """A false positive and the nearest positive behind it.
+    """A query's false positive, and its nearest positive.
 
     Attributes:
         query_image_id: the query's image.
         query_item_id: the query's item.
         false_positive: the first result, which is wrong.
-        missed_positive: the right result that comes first.
+        missed_positive: the best right result.
     """
 
     query_image_id: str
@@ -77,19 +77,19 @@ def explain_worst(
         catalogue: where the images are.
         evaluation: of the encoder on this catalogue.
         encoder: the one that was evaluated.
-        spec: how its pixels are made.
-        n: false positives at most.
+        spec: its preprocessing.
+        n: most false positives.
         method: see `explain_pairs`.
     """
     worst = worst_false_positives(evaluation, n)
     if not worst:
         return []
-    asking = [catalogue.row_of[evaluation.queries.image_ids[one.query]] for one in worst]
+    query_rows = [catalogue.row_of[evaluation.queries.image_ids[one.query]] for one in worst]
     wrong, right = (
         [catalogue.row_of[evaluation.gallery.image_ids[row]] for row in rows]
         for rows in ([one.found for one in worst], [one.missed for one in worst])
     )
-    rows = np.array([*asking, *wrong, *right], dtype=np.int64)
+    rows = np.array([*query_rows, *wrong, *right], dtype=np.int64)
     query, found, missed = np.split(np.concatenate(list(iterate_pixels(catalogue, rows, spec, batch=64))), 3)
     sides = [(result, *explain_pairs(encoder, query, result, method=method)) for result in (found, missed)]
 
@@ -118,7 +118,7 @@ def explain_worst(
 
 
 def panel(explained: Explained) -> Image.Image:
-    """One picture of it: the false positive above, the missed positive below; plain, overlaid, overlaid, plain."""
+    """One picture: the false positive above, the missed positive below; plain, overlaid, overlaid, plain."""
     step = _SIDE + _MARGIN
     sheet = Image.new("RGB", (_MARGIN + 4 * step, _MARGIN + 2 * (step + _CAPTION)), _PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)

@@ -1,4 +1,4 @@
-"""Pairs of images whose masks are known, to check explanations on."""
+"""Pairs of images with known masks, on which explanations are checked."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class MaskedPairs:
     Attributes:
         pixels: of the queries and of the results, uint8 of shape (pairs, size, size, 3) each.
         masks: bool of shape (pairs, size, size) each.
-        products: the query's product, shape (pairs,): pairs of one product succeed and fail together.
+        products: the query's product, shape (pairs,); intervals resample products.
     """
 
     pixels: tuple[np.ndarray, np.ndarray]
@@ -34,14 +34,14 @@ class MaskedPairs:
 def read_pairs(
     catalogue: Catalogue, split: str, encoder: Encoder, spec: PreprocessingSpec, *, limit: int
 ) -> MaskedPairs:
-    """A split's queries, evenly spread over it, each with the result that it finds first, right or wrong.
+    """Queries of a split, evenly spread, each with its first result, right or wrong.
 
     Args:
         catalogue: with masks.
         split: the split.
-        encoder: finds the results.
-        spec: how pixels are made.
-        limit: pairs at most.
+        encoder: the encoder that ranks.
+        spec: the preprocessing.
+        limit: most pairs.
     """
     evaluation = evaluate_split(catalogue, split, spec, embedder(encoder))
     chosen = evenly_spread(len(evaluation.queries), limit)

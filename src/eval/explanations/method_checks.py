@@ -1,4 +1,4 @@
-"""What is found out about a method of explanation, and what it must reach to be believed."""
+"""Measure a method of explanation, and the limits that it must reach."""
 
 from dataclasses import dataclass
 
@@ -17,30 +17,30 @@ from src.models.encoder import Encoder
 __all__ = ["DomainCheck", "check_method", "failures"]
 
 DOMAINS = ("user", "catalogue")
-"""Queries are user photos and results catalogue images: so the shop gives the roles."""
+"""Of queries and of results, as the built-in shop assigns the roles."""
 
 WHOLE_LIMIT = 0.5
-"""Most that a map may still correlate with that of a wholly destroyed network."""
+"""Largest allowed correlation with the maps of a network whose layers are all randomised."""
 PART_LIMIT = 0.9
-"""Most that it may with a partly destroyed one."""
+"""Largest allowed correlation with the maps of a partly randomised network."""
 
 _BLOCK = 32
 
 
 @dataclass(frozen=True)
 class DomainCheck:
-    """What was found out about one method on one domain.
+    """The measurements of one method on one domain.
 
     Attributes:
         method: the method.
         domain: `user` or `catalogue`.
         pointing: pointing-game accuracy.
-        random: share of the area that is the item: the accuracy of random pixels.
+        random: share of the item in the area, which is the accuracy of random pixels.
         centre: accuracy of the image's centre.
-        over_random: pointing less random.
-        over_centre: pointing less centre.
+        over_random: pointing minus random.
+        over_centre: pointing minus centre.
         energy: share of the positive attribution on the item.
-        destroyed_pointing: accuracy with the network wholly destroyed.
+        destroyed_pointing: accuracy with all layers randomised.
         correlations: share of the layers that are randomised -> mean Spearman correlation with the maps before.
     """
 
@@ -57,13 +57,13 @@ class DomainCheck:
 
 
 def check_method(encoder: Encoder, pairs: MaskedPairs, method: str, *, randomised: int) -> list[DomainCheck]:
-    """Play the pointing games and destroy the network, on both sides of the pairs.
+    """Measure the pointing games and the correlation with randomised networks, on both sides of the pairs.
 
     Args:
-        encoder: what is explained.
+        encoder: the encoder to explain.
         pairs: images and masks.
         method: see `explain_pairs`.
-        randomised: pairs that are explained with destroyed networks too.
+        randomised: number of pairs that are explained with randomised networks as well.
     """
     maps = _explain(encoder, pairs.pixels, method, method)
     few = evenly_spread(len(pairs.products), randomised)
@@ -101,14 +101,14 @@ def check_method(encoder: Encoder, pairs: MaskedPairs, method: str, *, randomise
 
 
 def failures(check: DomainCheck) -> list[str]:
-    """What keeps these explanations from being believed, a line each; empty if nothing does."""
+    """The limits that these explanations miss, one line each; empty where they pass."""
     problems = []
     where = f"{check.method}, {check.domain}"
     for name, difference in (("random", check.over_random), ("centre", check.over_centre)):
         if difference.low is None or difference.low <= 0:
             ends = "no interval" if difference.low is None else f"{difference.low:+.3f} to {difference.high:+.3f}"
             problems.append(
-                f"{where}: pointing accuracy less the {name} baseline is {difference.value:+.3f} ({ends}); "
+                f"{where}: pointing accuracy minus the {name} baseline is {difference.value:+.3f} ({ends}); "
                 "it must be above 0"
             )
     for share, value in check.correlations.items():

@@ -1,4 +1,4 @@
-"""Queries beside what they found, for looking at."""
+"""Strips of pictures: a query beside its best results."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Found:
         image: data URI.
         item: its item id.
         score: its cosine.
-        rank: its place, from 1.
+        rank: its rank, from 1.
         relevant: whether it is of the query's item.
     """
 
@@ -34,7 +34,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Strip:
-    """A query, its best results, and the positive that they lack.
+    """A query, its best results, and the nearest positive where the results hold none.
 
     Attributes:
         image: data URI of the query.
@@ -53,9 +53,9 @@ def hits(evaluation: Evaluation, thumbnails: Thumbnails, *, strips: int, results
     """Queries whose first result is right, evenly spread over all of them.
 
     Args:
-        evaluation: what was found.
+        evaluation: the evaluation.
         thumbnails: of the catalogue.
-        strips: queries shown at most.
+        strips: most queries shown.
         results: results shown of each.
     """
     right = np.flatnonzero(evaluation.ranking.ranks[:, 0] == 1)
@@ -64,12 +64,12 @@ def hits(evaluation: Evaluation, thumbnails: Thumbnails, *, strips: int, results
 
 
 def misses(evaluation: Evaluation, thumbnails: Thumbnails, *, strips: int, results: int) -> list[Strip]:
-    """The queries whose first positive stands deepest, the worst first, at most one for each item.
+    """The queries with the deepest first positive, the worst first, at most one for each item.
 
     Args:
-        evaluation: what was found.
+        evaluation: the evaluation.
         thumbnails: of the catalogue.
-        strips: queries shown at most.
+        strips: most queries shown.
         results: results shown of each.
     """
     first = np.where(evaluation.ranking.positives > 0, evaluation.ranking.ranks[:, 0], 0)

@@ -1,4 +1,4 @@
-"""Pictures as data URIs, so that a page needs nothing beside itself."""
+"""Pictures as data URIs, which make a page self-contained."""
 
 import base64
 
