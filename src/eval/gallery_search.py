@@ -101,7 +101,7 @@ class GallerySearch:
 
     def first_ranks(self, queries: np.ndarray) -> np.ndarray:
         """The rank of each query's first positive, by counting the entries that score as high: int64 of their shape."""
-        best, asking, entries = self._best_positives(queries)
+        best, pair_queries, entries = self._best_positives(queries)
         threshold = (best - EPSILON)[:, None]
         before = np.zeros(len(queries), np.int64)
         starts = self._entries.row_starts
@@ -112,7 +112,7 @@ class GallerySearch:
             if scores.shape[1] > stop - start:
                 scores = np.maximum.reduceat(scores, starts[start:stop] - starts[start], axis=1)
             here = (entries >= start) & (entries < stop)
-            scores[asking[here], entries[here] - start] = -np.inf
+            scores[pair_queries[here], entries[here] - start] = -np.inf
             before += np.count_nonzero(scores >= threshold, axis=1)
             start = stop
         return before + 1
@@ -152,11 +152,11 @@ class GallerySearch:
         """The best positive's score of each query, float64; and pairs of query and entry that are of one item."""
         items = self._relevance.items[0][queries]
         first, last = (np.searchsorted(self._items, items, side=side) for side in ("left", "right"))
-        asking, at = _ranges(first, last)
+        pair_queries, at = _ranges(first, last)
         entries = self._by_item[at]
         best = np.full(len(queries), -np.inf)
         pair, position = _ranges(self._entries.row_starts[entries], self._entries.row_starts[entries + 1])
-        rows, pair = self._entries.rows_by_entry[position], asking[pair]
+        rows, pair = self._entries.rows_by_entry[position], pair_queries[pair]
         for start in range(0, len(rows), _PAIRS):
             part = slice(start, start + _PAIRS)
             scores = np.einsum("ij,ij->i", self._vectors[queries[pair[part]]], self._entries.vectors[rows[part]])
@@ -166,7 +166,7 @@ class GallerySearch:
             corrected, entry = self._corrected(queries)
             mine = (entry >= 0) & self._relevance.relevant(queries, np.maximum(entry, 0))
             best = np.where(mine, np.maximum(best, corrected), best)
-        return best, asking, entries
+        return best, pair_queries, entries
 
     def _allowed(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Whether queries may find rows as they are."""
@@ -228,7 +228,7 @@ def _ranges(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _repeated(entries: np.ndarray) -> np.ndarray:
-    """Which elements of each line repeat an entry that stands further left."""
+    """Which elements of each line repeat an entry further left."""
     order = np.argsort(entries, axis=1, kind="stable")
     ordered = np.take_along_axis(entries, order, axis=1)
     again = np.zeros_like(ordered, dtype=bool)

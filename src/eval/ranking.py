@@ -1,7 +1,7 @@
 """The ranks of each query's positives and its best results, from which all retrieval metrics follow.
 
-Ranks are pessimistic: a negative whose cosine is no more than 1e-6 (about what float32 tells apart) below a positive's
-ranks before it, so that constant embeddings score like the worst case and not like luck. Among negatives that tie the
+Ranks are pessimistic: a negative whose cosine is no more than 1e-6 (about the resolution of float32) below a positive's
+ranks before it, so that constant embeddings score like the worst case and not by chance. Among negatives that tie the
 lower grade comes first.
 
 FAISS finds each query's nearest rows. Where they do not decide a query's metrics, the query is searched again with more
@@ -22,13 +22,13 @@ from src.eval.relevance import NULL, Codes, Relevance, column_codes, make_entrie
 __all__ = ["MEMORY_MB", "NEVER", "Ranking", "iterate_rankings", "join_rankings", "rank_positives"]
 
 MEMORY_MB = 256
-"""Working memory beyond the vectors, unless told otherwise."""
+"""Default of the working memory beyond the vectors, in MiB."""
 
 NEVER = np.iinfo(np.int64).max
 """Fills the ranks of queries that have fewer positives than others."""
 
 _FEWEST = 20
-"""Rows that FAISS is asked for at least: more cost little, and save queries a second pass."""
+"""Fewest rows that FAISS returns: more cost little, and save queries a second pass."""
 _MORE = 8
 _MOST_QUERIES = 8192
 _BYTES_A_CANDIDATE = 200
@@ -86,7 +86,7 @@ def join_rankings(parts: list[Ranking]) -> Ranking:
 def iterate_rankings(
     queries: Embedded, gallery: Embedded, protocol: Protocol, *, memory_mb: int = MEMORY_MB
 ) -> Iterator[Ranking]:
-    """Search the gallery with each query and rank what is relevant, some queries at a time.
+    """Search the gallery with each query and rank the relevant entries, some queries at a time.
 
     A result is relevant if it is of the query's item. A query never finds its own image: it is removed by its id.
 
@@ -178,21 +178,21 @@ class _Ranker:
         return max(1, min(_MOST_QUERIES, self._memory // (k * _BYTES_A_CANDIDATE)))
 
     def _fill_in(self, ranking: Ranking, places: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
-        """Write what the best k rows of the gallery tell into lines of a ranking.
+        """Fill in lines of a ranking from the best k rows of the gallery.
 
         Returns:
             How many entries of each query are certain, see `_Order`: int64 of shape (queries,).
         """
         found = self._search.best(queries, k)
         entries = self._entries.of_row[found.rows]
-        asking = queries[:, None]
-        grades = self._relevance.grade(asking, entries)
-        relevant = self._relevance.relevant(asking, entries)
+        query_column = queries[:, None]
+        grades = self._relevance.grade(query_column, entries)
+        relevant = self._relevance.relevant(query_column, entries)
         width = ranking.ranks.shape[1]
         order = _order(found.scores, found.allowed, relevant, grades, found.floor, width=width, depth=self._depth)
         ranking.ranks[places] = order.ranks
         there, top = order.top >= 0, np.maximum(order.top, 0)
-        images = self._search.images(asking, np.take_along_axis(found.rows, top, axis=1))
+        images = self._search.images(query_column, np.take_along_axis(found.rows, top, axis=1))
         ranking.top_rows[places] = np.where(there, images, -1)
         ranking.top_scores[places] = np.where(there, np.take_along_axis(found.scores, top, axis=1), -np.inf)
         ranking.top_grades[places] = np.where(there, np.take_along_axis(grades, top, axis=1), 0)
@@ -243,7 +243,7 @@ def _order(
     certain = counted & (exact > floor[:, None] + 2 * EPSILON)
     positive, negative = counted & relevant, counted & ~relevant
     row, column = np.nonzero(positive)
-    # One ascending list of all rows' scores: it tells how many candidates of a row score as high as a positive.
+    # One ascending list of all rows' scores, by which the candidates that score as high as a positive are counted.
     ascending = (np.arange(size)[:, None] * 16 - exact).ravel()
     as_high = (
         np.searchsorted(ascending, row * 16 - (exact[row, column] - EPSILON), side="right") - row * scores.shape[1]

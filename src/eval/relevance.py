@@ -88,7 +88,7 @@ class Entries:
 
 
 def make_entries(vectors: np.ndarray, items: np.ndarray, *, level: str, aggregate: str) -> Entries:
-    """Group a gallery's images into what is ranked.
+    """Group a gallery's images into entries.
 
     Args:
         vectors: float32 of shape (images, dim), norm 1.

@@ -148,7 +148,7 @@ def _what_differs(first: Run, second: Run) -> str:
             f"{len(set(ids[1]) - set(ids[0]))} of {len(ids[1])} only in the second)"
         )
     elif ids[0] != ids[1]:
-        parts.append("the queries stand in another order")
+        parts.append("the order of the queries differs")
     elif first.table["item_id"] != second.table["item_id"]:
         parts.append("the queries' items differ: the labels were changed between the two")
     return "; ".join(parts) or "the gallery differs"

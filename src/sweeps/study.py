@@ -91,7 +91,7 @@ def open_study(
     elif known != about:
         changed = ", ".join(f"{name} was {known.get(name)!r}" for name in about if known.get(name) != about[name])
         raise ConfigError(
-            f"{folder}: holds another sweep ({changed}); ask for the same, or name another hydra.sweep.dir"
+            f"{folder}: holds another sweep ({changed}); use the same settings, or name another hydra.sweep.dir"
         )
     _queue_interrupted(study)
     return study
