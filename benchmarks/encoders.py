@@ -42,7 +42,7 @@ _NEW = {"ViT-S/16": "vit_small_patch16_224", "ViT-B/16": "vit_base_patch16_224"}
 
 
 @dataclass(frozen=True)
-class Subject:
+class MeasuredEncoder:
     """A network, and images of a catalogue where there is one."""
 
     name: str
@@ -62,60 +62,66 @@ def main() -> None:
     parser.add_argument("--new", nargs="*", choices=_NEW, default=list(_NEW), help="networks with new weights")
     arguments = parser.parse_args()
     with exit_with_message(), tempfile.TemporaryDirectory() as scratch:
-        rows = [row for subject in _subjects(arguments) for row in _measure(subject, Path(scratch), arguments.seconds)]
+        rows = [
+            row
+            for measured in _measured_encoders(arguments)
+            for row in _measure(measured, Path(scratch), arguments.seconds)
+        ]
         print("\n| encoder | runtime | 1: p50 ms | p99 | 8: p50 ms | p99 | images/s at 8 | centred cosine | overlap |")
         print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
         print("\n".join(rows))
 
 
-def _subjects(arguments: argparse.Namespace) -> Iterator[Subject]:
+def _measured_encoders(arguments: argparse.Namespace) -> Iterator[MeasuredEncoder]:
     for given in arguments.trained:
         name, _, checkpoint = given.rpartition("=")
         if not name:
             raise ConfigError(f"`{given}`: must be NAME=CKPT")
         encoder, spec, _ = load_encoder(Path(checkpoint))
-        yield _subject(name, encoder, spec, arguments)
+        yield _with_images(name, encoder, spec, arguments)
     for name in arguments.new:
         torch.manual_seed(0)
         spec = PreprocessingSpec(size=224)
         encoder = build_encoder(spec=spec, backbone=_NEW[name]).eval()
-        yield _subject(f"{name}, new weights", encoder, spec, arguments)
+        yield _with_images(f"{name}, new weights", encoder, spec, arguments)
 
 
-def _subject(name: str, encoder: Encoder, spec: PreprocessingSpec, arguments: argparse.Namespace) -> Subject:
+def _with_images(
+    name: str, encoder: Encoder, spec: PreprocessingSpec, arguments: argparse.Namespace
+) -> MeasuredEncoder:
     name = f"{name}, {spec.size} px"
     if not arguments.data:
         noise = np.random.default_rng(0).integers(0, 256, (8, spec.size, spec.size, 3), dtype=np.uint8)
-        return Subject(name, encoder, spec, None, noise)
+        return MeasuredEncoder(name, encoder, spec, None, noise)
     data = composed(TrainSettings, "train", "data=grocery", f"data.root={arguments.data}").data
     images = read_gate_images(open_catalogue(data), spec, parity=1, overlap=arguments.images, calibration=256)
-    return Subject(name, encoder, spec, images.overlap, images.calibration)
+    return MeasuredEncoder(name, encoder, spec, images.overlap, images.calibration)
 
 
-def _measure(subject: Subject, scratch: Path, seconds: float) -> Iterator[str]:
+def _measure(measured: MeasuredEncoder, scratch: Path, seconds: float) -> Iterator[str]:
     graph, quantised = scratch / "fp32.onnx", scratch / "int8.onnx"
-    export_onnx(subject.encoder, subject.spec, graph)
-    torch_embed = embedder(subject.encoder)
+    export_onnx(measured.encoder, measured.spec, graph)
+    torch_embed = embedder(measured.encoder)
     ways: dict[str, Embed] = {
         "torch f32": torch_embed,
         "torch bf16": _in_bf16(torch_embed),
         "ONNX Runtime f32": OnnxEncoder(graph).embed,
     }
     for precision in ("f32", "bf16"):
-        with _left_out(f"{subject.name}: OpenVINO {precision}"):
+        with _left_out(f"{measured.name}: OpenVINO {precision}"):
             ways[f"OpenVINO {precision}"] = OpenvinoEncoder(graph, precision=precision).embed
-    with _left_out(f"{subject.name}: int8"):
-        quantise(graph, quantised, subject.calibration)
+    with _left_out(f"{measured.name}: int8"):
+        quantise(graph, quantised, measured.calibration)
         ways["OpenVINO int8"] = OpenvinoEncoder(quantised, precision="f32").embed
         ways["ONNX Runtime int8"] = OnnxEncoder(quantised).embed
-    times = {batch: _times(ways, subject.spec.size, batch, seconds) for batch in _BATCHES}
-    reference = None if subject.images is None else _in_batches(torch_embed, subject.images)
+    times = {batch: _times(ways, measured.spec.size, batch, seconds) for batch in _BATCHES}
+    reference = None if measured.images is None else _in_batches(torch_embed, measured.images)
     for name, embed in ways.items():
         one, eight = (1e3 * np.quantile(times[batch][name], (0.5, 0.99)) for batch in _BATCHES)
-        found = _faithful(subject, embed, reference)
+        found = _faithful(measured, embed, reference)
         speed = 8e3 / eight[0]
         yield (
-            f"| {subject.name} | {name} | {one[0]:.1f} | {one[1]:.1f} | {eight[0]:.1f} | {eight[1]:.1f} | {speed:.0f} "
+            f"| {measured.name} | {name} | {one[0]:.1f} | {one[1]:.1f} | {eight[0]:.1f} | {eight[1]:.1f} | {speed:.0f} "
             f"| {found} |"
         )
 
@@ -155,11 +161,11 @@ def _times(ways: dict[str, Embed], size: int, batch: int, seconds: float) -> dic
     return found
 
 
-def _faithful(subject: Subject, embed: Embed, true: np.ndarray | None) -> str:
+def _faithful(measured: MeasuredEncoder, embed: Embed, true: np.ndarray | None) -> str:
     """Centred cosine and overlap of neighbours with torch's, each fifth image asking among the others."""
-    if subject.images is None or true is None:
+    if measured.images is None or true is None:
         return "- | -"
-    ours = _in_batches(embed, subject.images)
+    ours = _in_batches(embed, measured.images)
     asks = np.arange(len(true)) % 5 == 0
     overlap = recall_overlap(ours[asks], ours[~asks], true[asks], true[~asks])
     return f"{centred_cosine(ours, true):.5f} | {overlap:.4f}"
