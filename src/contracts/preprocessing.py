@@ -146,9 +146,11 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check_size(image, max_pixels)
-            orientation = image.getexif().get(_ORIENTATION, 1)
             pixels = _fast_jpeg(data) if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") else None
-            return _upright(_rgb(image) if pixels is None else pixels, orientation)
+            if pixels is None:
+                pixels = _rgb(image)
+            # Read last: Pillow turns a TIFF as it loads it, and then removes the tag.
+            return _upright(pixels, image.getexif().get(_ORIENTATION, 1))
     except ImageError:
         raise
     except UnidentifiedImageError:
