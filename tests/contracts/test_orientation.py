@@ -18,7 +18,7 @@ FIELD = Path("../shared/field")
 ORIENTATION = 0x0112
 BYTE, ASCII, SHORT, LONG = 1, 2, 3, 4
 NO_ORIENTATION = [(0, SHORT), (9, SHORT), (65535, SHORT), (6, BYTE), (b"6\0", ASCII)]
-COMPRESSIONS = ["raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "lzma", "zstd", "jpeg", "jpeg2000"]
+COMPRESSIONS = ["raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "lzma", "zstd", "jpeg"]
 COMPRESSIONS += ["tiff_ccitt", "group3", "group4"]
 UNKNOWN_TO_OPENCV = ("lzma", "zstd")
 
