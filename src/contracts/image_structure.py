@@ -19,6 +19,7 @@ _MAX_SCANS = 100
 _MAX_SEGMENTS = 2_048
 _MAX_CHUNKS = 16_384
 _MAX_TAGS = 1_024
+_MAX_STRIPS = 131_072
 _MAX_EXIF_SEGMENTS = 64
 _MAX_JUNK = 65_536
 # In coded data FF is followed by 00 or a restart marker; any other marker ends the scan.
@@ -26,6 +27,7 @@ _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
+_OFFSETS = {273: "strips", 324: "tiles"}
 
 
 def check_structure(data: bytes) -> None:
@@ -150,3 +152,8 @@ def _check_tags(data: bytes) -> None:
     tags = struct.unpack_from(order + ("Q" if big else "H"), data, offset)[0]
     if tags > _MAX_TAGS:
         raise CorruptImageError(f"{tags:,} tags in one directory; pictures have fewer than {_MAX_TAGS:,}")
+    for number in range(tags):
+        place = offset + (8 + 20 * number if big else 2 + 12 * number)
+        tag, _, values = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, place)
+        if tag in _OFFSETS and values > _MAX_STRIPS:
+            raise CorruptImageError(f"{values:,} {_OFFSETS[tag]} in this TIFF; at most {_MAX_STRIPS:,} are read")
