@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmarks.serving.bombs import BOMBS
 from benchmarks.serving.mutations import mutations, seeds
-from src.contracts import preprocessing
+from src.contracts import decoding
 from src.contracts.image_structure import check_structure
 from src.contracts.preprocessing import CorruptImageError, ImageError, ImageTooLargeError, decode
 
@@ -99,6 +99,6 @@ def test_strips_change_no_pixel(monkeypatch):
     """Every kind of file, converted a row at a time and all at once."""
     for name, data in seeds().items():
         whole = decode(data)
-        monkeypatch.setattr(preprocessing, "_STRIP", 50)
+        monkeypatch.setattr(decoding, "_STRIP", 50)
         np.testing.assert_array_equal(decode(data), whole, err_msg=name)
         monkeypatch.undo()
