@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from serve.commandline import PREFIX
+
 from serve.settings import ServeSettings
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ import httpx
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 """Seconds: far more than anything here takes, so that only a service that hangs meets it."""
-TOKEN = "the-token-of-the-tests"  # noqa: S105
+TOKEN = "the-token-of-the-tests"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from serve.errors import Problem
 from serve.deadline import Deadline
+from serve.errors import Problem
 
 pytestmark = pytest.mark.anyio
 

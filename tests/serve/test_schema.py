@@ -16,10 +16,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
-
 from serve.access.keys import Role, new_key
+
+from tests.search.small_bundle import Shop
 from tests.serve.running import running
-from tests.serve.small_bundle import Shop
 
 CHECKS = [
     not_a_server_error,

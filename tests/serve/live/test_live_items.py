@@ -14,15 +14,15 @@ import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from serve.access.keys import Role, new_key
+from serve.bundle.engine import Engine
 from serve.live.engine import LiveEngine
 
-from serve.access.keys import Role, new_key
 from serve.app import create_app
-from serve.bundle.engine import Engine
 from serve.live.journal import Journal, KeptPicture
 from serve.settings import ServeSettings
+from tests.search.small_bundle import Shop, catalogue, jpeg, picture, write_bundle
 from tests.serve.running import PATIENCE, Running, running
-from tests.serve.small_bundle import Shop, catalogue, jpeg, picture, write_bundle
 
 ADMIN, LINE = new_key("ops", Role.ADMIN)
 HEADERS = {"Authorization": f"Bearer {ADMIN}"}

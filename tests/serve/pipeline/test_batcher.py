@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from serve.errors import Problem
 from serve.observe.metrics import Metrics
 from serve.path.batcher import Batcher, Embedded
+
 from serve.deadline import Deadline
+from serve.errors import Problem
 
 pytestmark = pytest.mark.anyio
 

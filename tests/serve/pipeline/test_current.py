@@ -7,9 +7,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import text
-
-from serve.breaker import Breaker
 from serve.bundle.engine import Engine
 from serve.bundle.filters import Filters
 from serve.observe.metrics import Metrics
@@ -17,10 +14,13 @@ from serve.observe.store_metrics import StoreMetrics
 from serve.path.asked import Asked
 from serve.path.current_items import CurrentItems, Found
 from serve.path.stages import Stages
+from sqlalchemy import text
+
+from serve.breaker import Breaker
 from serve.schemas import Result
 from serve.store.connection import store_url
 from serve.store.store import Store
-from tests.serve.small_bundle import Shop
+from tests.search.small_bundle import Shop
 
 pytestmark = pytest.mark.anyio
 

@@ -5,22 +5,22 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
-
 from serve.bundle.engine import Engine
-from serve.cache.key import EmbeddingKeys
-from serve.errors import Problem
 from serve.observe.metrics import Metrics
 from serve.path.batcher import Batcher
 from serve.path.box import Box
-from serve.deadline import Deadline
 from serve.path.detector import SaliencyDetector
 from serve.path.embedder import Embedder
 from serve.path.guard import SearchFailedError
 from serve.path.stages import Stages
 from serve.path.workers import Workers
+
+from serve.cache.key import EmbeddingKeys
+from serve.deadline import Deadline
+from serve.errors import Problem
 from src.contracts.bundle import ENCODER
 from src.contracts.preprocessing import CorruptImageError, decode, preprocess
-from tests.serve.small_bundle import SPEC, Shop, jpeg, picture
+from tests.search.small_bundle import SPEC, Shop, jpeg, picture
 
 pytestmark = pytest.mark.anyio
 

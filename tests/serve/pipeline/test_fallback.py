@@ -13,13 +13,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
-
-from serve.app import create_app
 from serve.bundle.engine import Engine
 from serve.bundle.trending import Trending
+
+from serve.app import create_app
 from serve.settings import ServeSettings
 from src.contracts.bundle import TRENDING
-from tests.serve.small_bundle import Shop, catalogue, picture, write_bundle
+from tests.search.small_bundle import Shop, catalogue, picture, write_bundle
 
 SELLING = {
     "bags": [{"item_id": f"sku/{number:03d} ö", "score": 100 - number} for number in (6, 1, 11, 16)],

@@ -1,10 +1,10 @@
 import asyncio
 
 import pytest
+from serve.path.guard import SearchFailedError, guarded
 
 from serve.breaker import Breaker, BreakerState
 from serve.deadline import Deadline
-from serve.path.guard import SearchFailedError, guarded
 
 pytestmark = pytest.mark.anyio
 
