@@ -26,12 +26,12 @@ import numpy as np
 import pyarrow as pa
 import simplejpeg
 
-from serve.live.items import LiveItems
-from serve.live.journal import Journal, picture_id
-from serve.live.layer import Layer
+from serve.live_items import LiveItems
 from src.contracts.tables import ITEMS, validate_items
+from src.index.journal import Journal, picture_id
 from src.search.gallery import Gallery
 from src.search.items import Items
+from src.search.layer import Layer
 from src.search.trending import Trending
 
 _DIM = 12

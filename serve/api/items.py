@@ -12,7 +12,7 @@ from serve.api.body import read_form
 from serve.api.parameters import Boolean, Price, check_repeats
 from serve.api.token import token_required
 from serve.errors import Problem, problems
-from serve.live.items import LiveItems
+from serve.live_items import LiveItems
 from serve.schemas import Changed
 from serve.service import Service
 from serve.store.store import StoreUnavailableError

@@ -14,7 +14,7 @@ import anyio.to_thread
 from serve.bundle.current import Current, Place
 from serve.bundle.memory import give_back
 from serve.bundle.opened import Opened
-from serve.live.items import LiveItems
+from serve.live_items import LiveItems
 from serve.metrics import Metrics
 from serve.schemas import RolledOut
 from src.contracts.bundle import read_bundle_id

@@ -17,7 +17,7 @@ export const clear = () => form.reset();
 
 // What is wrong with the fields, or null.
 export function problem() {
-  if (!form.checkValidity()) return { title: "This price is not a number", detail: "Prices are numbers from 0 on." };
+  if (!form.checkValidity()) return { title: "A price is not valid", detail: "Prices are numbers from 0 on." };
   const [low, high] = [form.price_min.value, form.price_max.value];
   if (low === "" || high === "" || Number(low) <= Number(high)) return null;
   return { title: "The prices are the wrong way round", detail: `The lowest price, ${low}, is above the highest, ${high}.` };

@@ -20,7 +20,7 @@ export function showQuery(query) {
   $("part").hidden = !photo;
   $("query-image").src = query.picture;
   $("query-image").alt = photo ? "Your photo" : nameOf(query.item);
-  $("query-kind").textContent = photo ? "Items similar to your photo" : "Items similar to this item";
+  $("query-kind").textContent = photo ? "Your photo" : "Item of the catalogue";
   $("query-name").textContent = titleOf(query);
   $("query-id").textContent = query.item?.item_id ?? "";
   showPart(query);

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import simplejpeg
-from PIL import Image
 
 from src.catalog.catalogue import Catalogue
 from src.contracts.preprocessing import decode
+from src.search.pictures import thumbnail
 
 __all__ = ["write_thumbnails"]
 
@@ -30,10 +29,8 @@ def write_thumbnails(catalogue: Catalogue, rows: np.ndarray, path: Path, *, side
         side: longer side of a picture, in pixels; smaller images keep their size.
     """
 
-    def thumbnail(row: int) -> bytes:
-        image = Image.fromarray(decode(catalogue.image_bytes(row)))
-        image.thumbnail((side, side), Image.Resampling.BICUBIC)
-        return simplejpeg.encode_jpeg(np.asarray(image), quality=85)
+    def made(row: int) -> bytes:
+        return thumbnail(decode(catalogue.image_bytes(row)), side)
 
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
@@ -43,4 +40,4 @@ def write_thumbnails(catalogue: Catalogue, rows: np.ndarray, path: Path, *, side
         for start in range(0, len(rows), _BATCH):
             wanted = rows[start : start + _BATCH]
             ids = pa.array(catalogue.column("image_id", wanted), pa.large_string())
-            writer.write(pa.record_batch([ids, pa.array(pool.map(thumbnail, wanted), pa.binary())], schema=_SCHEMA))
+            writer.write(pa.record_batch([ids, pa.array(pool.map(made, wanted), pa.binary())], schema=_SCHEMA))

@@ -2,12 +2,28 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.ipc as ipc
+import simplejpeg
+from PIL import Image
 
 from src.contracts.errors import BundleError
 
-__all__ = ["Pictures"]
+__all__ = ["Pictures", "thumbnail"]
+
+
+def thumbnail(pixels: np.ndarray, side: int) -> bytes:
+    """A small JPEG of decoded pixels.
+
+    Args:
+        pixels: uint8 of shape (height, width, 3).
+        side: longest side, in pixels; a smaller picture keeps its size.
+    """
+    image = Image.fromarray(pixels)
+    image.thumbnail((side, side), Image.Resampling.BICUBIC)
+    jpeg: bytes = simplejpeg.encode_jpeg(np.asarray(image), quality=85)
+    return jpeg
 
 
 class Pictures:

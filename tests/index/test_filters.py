@@ -139,6 +139,13 @@ def test_a_mapped_column_is_read_where_it_is(tmp_path: Path) -> None:
     assert pa.total_allocated_bytes() - before < 100_000
 
 
+def test_values_may_be_given_as_a_list() -> None:
+    asked = AnyOf("color", ["r", "g"])  # type: ignore[arg-type]
+    assert asked == AnyOf("color", frozenset("rg"))
+    columns = FilterColumns(table(50))
+    np.testing.assert_array_equal(columns.mask([asked]), columns.mask([AnyOf("color", frozenset("rg"))]))
+
+
 def test_masks_that_are_kept_are_not_mixed_up() -> None:
     made = table(1000)
     columns, listed = FilterColumns(made), made.to_pylist()

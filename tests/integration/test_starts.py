@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-
 from serve.bundle.engine import Engine
 from serve.bundle.filters import Filters
+
 from src.contracts.bundle import ITEMS_TABLE, open_bundle
 from src.contracts.preprocessing import preprocess
 from src.models.checkpoint import load_encoder

@@ -185,7 +185,9 @@ def check(gallery: ChangedGallery, model: Model) -> None:
     for image_id in shown | {"base/0/0", "base/5/1", "new/item-2/0", "nobody"}:
         assert gallery.has_image(image_id) == (image_id in shown)
         jpeg = gallery.thumbnail(image_id)
-        assert (jpeg or b"none")[:4] == (b"none" if image_id not in shown else b"base" if "base" in image_id else b"new ")
+        assert (jpeg or b"none")[:4] == (
+            b"none" if image_id not in shown else b"base" if "base" in image_id else b"new "
+        )
 
 
 def check_item(gallery: ChangedGallery, model: Model, name: str) -> None:
@@ -236,7 +238,7 @@ def test_a_gallery_answers_as_a_dictionary_of_the_changed_items_does(sequence: l
         for number, (kind, name, images, values) in enumerate(sequence):
             if kind == "put":
                 vectors = {f"new/{name}/{view}": vector(10 * number + view) for view in range(images)}
-                jpegs.update({image_id: b"new " for image_id in vectors})
+                jpegs.update(dict.fromkeys(vectors, b"new "))
                 changes.put(name, vectors, values)
                 model.put(name, vectors, values)
             elif kind == "patch":

@@ -1,7 +1,9 @@
 """Words are found whatever surrounds them, and equal items give equal bytes."""
 
 import random
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -58,6 +60,8 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Words:
         ("nord and", {1}),
         ('"nord" AND', {1}),
         ("nord OR bowl", set()),
+        ('bo"wl', set()),
+        ('"bowl', {0}),
         ("not", {2}),
         ("t-shirt", {2}),
         ("shirt-t", set()),
@@ -120,11 +124,13 @@ def test_not_more_than_so_many_are_ranked(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_equal_items_give_equal_bytes(tmp_path: Path) -> None:
     draw = random.Random(0)
-    titles = [" ".join(draw.choice("abcdefgh") * draw.randint(1, 6) for _ in range(8)) for _ in range(3000)]
+    titles = [" ".join(draw.choice("abcdefgh") * draw.randint(1, 6) for _ in range(12)) for _ in range(20_000)]
     for name in ("one", "two"):
         write_words(tmp_path / name, items_of(titles))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+    with closing(sqlite3.connect(tmp_path / "one")) as connection:
+        assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
 
 
 def test_many_threads_search_at_once(tmp_path: Path) -> None:

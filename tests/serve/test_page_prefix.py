@@ -109,7 +109,7 @@ def test_page_works_behind_a_prefix(browser, proxy, shop, start):
         expect(page.locator("#grid .card")).to_have_count(40)
         assert len(set(shown(page, "id"))) == 40
         page.get_by_role("button", name="← Back").click()
-        expect(page.locator("#query-kind")).to_have_text("Items similar to this item")
+        expect(page.locator("#query-kind")).to_have_text("Item of the catalogue")
         expect(page.locator("#grid .card")).to_have_count(20)
     assert watched.errors == []
     assert proxy.outside == []

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve.live.items import LiveItems, UnknownItemError
-from serve.live.journal import Journal, Picture, picture_id
-from serve.live.layer import Layer
+from serve.live_items import LiveItems, UnknownItemError
 from src.contracts.errors import ConfigError, JournalError, LookalikeError
 from src.contracts.preprocessing import ImageError
+from src.index.journal import Journal, Picture, picture_id
 from src.search import changes
-from tests.serve.live.searchers import BASE, Searcher, picture
+from src.search.layer import Layer
+from tests.serve.searchers import BASE, Searcher, picture
 
 PATIENCE = 30.0
 """Seconds until something that must happen is taken for stuck."""

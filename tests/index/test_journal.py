@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve.live.journal import Change, Journal, Picture, picture_id
 from src.contracts.errors import ConfigError, JournalError
+from src.index.journal import Change, Journal, Picture, picture_id
 
 
 def vector(seed: int) -> np.ndarray:
@@ -165,7 +165,7 @@ def test_where_a_bundle_begins_is_kept_for_each_bundle(tmp_path: Path) -> None:
 HOLDS = """
 import sys
 from pathlib import Path
-from serve.live.journal import Journal
+from src.index.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 print(journal.patch("a", {"price": 1.0}), flush=True)
 sys.stdin.read()
@@ -261,7 +261,7 @@ def test_a_full_file_refuses_changes_and_takes_them_when_there_is_room(tmp_path:
 FILLS = """
 import json, resource, sys
 from pathlib import Path
-from serve.live.journal import Journal, Picture, picture_id
+from src.index.journal import Journal, Picture, picture_id
 from src.contracts.errors import JournalError
 import numpy as np
 def put(item_id, size):

@@ -7,17 +7,19 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from serve.live.journal import Journal, Picture, picture_id
-from serve.live.layer import Layer
-from serve.live.thumbnail import thumbnail
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import ImageError, decode
+from src.index.journal import Journal, Picture, picture_id
 from src.search.gallery import UnknownItemError
+from src.search.layer import Layer
+from src.search.pictures import thumbnail
 from src.search.searcher import Searcher
 
 __all__ = ["LiveItems", "UnknownItemError"]
 
 T = TypeVar("T")
+_THUMBNAIL = 160
+"""Longest side of a thumbnail, in pixels."""
 _EMBEDDING = 2
 """Calls that decode and embed pictures at once: more would take the encoder from the searches."""
 
@@ -139,7 +141,7 @@ def _embedded(layer: Layer, item_id: str, files: Sequence[bytes]) -> list[Pictur
     for place, data in enumerate(files, start=1):
         image_id = picture_id(item_id, data)
         try:
-            pictures[image_id] = Picture(image_id, data, thumbnail(decode(data)), layer.embed_picture(data))
+            pictures[image_id] = Picture(image_id, data, thumbnail(decode(data), _THUMBNAIL), layer.embed_picture(data))
         except ImageError as error:
             raise type(error)(f"image {place} of {len(files)}: {error}") from None
     if not pictures:

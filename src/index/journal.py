@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from serve.live.folder_lock import FolderLock
 from src.contracts.errors import ConfigError, JournalError
+from src.index.folder_lock import FolderLock
 
 __all__ = ["Change", "Journal", "Picture", "picture_id"]
 

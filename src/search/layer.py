@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
-from serve.live.journal import Change, Journal
 from src.contracts.preprocessing import ImageError
+from src.index.journal import Change, Journal
 from src.search.changed_gallery import ChangedGallery
 from src.search.changes import Changes
 from src.search.searcher import Searcher
@@ -15,7 +15,7 @@ __all__ = ["Layer"]
 
 _TOLERANCE = 5e-4
 
-_log = logging.getLogger("serve")
+_log = logging.getLogger(__name__)
 
 
 class Layer:
