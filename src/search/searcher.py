@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from src.contracts.bundle import Bundle, open_bundle
 from src.contracts.errors import BundleError, LookalikeError
-from src.contracts.preprocessing import MAX_PIXELS, decode, resize
+from src.contracts.preprocessing import MAX_PIXELS, preprocess, resize
 from src.export.runtime import EncoderRuntime, open_encoder
 from src.index.filters import Condition
 from src.search.box import WHOLE, Box
@@ -114,7 +115,8 @@ class Searcher:
         Raises:
             ImageError: no image that can be read.
         """
-        return self.resized(decode(data, max_pixels=max_pixels), box)
+        part = None if box is None else astuple(box)
+        return preprocess(data, self._spec, box=part, max_pixels=max_pixels)
 
     def embed(self, images: Sequence[Query]) -> np.ndarray:
         """Embed images.
