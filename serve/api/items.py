@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from serve.api.body import read_form
 from serve.api.parameters import Boolean, Price, check_repeats
@@ -37,6 +38,14 @@ def _reachable(item_id: str) -> str:
         raise ValueError("must not contain `.` or `..` as a part of the path: clients and proxies resolve these")
     return _plain(item_id)
 
+
+class _AnyPath(PathConvertor):
+    """Starlette's `path` ends at a line break: `/a%0A` would change the item `a`."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("any", _AnyPath())
 
 _ItemId = Annotated[str, Path(min_length=1, max_length=_MAX_TEXT), AfterValidator(_reachable)]
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=_MAX_TEXT), AfterValidator(_plain)]
@@ -84,7 +93,7 @@ def item_routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1/items", tags=["items"], dependencies=[token])
 
     @router.put(
-        "/{item_id:path}",
+        "/{item_id:any}",
         summary="Add an item, or replace it: its images and its attributes",
         responses=problems(400, 401, 403, 408, 413, 415, 422, 503),
         openapi_extra=_FORM,
@@ -108,7 +117,7 @@ def item_routes(service: Service) -> APIRouter:
         return _changed(service, item_id, image_ids)
 
     @router.patch(
-        "/{item_id:path}",
+        "/{item_id:any}",
         summary="Change an item's price and stock",
         responses=problems(400, 401, 403, 404, 413, 422, 503),
     )
@@ -129,7 +138,7 @@ def item_routes(service: Service) -> APIRouter:
         return _changed(service, item_id, [])
 
     @router.delete(
-        "/{item_id:path}",
+        "/{item_id:any}",
         summary="Remove an item from the results; an unknown one is no error",
         responses=problems(401, 403, 422, 503),
     )

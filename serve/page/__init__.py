@@ -33,9 +33,9 @@ _HEADERS = {
 def page() -> APIRouter:
     """Return the routes of the page: `/` and the files under `/static/`, no others."""
     router = APIRouter(include_in_schema=False)
-    router.add_api_route("/", _sender("index.html"), response_class=FileResponse)
-    for name in (*_SCRIPTS, "page.css", "icon.svg"):
-        router.add_api_route(f"/static/{name}", _sender(name), response_class=FileResponse)
+    routes = {"/": "index.html", **{f"/static/{name}": name for name in (*_SCRIPTS, "page.css", "icon.svg")}}
+    for path, name in routes.items():
+        router.add_api_route(path, _sender(name), methods=["GET", "HEAD"], response_class=FileResponse)
     return router
 
 

@@ -4,8 +4,8 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry, generate_latest
 
+from tests.search.small_bundle import picture
 from tests.serve.conftest import client, shop
-from tests.serve.small_bundle import picture
 
 __all__ = ["client", "exposed", "shop"]
 

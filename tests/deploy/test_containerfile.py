@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.deploy.files import DEPLOY, ROOT, SETTINGS
+from tests.search.small_bundle import Shop
 from tests.serve.running import running
-from tests.serve.small_bundle import Shop
 
 LINES = re.sub(r"\\\n\s*", "", (DEPLOY / "Containerfile").read_text()).splitlines()
 ENVIRONMENT = dict(

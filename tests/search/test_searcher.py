@@ -1,5 +1,6 @@
 """A bundle opened and searched as a researcher does it."""
 
+import dataclasses
 import doctest
 import logging
 import os
@@ -18,7 +19,7 @@ from src.export.sign import sign
 from src.index.filters import Between
 from src.search import Box, Searcher, UnknownItemError
 from src.search import searcher as module
-from tests.search.small_bundle import DIM, SPEC, Shop, altered, catalogue, damage, write_bundle, write_encoder
+from tests.search.small_bundle import DIM, SPEC, Shop, altered, catalogue, damage, jpeg, write_bundle, write_encoder
 from tests.signing_keys import PRIVATE, PUBLIC, write_keys
 
 
@@ -164,3 +165,14 @@ def test_the_examples_in_the_documentation_run(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert (failed, tried > 8) == (0, True)
+
+
+def test_pixels_of_a_large_jpeg_are_decoded_at_the_scale_of_the_spec(searcher, monkeypatch):
+    """As the catalogue's were, and within the memory that the header announces."""
+    spec = dataclasses.replace(SPEC, decoding="reduced")
+    data = jpeg(np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8))
+    monkeypatch.setattr(searcher, "_spec", spec)
+    box = Box(x=0.25, y=0.5, width=0.5, height=0.25)
+    np.testing.assert_array_equal(searcher.pixels(data), preprocess(data, spec))
+    np.testing.assert_array_equal(searcher.pixels(data, box), preprocess(data, spec, box=(0.25, 0.5, 0.5, 0.25)))
+    assert (searcher.pixels(data) != preprocess(data, SPEC)).any()

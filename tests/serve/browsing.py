@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.search.small_bundle import Shop
 from tests.serve.running import running
-from tests.serve.small_bundle import Shop
 
 _CHROMIUM = shutil.which("chromium")
 

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 
 from serve.app import create_app
 from serve.settings import PREFIX, ServeSettings
+from tests.search.small_bundle import Shop, catalogue, write_bundle
 from tests.serve.running import TOKEN, Running, running
-from tests.serve.small_bundle import Shop, catalogue, write_bundle
 
 for _name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
     del os.environ[_name]  # Settings of whoever runs the tests.

@@ -2,23 +2,25 @@
 
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
-from serve.store.connection import connect
-from tests.serve.small_bundle import Shop
+from tests.search.small_bundle import Shop
 
 _TABLE = "CREATE TABLE items (item_id TEXT PRIMARY KEY, price DOUBLE PRECISION, in_stock BOOLEAN)"
 
 
 def items_of(shop: Shop) -> dict[str, dict[str, Any]]:
-    """Each item's price and stock, as any of its images has them."""
-    return {row["item_id"]: {name: row[name] for name in ("price", "in_stock")} for row in shop.rows()}
+    """Each item's price and stock, as any of its images has them; a price that is no number is null."""
+    return {
+        row["item_id"]: {"price": None if row["price"] != row["price"] else row["price"], "in_stock": row["in_stock"]}
+        for row in shop.rows()
+    }
 
 
 def execute(url: str, *statements: str, rows: list[dict[str, Any]] | None = None) -> None:
-    """Run statements; the last one for each of `rows`, where there are some."""
-    engine = connect(url, threads=1)
-    with engine.connect() as connection:
+    """Run statements in one transaction; the last one for each of `rows`, where there are some."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
         for number, statement in enumerate(statements, start=1):
             connection.execute(text(statement), rows if rows and number == len(statements) else None)
     engine.dispose()

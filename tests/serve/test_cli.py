@@ -15,8 +15,8 @@ import pytest
 from serve.__main__ import main
 from src.contracts.bundle import staged_bundle
 from src.export.sign import sign
+from tests.search.small_bundle import damage, picture
 from tests.serve.running import PATIENCE, ROOT, run, running
-from tests.serve.small_bundle import damage, picture
 from tests.signing_keys import PRIVATE, PUBLIC, write_keys
 
 

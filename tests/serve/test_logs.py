@@ -5,8 +5,8 @@ import json
 import httpx
 from serve.access.keys import Role, new_key
 
+from tests.search.small_bundle import Shop
 from tests.serve.running import running
-from tests.serve.small_bundle import Shop
 
 
 def test_each_request_is_one_object_without_secrets(shop: Shop):

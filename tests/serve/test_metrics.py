@@ -5,7 +5,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve.app import create_app
-from tests.serve.small_bundle import Shop, picture
+from tests.search.small_bundle import Shop, picture
 
 
 @pytest.fixture

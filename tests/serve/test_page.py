@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Route, expect
 
+from tests.search.small_bundle import picture
 from tests.serve.browsing import browser, needs_chromium, opened, shown, upload, url
 from tests.serve.running import running
-from tests.serve.small_bundle import picture
 
 __all__ = ["browser", "opened", "url"]
 

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from tests.search.small_bundle import picture
 from tests.serve.browsing import browser, needs_chromium, opened, shown, upload, url
-from tests.serve.small_bundle import picture
 
 __all__ = ["browser", "opened", "url"]
 

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.search.small_bundle import picture
 from tests.serve.browsing import browser, needs_chromium, opened, upload, url
-from tests.serve.small_bundle import picture
 
 __all__ = ["browser", "opened", "url"]
 

@@ -14,8 +14,8 @@ from serve.access.keys import Role, new_key
 from serve.observe.merged import merged
 from tests.serve.rollout.test_rollout import Load
 
+from tests.search.small_bundle import Shop, catalogue, damage, write_bundle
 from tests.serve.running import PATIENCE, Running, run, running
-from tests.serve.small_bundle import Shop, catalogue, damage, write_bundle
 
 ADMIN, LINE = new_key("ops", Role.ADMIN)
 HEADERS = {"Authorization": f"Bearer {ADMIN}"}

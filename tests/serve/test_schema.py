@@ -18,8 +18,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from serve.access.keys import Role, new_key
 
+from tests.search.small_bundle import Shop
 from tests.serve.running import running
-from tests.serve.small_bundle import Shop
 
 CHECKS = [
     not_a_server_error,

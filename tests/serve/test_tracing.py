@@ -10,8 +10,8 @@ from threading import Thread
 import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.search.small_bundle import Shop, picture
 from tests.serve.running import ROOT, running
-from tests.serve.small_bundle import Shop, picture
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 

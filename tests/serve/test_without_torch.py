@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.search.small_bundle import Shop
 from tests.serve.running import ROOT, running
-from tests.serve.small_bundle import Shop
 
 ABSENT = (
     "torch",

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from serve.app import create_app
 from serve.settings import ServeSettings
+from tests.search.small_bundle import Shop, catalogue, damage, write_bundle
 from tests.serve.problems import check_problem
 from tests.serve.running import AUTHORIZED, TOKEN
-from tests.serve.small_bundle import Shop, catalogue, damage, write_bundle
 
 BUNDLE = "/v1/admin/bundle"
 

@@ -7,8 +7,8 @@ from src.contracts.errors import FilterError
 from src.index.filters import AnyOf, Between
 from src.search.box import Box
 from src.search.searcher import Searcher
+from tests.search.small_bundle import Shop, picture
 from tests.serve.problems import check_problem
-from tests.serve.small_bundle import Shop, picture
 
 SIMILAR = "/v1/items/sku%2F002%20ö/similar"
 
@@ -90,9 +90,9 @@ def gallery(shop: Shop):
 
 def test_query_has_what_the_parameters_say(gallery):
     fields = [
-        ("k", "3"), ("offset", "2"), ("dedupe", "parent"), ("category", "shoes"), ("category", "bags"), ("brand", "acme"),
-        ("price_min", "+1.5"), ("price_max", "2e2"), ("in_stock", "0"), ("q", "red shoes"), ("box", "0,0,0.5,1"),
-        ("timings", "1"),
+        ("k", "3"), ("offset", "2"), ("dedupe", "parent"), ("category", "shoes"), ("category", "bags"),
+        ("brand", "acme"), ("price_min", "+1.5"), ("price_max", "2e2"), ("in_stock", "0"), ("q", "red shoes"),
+        ("box", "0,0,0.5,1"), ("timings", "1"),
     ]  # fmt: skip
     query = parse(PhotoParameters, fields).query(gallery)
     assert (query.k, query.offset, query.dedupe, query.words, query.timings) == (3, 2, "parent", "red shoes", True)

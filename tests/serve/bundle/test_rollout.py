@@ -22,8 +22,8 @@ from serve.rollout.rollout import BusyError
 from serve.app import create_app
 from serve.settings import ServeSettings
 from src.contracts.errors import GateError
+from tests.search.small_bundle import Shop, catalogue, damage, write_bundle
 from tests.serve.running import PATIENCE, Running, running
-from tests.serve.small_bundle import Shop, catalogue, damage, write_bundle
 
 ADMIN, LINE = new_key("ops", Role.ADMIN)
 HEADERS = {"Authorization": f"Bearer {ADMIN}"}

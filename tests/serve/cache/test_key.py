@@ -2,7 +2,7 @@ import struct
 from itertools import combinations
 
 from serve.cache.key import EmbeddingKeys
-from tests.serve.small_bundle import Shop, manifest
+from tests.search.small_bundle import Shop, manifest
 
 
 def test_everything_that_changes_an_embedding_changes_the_key():

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from serve.app import create_app
 from serve.settings import ServeSettings
 from src.contracts.errors import ConfigError
+from tests.search.small_bundle import Shop, picture
 from tests.serve.running import running
 from tests.serve.servers import RedisServer, redis_server
-from tests.serve.small_bundle import Shop, picture
 
 
 @pytest.fixture(scope="module")

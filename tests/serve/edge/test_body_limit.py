@@ -13,10 +13,10 @@ from starlette.types import Message, Receive, Scope, Send
 from serve.edge.body_limit import BodyLimit
 from serve.errors import Problem
 from serve.metrics import Metrics
+from tests.search.small_bundle import Shop, picture
 from tests.serve.raw_http import END, FORM, PART, connection, form_head, head, read_response
 from tests.serve.running import AUTHORIZED, Running, running, until
 from tests.serve.samples import sample
-from tests.serve.small_bundle import Shop, picture
 
 MIB = 1024 * 1024
 LIMIT = 200_000

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serve.observe.metrics import Metrics
-from serve.path.batcher import Batcher, Embedded
+from serve.metrics import Metrics
+from serve.pipeline.batcher import Batcher, Embedded
+from src.search.gallery import Hit
 
 from serve.deadline import Deadline
 from serve.errors import Problem
@@ -71,17 +72,17 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_lone_image_goes_at_once_whatever_the_window():
+async def test_single_image_starts_at_once():
     encoder = Encoder()
     found = await batcher(encoder, wait=LONG).embed(image(7), Deadline.after(LONG))
     assert encoder.batches == [[7]]
     assert found.vector.tolist() == [7] * 4
-    assert found.batch == 1
+    assert found.hits is None
     assert found.waited >= 0
-    assert found.worked > 0
+    assert found.embedded > 0
 
 
-async def test_what_comes_while_a_batch_runs_makes_the_next_up_to_its_size():
+async def test_images_that_arrive_while_a_batch_runs_form_the_next_ones():
     encoder = Encoder(held=True)
     made = batcher(encoder, max_batch=4)
     tasks = [start(made, 0)]
@@ -92,10 +93,9 @@ async def test_what_comes_while_a_batch_runs_makes_the_next_up_to_its_size():
         encoder.go.release()
     assert [(await task).vector[0] for task in tasks] == list(range(8))
     assert encoder.batches == [[0], [1, 2, 3, 4], [5, 6, 7]]
-    assert [(await task).batch for task in tasks] == [1, 4, 4, 4, 4, 3, 3, 3]
 
 
-async def test_batch_waits_for_an_image_on_its_way_and_takes_it_along():
+async def test_batch_waits_for_an_image_that_is_being_decoded():
     encoder = Encoder()
     made = batcher(encoder)
     with made.announced():
@@ -107,21 +107,23 @@ async def test_batch_waits_for_an_image_on_its_way_and_takes_it_along():
     assert (second.vector[0], (await first).vector[0]) == (2, 1)
 
 
-async def test_batch_goes_when_what_was_on_its_way_fails_to_come():
+async def test_batch_starts_when_the_decoding_that_it_waits_for_fails():
     encoder = Encoder()
     made = batcher(encoder)
     with suppress(ZeroDivisionError), made.announced():
         first = start(made, 1)
         await settled()
         raise ZeroDivisionError
-    assert (await first).batch == 1
+    assert (await first).vector[0] == 1
+    assert encoder.batches == [[1]]
 
 
-async def test_full_batch_waits_for_nobody():
+async def test_full_batch_does_not_wait():
     encoder = Encoder()
     made = batcher(encoder, max_batch=3)
     with made.announced():
-        assert [found.batch for found in await asyncio.gather(*(start(made, n) for n in range(3)))] == [3] * 3
+        await asyncio.gather(*(start(made, n) for n in range(3)))
+    assert encoder.batches == [[0, 1, 2]]
 
 
 async def test_window_is_anchored_at_the_first_arrival():
@@ -137,14 +139,12 @@ async def test_window_is_anchored_at_the_first_arrival():
             others.append(start(made, len(others) % 200))
             await asyncio.sleep(0.001)
         assert loop.time() - arrived >= 0.05
-        found = await first
-        assert found.batch == len(encoder.batches[0])
-        assert found.waited >= 0.05
-        assert found.batch < 1000, "it went because it was full"
+        assert (await first).waited >= 0.05
+        assert len(encoder.batches[0]) < 1000, "it started because it was full"
     await asyncio.gather(*others)
 
 
-async def test_only_the_last_free_encoder_waits_for_what_is_on_its_way():
+async def test_only_the_last_free_encoder_waits():
     encoder = Encoder(held=True, encoders=2)
     made = batcher(encoder)
     with made.announced():
@@ -197,7 +197,7 @@ async def test_image_whose_batch_runs_may_be_cancelled_too():
     assert (await after).vector[0] == 2
 
 
-async def test_image_that_the_encoder_chokes_on_fails_alone():
+async def test_image_for_which_the_encoder_raises_fails_alone():
     encoder = Encoder()
     made = batcher(encoder, max_batch=4)
     with made.announced():
@@ -209,12 +209,12 @@ async def test_image_that_the_encoder_chokes_on_fails_alone():
     assert (await made.embed(image(5), Deadline.after(LONG))).vector[0] == 5
 
 
-async def test_encoder_that_loses_an_image_gives_nobody_another_ones_vector():
-    made = Batcher(lambda pixels: np.ones((1, 4), np.float32), max_batch=2, wait=LONG, metrics=Metrics())
+async def test_encoder_that_loses_an_image_gives_no_request_the_vector_of_another():
+    made = Batcher(lambda pixels: np.ones((1, 4), np.float32), encoders=1, max_batch=2, wait=LONG, metrics=Metrics())
     with made.announced():
         found = await asyncio.gather(start(made, 1), start(made, 2))
     assert len(found) == 2  # Each was embedded by itself, for which one vector is right.
-    empty = Batcher(lambda pixels: np.ones((0, 4), np.float32), max_batch=2, wait=LONG, metrics=Metrics())
+    empty = Batcher(lambda pixels: np.ones((0, 4), np.float32), encoders=1, max_batch=2, wait=LONG, metrics=Metrics())
     with pytest.raises(RuntimeError, match="0 vectors for 1 images"):
         await empty.embed(image(1), Deadline.after(LONG))
 
@@ -239,12 +239,11 @@ async def test_pixels_are_made_on_the_encoders_thread_and_a_broken_image_fails_a
     assert encoder.batches == [[0], [1, 3]]
     assert isinstance(results[2], ValueError)
     assert [results[place].vector[0] for place in (1, 3)] == [1, 3]
-    assert [results[place].batch for place in (1, 3)] == [2, 2]
-    assert results[1].made > 0
+    assert results[1].decoded > 0
     assert all(name.startswith("encoder") for name in threads)
 
 
-async def test_a_batch_of_broken_images_alone_asks_no_encoder():
+async def test_batch_of_broken_images_does_not_call_the_encoder():
     def broken() -> np.ndarray:
         raise ValueError("no picture")
 
@@ -254,7 +253,7 @@ async def test_a_batch_of_broken_images_alone_asks_no_encoder():
     assert encoder.batches == []
 
 
-async def test_image_that_nobody_waits_for_by_then_is_not_made():
+async def test_image_of_a_cancelled_request_is_not_decoded():
     encoder, began, go = Encoder(), threading.Event(), threading.Event()
     batches = batcher(encoder)
     made = []
@@ -280,16 +279,71 @@ async def test_image_that_nobody_waits_for_by_then_is_not_made():
     assert (made, encoder.batches) == ([], [[1]])
 
 
-async def test_what_comes_next_is_given_the_vector_before_the_request_is():
-    given = []
+async def test_search_runs_on_the_encoders_thread_with_the_vector():
+    def search(vector: np.ndarray) -> list[Hit]:
+        if vector[0] == 3:
+            raise LookupError("no such filter")
+        return [Hit(float(vector[0]), {"thread": threading.current_thread().name})]
+
     encoder = Encoder()
-    found = await batcher(encoder).embed(
-        image(7), Deadline.after(LONG), then=lambda vector: given.append((threading.current_thread().name, vector[0]))
-    )
-    assert found.vector[0] == 7
-    ((thread, number),) = given
-    assert number == 7
-    assert thread.startswith("encoder")
+    made = batcher(encoder)
+    with made.announced():
+        embed = [made.embed(image(n), Deadline.after(LONG), search=search) for n in (7, 3)]
+        tasks = [asyncio.create_task(one) for one in [*embed, made.embed(image(NAN), Deadline.after(LONG), search=search)]]
+        await settled()
+    found, failed, nothing = await asyncio.gather(*tasks)
+    assert encoder.batches == [[7, 3, NAN]]
+    ((score, row),) = found.hits
+    assert score == 7
+    assert row["thread"].startswith("encoder")
+    assert isinstance(failed.hits, LookupError)
+    assert failed.vector[0] == 3
+    assert nothing.hits is None, "there is no search with what is no vector"
+
+
+async def test_search_of_a_request_that_was_cancelled_does_not_run():
+    searched = []
+    encoder = Encoder(held=True)
+    made = batcher(encoder)
+    task = asyncio.create_task(made.embed(image(1), Deadline.after(LONG), search=searched.append))
+    await encoder.until_began()
+    task.cancel()
+    await settled()
+    encoder.go.release()
+    after = start(made, 2)
+    encoder.go.release()
+    assert (await after).vector[0] == 2
+    assert searched == []
+
+
+async def test_dropped_images_are_counted():
+    encoder = Encoder(held=True)
+    made = batcher(encoder)
+    first, late, cancelled = start(made, 0), start(made, 1, seconds=-1), start(made, 2)
+    await encoder.until_began()
+    cancelled.cancel()
+    await settled()
+    encoder.go.release(2)
+    await asyncio.gather(first, late, cancelled, return_exceptions=True)
+    assert [made._metrics.dropped.labels(reason)._value.get() for reason in ("expired", "cancelled")] == [1, 1]
+    assert made._metrics.batch_queue._value.get() == 0
+
+
+async def test_batches_that_are_closed_before_they_run_are_cancelled():
+    encoder = Encoder(held=True)
+    made = batcher(encoder)
+    made._free = 2  # The thread is busy with the first batch, so the second waits for it.
+    first = start(made, 1)
+    await encoder.until_began()
+    second = start(made, 2)
+    await settled()
+    closing = asyncio.create_task(asyncio.to_thread(made.close))
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    encoder.go.release()
+    await closing
+    assert (await first).vector[0] == 1
+    assert encoder.batches == [[1]]
 
 
 STEPS = st.lists(
@@ -300,7 +354,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS, encoders=st.integers(1, 3), max_batch=st.integers(1, 5), wait=st.sampled_from([0, 0.002, LONG]))
-def test_whatever_comes_and_goes_each_waiter_gets_its_own_vector(steps, encoders, max_batch, wait):
+def test_each_request_gets_its_own_vector_whatever_comes_and_goes(steps, encoders, max_batch, wait):
     encoder = Encoder(encoders=encoders)
 
     async def come(made: Batcher, number: int, *, decoding: int, broken: bool) -> float:

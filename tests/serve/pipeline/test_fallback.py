@@ -19,7 +19,7 @@ from serve.bundle.trending import Trending
 from serve.app import create_app
 from serve.settings import ServeSettings
 from src.contracts.bundle import TRENDING
-from tests.serve.small_bundle import Shop, catalogue, picture, write_bundle
+from tests.search.small_bundle import Shop, catalogue, picture, write_bundle
 
 SELLING = {
     "bags": [{"item_id": f"sku/{number:03d} ö", "score": 100 - number} for number in (6, 1, 11, 16)],

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.search.small_bundle import Shop
 from tests.serve.servers import PostgresServer, postgres_server
 from tests.serve.shop_database import make_table
-from tests.serve.small_bundle import Shop
 
 
 @pytest.fixture(scope="session")
