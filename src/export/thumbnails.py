@@ -14,7 +14,7 @@ from src.contracts.preprocessing import decode
 
 __all__ = ["write_thumbnails"]
 
-_BATCH = 256
+_BATCH = 4096
 _SCHEMA = pa.schema(
     [pa.field("image_id", pa.large_string(), nullable=False), pa.field("jpeg", pa.binary(), nullable=False)]
 )

@@ -16,8 +16,8 @@ from src.index.coded_strings import is_string, sorted_dictionary
 __all__ = ["Booleans", "Codes", "Column", "Numbers", "Texts", "is_readable", "read_column"]
 
 _SHOWN = 8
-_COMPARED = 8
-"""Codes up to which one comparison each is quicker than a look-up for every row."""
+_COMPARED = 16
+"""Values up to which one comparison each is quicker than a table that is read for every row."""
 
 
 class Codes:
@@ -40,18 +40,18 @@ class Codes:
     def mask(self, name: str, asked: Collection[Any]) -> np.ndarray:
         """The rows with any of some values, bool of shape (rows,)."""
         _check_type(name, self.kind, str, asked)
-        codes = [code for value in asked if (code := self._code(value)) is not None]
-        if not codes:
-            return np.zeros(len(self._codes), bool)
-        if len(codes) <= _COMPARED:
-            mask = self._codes == codes[0]
-            for code in codes[1:]:
-                mask |= self._codes == code
-        else:
-            wanted = np.zeros(len(self._values), bool)
-            wanted[codes] = True
+        if len(asked) > _COMPARED:
+            found = pc.index_in(pa.array(asked, pa.large_string()), value_set=self._values).drop_null()
+            wanted = np.zeros(max(1, len(self._values)), bool)
+            wanted[found.to_numpy()] = True
             # What stands under a null may be any number.
             mask = np.take(wanted, self._codes, mode="clip")
+        else:
+            mask = np.zeros(len(self._codes), bool)
+            for value in asked:
+                code = self._code(value)
+                if code is not None:
+                    mask |= self._codes == code
         return self._valid.within(mask)
 
     def check(self, name: str, asked: Collection[Any]) -> None:

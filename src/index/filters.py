@@ -27,6 +27,10 @@ class AnyOf:
     column: str
     values: frozenset[str | bool]
 
+    def __post_init__(self) -> None:
+        # Conditions are hashed. A list or set that somebody gives instead will do.
+        object.__setattr__(self, "values", frozenset(self.values))
+
 
 @dataclass(frozen=True)
 class Between:

@@ -1,10 +1,11 @@
-"""Whether a loaded bundle finds what it should: asked before it takes the place of one that does."""
+"""Whether an opened bundle finds what it should: checked before it takes the place of one that does."""
 
 import numpy as np
 
-from serve.bundle.engine import Engine, Vectors
 from src.contracts.errors import GateError
-from src.contracts.preprocessing import ImageError, decode
+from src.contracts.preprocessing import ImageError
+from src.search.gallery import Gallery, Vectors
+from src.search.searcher import Searcher
 
 __all__ = ["check_finds"]
 
@@ -21,7 +22,7 @@ _LOSS = 0.05
 """Of recall that chance explains with so few queries."""
 
 
-def check_finds(engine: Engine) -> str:
+def check_finds(searcher: Searcher) -> str:
     """Search with pictures of the catalogue.
 
     They must find their own items, and as much of what exact search finds as the export measured.
@@ -32,10 +33,11 @@ def check_finds(engine: Engine) -> str:
     Raises:
         GateError: too little.
     """
-    rows, queries = _embedded(engine)
+    rows, queries = _embedded(searcher)
     if not len(rows):
         return "no pictures to search with"
-    index, items = engine.index, engine.catalogue.item_of_row
+    gallery = searcher.gallery
+    index, items = gallery.index, gallery.items.item_of_row
     k = min(10, len(index))
     scores, found = index.search(queries, k)
     own = float(np.mean([items[row] in items[near[near >= 0]] for row, near in zip(rows, found, strict=True)]))
@@ -50,7 +52,7 @@ def check_finds(engine: Engine) -> str:
     kth = _kth_scores(index, queries, k)
     # By score and not by row: of two equal images either is right.
     recall = float(np.mean(scores >= kth[:, None] - 1e-3))
-    measured = engine.bundle.measured.get("index", {}).get("recall_at_10", 1.0)
+    measured = searcher.bundle.measured.get("index", {}).get("recall_at_10", 1.0)
     if recall < measured - _LOSS:
         raise GateError(
             f"recall@10 against exact search is {recall:.3f} on {len(rows)} catalogue pictures, the export measured "
@@ -59,20 +61,29 @@ def check_finds(engine: Engine) -> str:
     return f"{told}, recall@10 {recall:.3f}"
 
 
-def _embedded(engine: Engine) -> tuple[np.ndarray, np.ndarray]:
-    """Rows, evenly spaced, and the embeddings of their pictures."""
-    rows, pixels = [], []
-    for row in np.unique(np.linspace(0, len(engine.index) - 1, min(_PICTURES, len(engine.index))).astype(np.int64)):
+def _embedded(searcher: Searcher) -> tuple[np.ndarray, np.ndarray]:
+    """Rows, evenly spaced, and the embeddings of their pictures; what cannot be read or embedded is left out."""
+    gallery = searcher.gallery
+    rows, vectors = [], []
+    for row in _spread(gallery):
+        picture = gallery.picture(row)
+        if picture is None:
+            continue
         try:
-            pixels.append(engine.resize(decode(engine.catalogue.picture(int(row)))))
+            pixels = searcher.pixels(picture)
         except ImageError:
             continue
-        rows.append(row)
-    # One by one: a batch of them would hold up the searches beside it.
-    vectors = [engine.embed(image[None])[0] for image in pixels]
-    usable = [place for place, vector in enumerate(vectors) if np.isfinite(vector).all()]
-    chosen = np.array(rows, np.int64)[usable]
-    return chosen, np.array([vectors[place] for place in usable], np.float32).reshape(len(usable), -1)
+        # One by one: a batch of them would hold up the searches beside it.
+        vector = searcher.embed_pixels(pixels[None])[0]
+        if np.isfinite(vector).all():
+            rows.append(row)
+            vectors.append(vector)
+    return np.array(rows, np.int64), np.array(vectors, np.float32).reshape(len(rows), searcher.dim)
+
+
+def _spread(gallery: Gallery) -> list[int]:
+    count = len(gallery)
+    return np.unique(np.linspace(0, count - 1, min(_PICTURES, count)).astype(np.int64)).tolist()
 
 
 def _kth_scores(index: Vectors, queries: np.ndarray, k: int) -> np.ndarray:

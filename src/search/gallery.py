@@ -5,8 +5,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from src.contracts.errors import LookalikeError
+from src.contracts.bundle import INDEX, ITEMS_ARROW, THUMBNAILS, WORDS, Bundle
+from src.contracts.errors import BundleError, LookalikeError
 from src.index.best_items import search_items
+from src.index.faiss_index import FaissIndex
 from src.index.filters import Condition
 from src.index.protocol import Searchable
 from src.search.conditions import read_condition
@@ -46,6 +48,11 @@ class UnknownItemError(LookalikeError):
 class Vectors(Searchable, Protocol):
     """Vectors that can be searched, and read row by row."""
 
+    @property
+    def dim(self) -> int:
+        """Of the vectors."""
+        ...
+
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """See `FaissIndex.vectors`."""
         ...
@@ -84,6 +91,24 @@ class Gallery:
         self._words = words
         self._trending = trending
         self._pictures = pictures
+
+    @classmethod
+    def open(cls, bundle: Bundle) -> "Gallery":
+        """Map a bundle's index, items, pictures and words. Its files may be replaced by a rename meanwhile.
+
+        Raises:
+            BundleError: a file is unreadable, or they are not of the same images.
+        """
+        items, pictures = Items.open(bundle.path(ITEMS_ARROW)), Pictures(bundle.path(THUMBNAILS))
+        if not pictures.image_ids.equals(items.table["image_id"]):
+            raise BundleError(
+                f"bundle {bundle.root}: {THUMBNAILS} and {ITEMS_ARROW} are not of the same images; export it again"
+            )
+        index = FaissIndex.load(bundle.path(INDEX), mapped=True, **bundle.content["index"]["search"])
+        if len(index) != len(items):
+            raise BundleError(f"bundle {bundle.root}: {len(index)} vectors for {len(items)} images; export it again")
+        words, trending = Words(bundle.path(WORDS)), Trending.of(bundle)
+        return cls(index=index, items=items, words=words, trending=trending, pictures=pictures)
 
     def __len__(self) -> int:
         """The number of images."""
@@ -191,7 +216,11 @@ class Gallery:
     def thumbnail(self, image_id: str) -> bytes | None:
         """An image's small JPEG, or None where there is none."""
         row = self.items.row_of_image(image_id)
-        return None if row is None or self._pictures is None else self._pictures.jpeg(row)
+        return None if row is None else self.picture(row)
+
+    def picture(self, row: int) -> bytes | None:
+        """A row's small JPEG, or None where the gallery has no pictures."""
+        return None if self._pictures is None else self._pictures.jpeg(row)
 
     def condition(self, column: str, texts: Sequence[str]) -> Condition:
         """Read a filter as a request gives it; see `read_condition`."""
@@ -207,9 +236,9 @@ class Gallery:
 
     def examples(self) -> list[Mapping[str, Any]]:
         """A few items from all over the catalogue."""
-        first = self.items.first_rows()
-        places = np.unique(np.linspace(0, len(first) - 1, min(_EXAMPLES, len(first))).astype(np.int64))
-        return self.describe(first[places])
+        count = self.items.count
+        numbers = np.unique(np.linspace(0, count - 1, min(_EXAMPLES, count)).astype(np.int64))
+        return self.describe([self.items.first_row(int(number)) for number in numbers])
 
     def _nearest(
         self, vector: np.ndarray, k: int, groups: np.ndarray, allowed: np.ndarray | None, hidden: np.ndarray | None

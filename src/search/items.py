@@ -76,6 +76,10 @@ class Items:
         ordered = self.item_of_row[self._by_item]
         return self._by_item[np.flatnonzero(np.diff(ordered, prepend=-1))].astype(np.int64)
 
+    def first_row(self, number: int) -> int:
+        """The first row of the item of a number, from 0 to `count` - 1."""
+        return int(self._by_item[bisect_left(self._by_item, number, key=lambda row: int(self.item_of_row[row]))])
+
     def item_ids(self, rows: Iterable[int]) -> list[str]:
         """The items of some rows."""
         return [self._item_ids[int(row)].as_py() for row in rows]

@@ -83,7 +83,10 @@ def _column(name: str, column: pa.ChunkedArray) -> pa.Array:
     if is_string(column.type):
         return column.cast(pa.large_string()).combine_chunks() if name in _IDS else code_strings(column)
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    return column.cast(kind).combine_chunks()
+    if pa.types.is_timestamp(kind):
+        # Python's own resolution: filters compare with it as it stands.
+        return column.cast(pa.timestamp("us", kind.tz), safe=False).combine_chunks()
+    return column.cast(pa.date32() if pa.types.is_date(kind) else kind).combine_chunks()
 
 
 def _order(ids: pa.Array) -> np.ndarray:

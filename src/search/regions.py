@@ -1,4 +1,4 @@
-"""What finds objects in a photo."""
+"""Finds objects in a photo: the protocol, and detectors by name."""
 
 from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol
@@ -43,7 +43,7 @@ class Detector(Protocol):
 
 
 class SaliencyDetector:
-    """What differs from the picture's rim; see `src.search.saliency`. Knows nothing of what things look like."""
+    """Finds what differs from the picture's rim, whatever it is; see `src.search.saliency`."""
 
     def regions(self, pixels: np.ndarray, most: int) -> list[Region]:
         """See `Detector.regions`."""

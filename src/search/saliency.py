@@ -1,4 +1,4 @@
-"""Where a photo's object is, without having learnt anything: it differs from the rim, and it is near the middle."""
+"""Finds the main object of a photo by its contrast to the photo's rim. Nothing is learnt."""
 
 import numpy as np
 from PIL import Image

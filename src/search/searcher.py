@@ -8,18 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from src.contracts.bundle import INDEX, ITEMS_ARROW, THUMBNAILS, WORDS, Bundle, open_bundle
+from src.contracts.bundle import Bundle, open_bundle
 from src.contracts.errors import BundleError, LookalikeError
 from src.contracts.preprocessing import decode, resize
 from src.export.runtime import EncoderRuntime, open_encoder
-from src.index.faiss_index import FaissIndex
 from src.index.filters import Condition
 from src.search.box import WHOLE, Box
 from src.search.gallery import Gallery, Hit
-from src.search.items import Items
-from src.search.pictures import Pictures
-from src.search.trending import Trending
-from src.search.words import Words
 
 __all__ = ["Searcher"]
 
@@ -30,6 +25,32 @@ Query = bytes | Path | str | np.ndarray
 
 class Searcher:
     """Encoder and gallery of one bundle. Safe to use from many threads at once.
+
+    >>> searcher = Searcher.open("outputs/bundle")
+    >>> hits = searcher.search("photo.jpg", k=3)
+    >>> [hit.row["item_id"] for hit in hits]
+    ['sku-0', 'sku-2', 'sku-11']
+    >>> f"{hits[0].score:.2f}"
+    '1.00'
+
+    Filters are read from text by the type of the column, or made of `AnyOf` and `Between` (`src.index.filters`):
+
+    >>> filters = [searcher.gallery.condition("price", ["..150"]), searcher.gallery.condition("color", ["red", "blue"])]
+    >>> searcher.search("photo.jpg", k=3, filters=filters)[0].row["price"]
+    50.04
+
+    A part of the picture, an item instead of a picture, embeddings:
+
+    >>> from src.search.box import Box
+    >>> len(searcher.search("photo.jpg", k=2, box=Box.parse("0.25,0.25,0.5,0.5")))
+    2
+    >>> [hit.row["item_id"] for hit in searcher.similar("sku-0", k=2)]
+    ['sku-2', 'sku-11']
+    >>> vectors = searcher.embed(["photo.jpg", "photo.jpg"])
+    >>> vectors.shape == (2, searcher.dim)
+    True
+    >>> searcher.search(vectors[0], k=1)[0].row["item_id"]
+    'sku-0'
 
     Attributes:
         bundle: what was opened.
@@ -79,7 +100,7 @@ class Searcher:
             raise BundleError(f"bundle {path}: cannot read {error.filename} ({error.strerror})") from None
         chosen = {} if precision == "auto" else {"precision": precision}
         encoder = open_encoder(bundle, runtime=runtime, threads=threads, **chosen)
-        searcher = cls(bundle=bundle, encoder=encoder, gallery=open_gallery(bundle))
+        searcher = cls(bundle=bundle, encoder=encoder, gallery=Gallery.open(bundle))
         bundle.check_in_place()
         searcher._check()
         searcher._warm_up()
@@ -173,6 +194,10 @@ class Searcher:
 
     def _picture(self, image: Query, box: Box | None) -> np.ndarray:
         if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise LookalikeError(
+                    f"the picture is {image.dtype} of shape {image.shape}; give uint8 of shape (height, width, 3)"
+                )
             return self._resized(image, box)
         return self.pixels(image if isinstance(image, bytes) else Path(image).read_bytes(), box)
 
@@ -195,26 +220,3 @@ class Searcher:
         buffer = io.BytesIO()
         Image.new("RGB", (640, 480), (128, 128, 128)).save(buffer, "JPEG")
         self.search(buffer.getvalue(), 1)
-
-
-def open_gallery(bundle: Bundle) -> Gallery:
-    """Map what a bundle's searches need, the encoder apart.
-
-    Raises:
-        BundleError: its parts are not of the same images.
-    """
-    items, pictures = Items.open(bundle.path(ITEMS_ARROW)), Pictures(bundle.path(THUMBNAILS))
-    if not pictures.image_ids.equals(items.table["image_id"]):
-        raise BundleError(
-            f"bundle {bundle.root}: {THUMBNAILS} and {ITEMS_ARROW} are not of the same images; export it again"
-        )
-    index = FaissIndex.load(bundle.path(INDEX), mapped=True, **bundle.content["index"]["search"])
-    if len(index) != len(items):
-        raise BundleError(f"bundle {bundle.root}: {len(index)} vectors for {len(items)} images; export it again")
-    return Gallery(
-        index=index,
-        items=items,
-        words=Words(bundle.path(WORDS)),
-        trending=Trending.of(bundle),
-        pictures=pictures,
-    )

@@ -1,4 +1,4 @@
-"""What sold when the bundle was made."""
+"""`trending.json`: what sold when the bundle was made."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -23,11 +23,14 @@ class ColumnValues(NamedTuple):
 
 
 def column_values(column: pa.ChunkedArray) -> ColumnValues:
-    """Count a column's values, nulls left out; equally frequent ones in alphabetical order."""
-    counted = pc.value_counts(column.drop_null())
-    pairs = [(_text(pair["values"]), int(pair["counts"])) for pair in counted.to_pylist()]
-    pairs.sort(key=lambda pair: (-pair[1], pair[0]))
-    return ColumnValues(pairs[:_MOST], len(pairs))
+    """Count a column's values, except null, NaN and infinity; of equally frequent ones the smaller first."""
+    column = column.filter(pc.is_finite(column)) if pa.types.is_floating(column.type) else column.drop_null()
+    values, images = pc.value_counts(column).flatten()
+    values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    counted = pa.table({"value": values, "images": images})
+    order = [("images", "descending"), ("value", "ascending")]
+    first = counted.take(pc.select_k_unstable(counted, k=_MOST, sort_keys=order)).to_pylist()
+    return ColumnValues([(_text(pair["value"]), pair["images"]) for pair in first], len(counted))
 
 
 def price_range(prices: pa.ChunkedArray) -> tuple[float, float] | None:

@@ -1,6 +1,7 @@
 """`words.sqlite`: the words of each item, for a search without a picture (SQLite's FTS5, ranked by BM25)."""
 
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -13,18 +14,30 @@ import pyarrow as pa
 from src.contracts.errors import BundleError
 from src.search.items import Items
 
-__all__ = ["Words", "write_words"]
+__all__ = ["MOST_RANKED", "WORD_COLUMNS", "Words", "read_words", "write_words"]
 
-_COLUMNS = ("title", "name", "description", "brand", "color", "category")
+WORD_COLUMNS = ("title", "name", "description", "brand", "color", "category")
 _READ = 16
 """Words of a query that are read."""
 _CONNECTIONS = 4
 """Searches at once; each connection has a cache of its own."""
+_SEARCH = """
+SELECT rowid FROM (SELECT rowid, bm25(words) AS score FROM words WHERE words MATCH ? LIMIT ?)
+ORDER BY score, rowid LIMIT ?
+"""
+MOST_RANKED = 10_000
+"""Items that are ranked: to rank all that have a frequent word would take seconds."""
+_PREFIX_BYTES = 3
+"""Length in UTF-8 from which the last word may be the beginning of one: shorter ones begin too many."""
 _BLOCK = 65_536
 
 
 class Words:
-    """The opened file. Safe to use from many threads at once."""
+    """The opened file. Safe to use from many threads at once.
+
+    Attributes:
+        count: how many items it has.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the file; it may be replaced by a rename meanwhile, never written to.
@@ -33,14 +46,19 @@ class Words:
             BundleError: no such file, or not one of these.
         """
         self._free: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        weakref.finalize(self, _close, self._free)
         try:
             for _ in range(_CONNECTIONS):
-                self._free.put(_connected(path))
+                self._free.put(connection := _connected(path))
+            self.count = int(connection.execute("SELECT count(*) FROM words_docsize").fetchone()[0])
         except sqlite3.Error as error:
             raise BundleError(f"{path}: not a readable word index ({error}); export the bundle again") from None
 
     def search(self, text: str, limit: int) -> list[int]:
-        """The items that have all words of a text, the last one perhaps in part.
+        """The items that have all words of a text.
+
+        Where there are fewer than `limit` of them, a last word of three letters or more may also be the beginning of
+        one. Of more than 10,000 such items, the first 10,000 are ranked.
 
         Args:
             text: what somebody typed; what SQLite takes for operators or quotes are characters like any other.
@@ -50,17 +68,19 @@ class Words:
             The first row of each item, best first; equally good ones in the order of their rows. Nothing where the
             text has no word.
         """
-        query = _query(text)
-        if not query or limit < 1:
+        words = read_words(text)
+        if not words or limit < 1:
             return []
+        # Quoted, FTS5 reads none of them as an operator.
+        query = " ".join(f'"{word}"' for word in words)
         connection = self._free.get()
         try:
-            found = connection.execute(
-                "SELECT rowid FROM words WHERE words MATCH ? ORDER BY bm25(words), rowid LIMIT ?", (query, limit)
-            ).fetchall()
+            found = connection.execute(_SEARCH, (query, MOST_RANKED, limit)).fetchall()
+            if len(found) < limit and len(words[-1].encode()) >= _PREFIX_BYTES:
+                found = connection.execute(_SEARCH, (query + "*", MOST_RANKED, limit)).fetchall()
         finally:
             self._free.put(connection)
-        return [number for (number,) in found]
+        return [row for (row,) in found]
 
 
 def write_words(path: Path, items: Items) -> None:
@@ -71,7 +91,7 @@ def write_words(path: Path, items: Items) -> None:
         items: of their columns title, name, description, brand, color and category, those that they have are
             searched. An item's words are those of its first row.
     """
-    columns = [name for name in _COLUMNS if name in items.table.column_names]
+    columns = [name for name in WORD_COLUMNS if name in items.table.column_names]
     listed, marks = ", ".join(columns), ", ".join("?" * (1 + len(columns)))
     connection = sqlite3.connect(path, isolation_level=None)
     try:
@@ -82,7 +102,7 @@ def write_words(path: Path, items: Items) -> None:
             f"CREATE VIRTUAL TABLE words USING fts5({listed}, content='', tokenize='unicode61 remove_diacritics 2')"
         )
         connection.execute("BEGIN")
-        # The names are those of `_COLUMNS`.
+        # The names are those of `WORD_COLUMNS`.
         connection.executemany(f"INSERT INTO words(rowid, {listed}) VALUES ({marks})", _rows(items, columns))  # noqa: S608
         connection.execute("INSERT INTO words(words) VALUES ('optimize')")
         connection.execute("COMMIT")
@@ -108,9 +128,13 @@ def _connected(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _query(text: str) -> str:
-    """A text as FTS5's query: each word quoted, so that FTS5 reads none of it as an operator."""
+def _close(connections: SimpleQueue[sqlite3.Connection]) -> None:
+    while not connections.empty():
+        connections.get().close()
+
+
+def read_words(text: str) -> list[str]:
+    """The words of a text: what stands between spaces and has a letter or a digit; quotes are left out."""
     # A lone surrogate is no Unicode, and SQLite ends a text at a NUL.
-    clean = text.encode("utf-8", "replace").decode().replace("\0", " ")
-    words = [word for word in clean.split() if any(map(str.isalnum, word))][:_READ]
-    return " ".join('"' + word.replace('"', " ") + '"' for word in words) + "*" if words else ""
+    clean = text.encode("utf-8", "replace").decode().replace("\0", " ").replace('"', " ")
+    return [word for word in clean.split() if any(map(str.isalnum, word))][:_READ]

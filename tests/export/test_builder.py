@@ -17,10 +17,12 @@ from src.contracts.bundle import (
     ENCODER,
     GOLDEN,
     INDEX,
+    ITEMS_ARROW,
     ITEMS_TABLE,
     MANIFEST,
     THUMBNAILS,
     TRENDING,
+    WORDS,
     Bundle,
     open_bundle,
 )
@@ -33,6 +35,8 @@ from src.export.builder import build_bundle
 from src.export.runtime import OnnxEncoder, RuntimeAbsentError
 from src.export.verify import verify
 from src.index.faiss_index import FaissIndex
+from src.search import Searcher
+from src.search.checks import check_finds
 
 CARD = {"format": 1, "name": "test", "data": {"root": "shop"}, "nothing": None}
 
@@ -78,9 +82,11 @@ def test_a_bundle_is_what_serving_needs(bundle: Bundle, spec) -> None:
         ENCODER,
         GOLDEN,
         INDEX,
+        ITEMS_ARROW,
         ITEMS_TABLE,
         THUMBNAILS,
         TRENDING,
+        WORDS,
     }
     assert bundle.preprocessing == spec
     content = bundle.content
@@ -113,6 +119,14 @@ def test_row_i_is_the_same_image_in_the_index_the_items_and_the_thumbnails(
     for row, image in enumerate(items["image"].to_pylist()):
         pixels = preprocess((catalogue.root / image).read_bytes(), bundle.preprocessing)
         np.testing.assert_allclose(stored[row], encoder.embed(pixels[None])[0], atol=1e-5)
+
+
+def test_a_bundle_that_was_built_is_searched(bundle: Bundle, catalogue: Catalogue) -> None:
+    searcher = Searcher.open(bundle.root, threads=1)
+    for row in (0, 17, 35):
+        best = searcher.search(catalogue.root / catalogue.items["image"][row].as_py(), k=1)[0]
+        assert best.row["item_id"] == catalogue.items["item_id"][row].as_py()
+    assert "find their own item" in check_finds(searcher)
 
 
 def test_the_same_inputs_give_the_same_bundle(
