@@ -13,7 +13,7 @@ from src.contracts.errors import BundleError
 from src.contracts.tables import validate_items
 from src.search import words as module
 from src.search.items import Items
-from src.search.words import Words, write_words
+from src.search.words import Words, read_tokens, write_words
 
 TITLES = [
     "Crème brûlée bowl",
@@ -156,3 +156,16 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path, content: bytes | None) 
 
 def test_odd_paths_are_opened(tmp_path: Path) -> None:
     assert opened(tmp_path / "odd ?#%ü.sqlite", items_of(["bowl"])).search("bowl", 1) == [0]
+
+
+OTHERS = ["ÅNGSTRÖM_2 x²; ﬁn", "ΣΟΦΊΑ Ёлка й", "한국어 123"]
+
+
+@pytest.mark.parametrize("text", [text for text in TITLES if text] + OTHERS)
+def test_tokens_are_those_of_fts5(text: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE VIRTUAL TABLE words USING fts5(text, tokenize='unicode61 remove_diacritics 2')")
+        connection.execute("CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, instance)")
+        connection.execute("INSERT INTO words VALUES (?)", (text,))
+        found = connection.execute('SELECT term FROM vocabulary ORDER BY "offset"').fetchall()
+    assert read_tokens(text) == [term for (term,) in found]
