@@ -43,9 +43,9 @@ class FolderLock:
         acknowledged = int(text) if text.isdigit() else 0
         if acknowledged > last_change:
             raise JournalError(
-                f"{self._path.parent}: change {acknowledged} was acknowledged, but the journal ends at {last_change}: its "
-                "-wal file was removed, or it was replaced by an older copy; restore the newest copy of the folder, or "
-                f"remove {self._path} to go on without those changes"
+                f"{self._path.parent}: change {acknowledged} was acknowledged, but the journal ends at {last_change}: "
+                "its -wal file was removed, or it was replaced by an older copy; restore the newest copy of the "
+                f"folder, or remove {self._path} to go on without those changes"
             )
         self.acknowledge(last_change)
 

@@ -38,16 +38,9 @@ class Layer:
         return self.changes.gallery()
 
     def catch_up(self, *, rest: float = 0.0) -> None:
-        """Apply what the journal has and this does not yet have; it is visible when this returns.
+        """Apply what is new in the journal, and make it visible; sleeps `rest` seconds for each second of CPU time.
 
-        An item whose pictures this encoder cannot embed stays as it was, and is logged.
-
-        Args:
-            rest: seconds to sleep after each second of CPU time.
-
-        Raises:
-            JournalError: the journal cannot be read.
-            LookalikeError: more images of changed items than fit in memory.
+        An item whose pictures this encoder cannot embed stays as it was, and is logged. Raises as `open_layer`.
         """
         try:
             for change in self._journal.changes(self._applied):
@@ -85,7 +78,8 @@ class Layer:
                 vectors[image_id] = kept
             elif (data := self._journal.picture(image_id)) is not None:
                 vectors[image_id] = made[image_id] = self.embed_picture(data)
-        self._journal.keep_embeddings(self.made_by, made)
+        if made:
+            self._journal.keep_embeddings(self.made_by, made)
         return vectors
 
 

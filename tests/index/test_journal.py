@@ -144,6 +144,8 @@ def test_the_embedding_of_the_last_encoder_is_kept(tmp_path: Path) -> None:
             journal.keep_embeddings("three", {some[0].image_id: vector(7)})  # Kept or not: nothing is raised.
             other.execute("ROLLBACK")
         assert [*journal.vectors("a", "three").values()] == [None, None]
+        journal.delete("a")
+        assert journal._reading.execute("SELECT count(*) FROM embeddings").fetchone() == (0,)
 
 
 def test_where_a_bundle_begins_is_kept_for_each_bundle(tmp_path: Path) -> None:
