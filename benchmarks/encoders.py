@@ -53,7 +53,7 @@ _NEW = {"ViT-S/16": "vit_small_patch16_224", "ViT-B/16": "vit_base_patch16_224"}
 
 
 @dataclass(frozen=True)
-class Subject:
+class MeasuredEncoder:
     """A network, and images of a catalogue where there is one: `rows` of it, and their pixels."""
 
     name: str
@@ -80,86 +80,90 @@ def main() -> None:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("src.export.runtime").setLevel(logging.INFO)
     with exit_with_message(), tempfile.TemporaryDirectory() as scratch:
-        rows = [row for subject in _subjects(arguments) for row in _measure(subject, Path(scratch), arguments)]
+        rows = [
+            row for measured in _measured_encoders(arguments) for row in _measure(measured, Path(scratch), arguments)
+        ]
         print("\n| encoder | runtime | 1: ms | core ms | 8: ms | core ms | centred cosine | overlap |")
         print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         print("\n".join(rows))
 
 
-def _subjects(arguments: argparse.Namespace) -> Iterator[Subject]:
+def _measured_encoders(arguments: argparse.Namespace) -> Iterator[MeasuredEncoder]:
     for given in arguments.trained:
         name, _, checkpoint = given.rpartition("=")
         if not name:
             raise ConfigError(f"`{given}`: must be NAME=CKPT")
         encoder, spec, _ = load_encoder(Path(checkpoint))
-        yield _subject(name, encoder, spec, arguments)
+        yield _with_images(name, encoder, spec, arguments)
     for name in arguments.new:
         torch.manual_seed(0)
         spec = PreprocessingSpec(size=224)
         encoder = build_encoder(spec=spec, backbone=_NEW[name]).eval()
-        yield _subject(f"{name}, new weights", encoder, spec, arguments)
+        yield _with_images(f"{name}, new weights", encoder, spec, arguments)
 
 
-def _subject(name: str, encoder: Encoder, spec: PreprocessingSpec, arguments: argparse.Namespace) -> Subject:
+def _with_images(
+    name: str, encoder: Encoder, spec: PreprocessingSpec, arguments: argparse.Namespace
+) -> MeasuredEncoder:
     name = f"{name}, {spec.size} px"
     rng = np.random.default_rng(0)
     if not arguments.data:
         noise = rng.integers(0, 256, (8, spec.size, spec.size, 3), dtype=np.uint8)
-        return Subject(name, encoder, spec, None, np.empty(0, np.int64), None, noise)
+        return MeasuredEncoder(name, encoder, spec, None, np.empty(0, np.int64), None, noise)
     catalogue = open_catalogue(composed(TrainSettings, "train", "data=grocery", f"data.root={arguments.data}").data)
     order = rng.permutation(len(catalogue.items))
     rows, others = order[: arguments.images], order[arguments.images :][:256]
     images, calibration = (np.concatenate(list(iterate_pixels(catalogue, part, spec, batch=128)))
                            for part in (rows, others))  # fmt: skip
-    return Subject(name, encoder, spec, catalogue, rows, images, calibration)
+    return MeasuredEncoder(name, encoder, spec, catalogue, rows, images, calibration)
 
 
-def _measure(subject: Subject, scratch: Path, arguments: argparse.Namespace) -> Iterator[str]:
+def _measure(measured: MeasuredEncoder, scratch: Path, arguments: argparse.Namespace) -> Iterator[str]:
     threads = arguments.threads
     graph, quantised = scratch / "fp32.onnx", scratch / "int8.onnx"
-    export_onnx(subject.encoder, subject.spec, graph)
-    torch_embed = embedder(subject.encoder)
+    export_onnx(measured.encoder, measured.spec, graph)
+    torch_embed = embedder(measured.encoder)
     ways: dict[str, Embed] = {
         "torch f32": torch_embed,
         "torch bf16": _in_bf16(torch_embed),
         "ONNX Runtime f32": OnnxEncoder(graph, threads=threads).embed,
     }
     for precision in ("f32", "bf16"):
-        with _left_out(f"{subject.name}: OpenVINO {precision}"):
+        with _left_out(f"{measured.name}: OpenVINO {precision}"):
             ways[f"OpenVINO {precision}"] = OpenvinoEncoder(graph, threads=threads, precision=precision).embed
-    with _left_out(f"{subject.name}: int8"):
-        quantise(graph, quantised, subject.calibration)
+    with _left_out(f"{measured.name}: int8"):
+        quantise(graph, quantised, measured.calibration)
         ways["OpenVINO int8"] = OpenvinoEncoder(quantised, threads=threads).embed
         ways["ONNX Runtime int8"] = OnnxEncoder(quantised, threads=threads).embed
-    times = {batch: _times(ways, subject.spec.size, batch, arguments.seconds) for batch in _BATCHES}
+    times = {batch: _times(ways, measured.spec.size, batch, arguments.seconds) for batch in _BATCHES}
     reference = None
-    if subject.images is not None:
-        reference = _in_batches(torch_embed, subject.images)
-        _open(subject, graph, ways["ONNX Runtime f32"], reference, scratch / "bundle", threads)
+    if measured.images is not None:
+        reference = _in_batches(torch_embed, measured.images)
+        _open(measured, graph, ways["ONNX Runtime f32"], reference, scratch / "bundle", threads)
     for name, embed in ways.items():
         best = (1e3 * np.min(times[batch][name], axis=0) for batch in _BATCHES)
         cells = " | ".join(f"{clock:.1f} | {cores:.1f}" for clock, cores in best)
-        found = _faithful(subject, embed, reference)
-        yield f"| {subject.name} | {name} | {cells} | {found} |"
+        found = _faithful(measured, embed, reference)
+        yield f"| {measured.name} | {name} | {cells} | {found} |"
 
 
-def _open(subject: Subject, graph: Path, embed: Embed, vectors: np.ndarray, root: Path, threads: int) -> None:
+def _open(measured: MeasuredEncoder, graph: Path, embed: Embed, vectors: np.ndarray, root: Path, threads: int) -> None:
     """Print what `precision=auto` takes, and what opening costs, with it and without."""
-    assert subject.catalogue is not None
+    assert measured.catalogue is not None
     with staged_bundle(root) as draft:
         (draft.root / ENCODER).write_bytes(graph.read_bytes())
-        write_golden(draft.root / GOLDEN, subject.spec, embed)
-        neighbours = sample_neighbours(subject.catalogue, subject.rows, subject.spec, vectors, reference=None)
+        write_golden(draft.root / GOLDEN, measured.spec, embed)
+        neighbours = sample_neighbours(measured.catalogue, measured.rows, measured.spec, vectors, reference=None)
         if neighbours is not None:
             write_neighbours(draft.root / NEIGHBOURS, neighbours)
         draft.content |= {
-            "preprocessing": subject.spec.to_dict(),
+            "preprocessing": measured.spec.to_dict(),
             "precision": "fp32",
             "gates": {"min_overlap": GateSettings().min_overlap},
         }
     bundle = open_bundle(root)
     for precision in ("f32", "auto"):
-        print(f"{subject.name}: opened with runtime=openvino precision={precision}", flush=True)
+        print(f"{measured.name}: opened with runtime=openvino precision={precision}", flush=True)
         start, used = time.perf_counter(), time.process_time()
         open_encoder(bundle, runtime="openvino", precision=precision, threads=threads, batch=max(_BATCHES))
         used = time.process_time() - used
@@ -205,11 +209,11 @@ def _times(ways: dict[str, Embed], size: int, batch: int, seconds: float) -> dic
     return found
 
 
-def _faithful(subject: Subject, embed: Embed, true: np.ndarray | None) -> str:
+def _faithful(measured: MeasuredEncoder, embed: Embed, true: np.ndarray | None) -> str:
     """Centred cosine and overlap of neighbours with torch's, each fifth image asking among the others."""
-    if subject.images is None or true is None:
+    if measured.images is None or true is None:
         return "- | -"
-    ours = _in_batches(embed, subject.images)
+    ours = _in_batches(embed, measured.images)
     asks = np.arange(len(true)) % 5 == 0
     overlap = recall_overlap(ours[asks], ours[~asks], true[asks], true[~asks])
     return f"{centred_cosine(ours, true):.5f} | {overlap:.4f}"
