@@ -18,8 +18,8 @@ import faiss
 import numpy as np
 import pyarrow as pa
 
-from serve.live.journal import Journal, Picture, picture_id
-from serve.live.layer import Layer
+from src.index.journal import Journal, Picture, picture_id
+from src.search.layer import Layer
 from src.contracts.tables import validate_items
 from src.index.faiss_index import FaissIndex
 from src.index.filters import Between, Condition
