@@ -85,7 +85,7 @@ def install_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, send_problem)
 
 
-def as_problem(error: Exception, request: Request) -> Problem:
+def as_problem(error: BaseException, request: Request) -> Problem:
     """The problem that an exception is sent as; one that is not the caller's fault becomes status 500."""
     if isinstance(error, Problem):
         return error

@@ -1,14 +1,13 @@
 """Reads the body of a request: photos and fields, as multipart/form-data or as JSON with photos in base64."""
 
 import base64
-import binascii
 import io
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
-import anyio.to_thread
+from anyio import to_thread
 from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -30,24 +29,19 @@ _HINT = 'send multipart/form-data, as `curl -F image=@photo.jpg` does, or JSON: 
 
 
 class Body(NamedTuple):
-    """What a body holds.
-
-    Attributes:
-        photos: the files named `image`.
-        fields: the other names and values, in their order.
-    """
+    """The files named `image`, and the other names and values in their order."""
 
     photos: list[bytes]
     fields: list[tuple[str, Any]]
 
 
 async def read_photos(request: Request, admission: Admission, *, most: int) -> Body:
-    """Read a form, or JSON with `image` (or `images`, where several are allowed) in base64.
+    """Read a form, or JSON with `image` (or `images`, where several are allowed) in base64, and the query string.
 
-    Args:
-        request: its body is limited in size and time already.
-        admission: a search that would be refused anyway is refused before a large body is read.
-        most: photos that the body may have; it must have one at least.
+    A search that `admission` would refuse anyway is refused before a large body is read.
+
+    Returns:
+        One photo at least, `most` at most; the fields of the query string, then those of the body.
 
     Raises:
         Problem: 503 for load, 415 for another content type, 400 for a damaged body, 422 for a wrong number of photos.
@@ -57,7 +51,9 @@ async def read_photos(request: Request, admission: Admission, *, most: int) -> B
         admission.check()
     media_type = _media_type(request)
     if media_type == "application/json":
-        body = await _read_json(request, several=most > 1)
+        data = await request.body()
+        several = most > 1
+        body = _json(data, several) if len(data) <= _PARSED_AT_ONCE else await to_thread.run_sync(_json, data, several)
     elif media_type == "multipart/form-data":
         body = await read_form(request, max_files=most)
     else:
@@ -65,7 +61,7 @@ async def read_photos(request: Request, admission: Admission, *, most: int) -> B
         raise Problem(415, kind="unsupported-media-type", detail=f"the content type is {shown}; {_HINT}")
     if not body.photos:
         raise Problem(422, kind="missing-image", detail=f"there is no file named `image`; {_HINT}")
-    return body
+    return Body(body.photos, [*request.query_params.multi_items(), *body.fields])
 
 
 async def read_form(request: Request, *, max_files: int) -> Body:
@@ -117,13 +113,6 @@ class _FormParser(MultiPartParser):
         super().on_headers_finished()
 
 
-async def _read_json(request: Request, *, several: bool) -> Body:
-    data = await request.body()
-    if len(data) <= _PARSED_AT_ONCE:
-        return _json(data, several)
-    return await anyio.to_thread.run_sync(_json, data, several)
-
-
 def _json(data: bytes, several: bool) -> Body:
     if sum(data.count(mark) for mark in b"[{,") > _MOST_MEMBERS:
         raise Problem(400, kind="malformed-json", detail=f"the JSON has more than {_MOST_MEMBERS:,} members")
@@ -145,7 +134,7 @@ def _decoded(image: Any, name: str) -> bytes:
         raise Problem(422, kind="missing-image", detail=f"`{name}` must be base64 text (RFC 4648, section 4)")
     try:
         return base64.b64decode(image, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         detail = f"`{name}` is no base64 (RFC 4648, section 4): {error}"
         raise Problem(422, kind="missing-image", detail=detail) from None
 

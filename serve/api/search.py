@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from serve.api.parameters import PhotoParameters, SearchParameters, parse, repea
 from serve.deadline import Deadline
 from serve.edge.client import client_waits
 from serve.errors import Problem, as_problem, problems
+from serve.pipeline.search import Pipeline
 from serve.schemas import BatchAnswer, BatchResults, Bundle, RegionFound, Regions, Results
 from serve.service import Service
 
@@ -32,8 +34,15 @@ _BASE64 = {"type": "string", "format": "byte", "description": "The file in base6
 def search_routes(service: Service) -> APIRouter:
     """The routes of the search API."""
     router = APIRouter(prefix="/v1", tags=["search"])
-    settings = service.settings
-    most = settings.most_images
+    most = service.settings.most_images
+    several = {"type": "array", "minItems": 1, "maxItems": most}
+
+    @contextmanager
+    def admitted(places: int = 1) -> Iterator[tuple[Pipeline, Deadline]]:
+        """Hold places and a bundle within the block; the deadline starts with it."""
+        deadline = Deadline.after(service.settings.deadline_seconds)
+        with service.admission.place(places), service.current.hold() as opened:
+            yield opened.pipeline, deadline
 
     @router.post(
         "/search",
@@ -44,12 +53,10 @@ def search_routes(service: Service) -> APIRouter:
     async def search(request: Request) -> Response:
         """Parameters may stand in the query string or in the body."""
         body = await read_photos(request, service.admission, most=1)
-        parameters = parse(PhotoParameters, [*request.query_params.multi_items(), *body.fields])
-        deadline = Deadline.after(settings.deadline_seconds)
-        with service.admission.place(), service.current.hold() as opened:
+        parameters = parse(PhotoParameters, body.fields)
+        with admitted() as (pipeline, deadline):
             async with client_waits(request):
-                query = parameters.query(opened.pipeline.gallery())
-                answer = await opened.pipeline.search(body.photos[0], query, deadline)
+                answer = await pipeline.search(body.photos[0], parameters.query(pipeline.gallery()), deadline)
         request.state.rung = answer.rung
         return _json(answer)
 
@@ -57,17 +64,17 @@ def search_routes(service: Service) -> APIRouter:
         "/search/batch",
         summary="Items that look like each of several photos",
         responses={**_answer(BatchResults), **problems(400, 408, 413, 415, 422, 503, 504)},
-        openapi_extra=_body({"image": _several(_FILE, most)}, {"images": _several(_BASE64, most)}, PhotoParameters),
+        openapi_extra=_body(
+            {"image": {**several, "items": _FILE}}, {"images": {**several, "items": _BASE64}}, PhotoParameters
+        ),
     )
     async def search_batch(request: Request) -> Response:
         """Each photo has an answer or a problem of its own, and counts as one search for admission."""
         body = await read_photos(request, service.admission, most=most)
-        parameters = parse(PhotoParameters, [*request.query_params.multi_items(), *body.fields])
-        deadline = Deadline.after(settings.deadline_seconds)
-        with service.admission.place(len(body.photos)), service.current.hold() as opened:
+        parameters = parse(PhotoParameters, body.fields)
+        with admitted(len(body.photos)) as (pipeline, deadline):
             async with client_waits(request):
-                query = parameters.query(opened.pipeline.gallery())
-                found = await opened.pipeline.search_each(body.photos, query, deadline)
+                found = await pipeline.search_each(body.photos, parameters.query(pipeline.gallery()), deadline)
         return _json(BatchResults(answers=[_one_of_batch(one, request) for one in found]))
 
     @router.get(
@@ -80,10 +87,8 @@ def search_routes(service: Service) -> APIRouter:
         """Items whose title, name, description, brand, color or category has all words of `q`."""
         if not parameters.q.strip():
             raise Problem(422, kind="invalid-parameters", detail="q is missing; give words to search for")
-        deadline = Deadline.after(settings.deadline_seconds)
-        with service.admission.place(), service.current.hold() as opened:
-            query = parameters.query(opened.pipeline.gallery())
-            return _json(await opened.pipeline.by_words(query, deadline))
+        with admitted() as (pipeline, deadline):
+            return _json(await pipeline.by_words(parameters.query(pipeline.gallery()), deadline))
 
     @router.get(
         "/items/{item_id:path}/similar",
@@ -92,10 +97,8 @@ def search_routes(service: Service) -> APIRouter:
         dependencies=[Depends(repeats_checked)],
     )
     async def similar(item_id: str, parameters: Annotated[SearchParameters, Query()]) -> Response:
-        deadline = Deadline.after(settings.deadline_seconds)
-        with service.admission.place(), service.current.hold() as opened:
-            query = parameters.query(opened.pipeline.gallery())
-            return _json(await opened.pipeline.similar(item_id, query, deadline))
+        with admitted() as (pipeline, deadline):
+            return _json(await pipeline.similar(item_id, parameters.query(pipeline.gallery()), deadline))
 
     @router.post(
         "/regions",
@@ -106,13 +109,12 @@ def search_routes(service: Service) -> APIRouter:
     async def regions(request: Request) -> Response:
         """At most five; each is a `box` to search by."""
         body = await read_photos(request, service.admission, most=1)
-        if names := [name for name, _ in [*request.query_params.multi_items(), *body.fields]]:
-            detail = f"{names[0][:60]!r} is unknown; there are no parameters"
+        for name, _ in body.fields:
+            detail = f"{name[:60]!r} is unknown; there are no parameters"
             raise Problem(422, kind="invalid-parameters", detail=detail)
-        deadline = Deadline.after(settings.deadline_seconds)
-        with service.admission.place(), service.current.hold() as opened:
+        with admitted() as (pipeline, deadline):
             async with client_waits(request):
-                found = await opened.pipeline.regions(body.photos[0], _MOST_REGIONS, deadline)
+                found = await pipeline.regions(body.photos[0], _MOST_REGIONS, deadline)
         return _json(Regions(regions=[RegionFound(box=astuple(box), score=score) for box, score in found]))
 
     @router.get(
@@ -148,10 +150,6 @@ def _answer(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": model, "description": "The answer"}}
 
 
-def _several(schema: dict[str, Any], most: int) -> dict[str, Any]:
-    return {"type": "array", "items": schema, "minItems": 1, "maxItems": most}
-
-
 def _body(form: dict[str, Any], in_json: dict[str, Any], model: type[BaseModel] | None) -> dict[str, Any]:
     """The description of a body that is a form or JSON; parameters may stand in it or in the query string."""
     fields = model.model_json_schema()["properties"] if model else {}
@@ -167,7 +165,7 @@ def _body(form: dict[str, Any], in_json: dict[str, Any], model: type[BaseModel] 
     }
 
 
-def _one_of_batch(found: Results | Exception, request: Request) -> BatchAnswer:
+def _one_of_batch(found: Results | BaseException, request: Request) -> BatchAnswer:
     if isinstance(found, Results):
         return BatchAnswer(answer=found, problem=None)
     request_id: str = request.scope["state"]["request_id"]
@@ -182,7 +180,7 @@ def _picture(jpeg: bytes, request: Request, *, for_ever: bool) -> Response:
     # In the next bundle the same id may show another picture.
     age = f"public, max-age={_YEAR}, immutable" if for_ever else "public, max-age=300"
     headers = {"ETag": etag, "Cache-Control": age}
-    known: Sequence[str] = request.headers.get("if-none-match", "").split(",")
+    known = request.headers.get("if-none-match", "").split(",")
     if any(tag.strip().removeprefix("W/") in (etag, "*") for tag in known):
         return Response(status_code=304, headers=headers)
     return Response(jpeg, media_type="image/jpeg", headers=headers)

@@ -15,10 +15,6 @@ __all__ = ["token_required"]
 def token_required(token: SecretStr | None, metrics: Metrics) -> Callable[[Request], None]:
     """The dependency of routes that need the token.
 
-    Args:
-        token: of the service; None switches these routes off.
-        metrics: counts refusals.
-
     Returns:
         A function that raises `Problem` 403 without a token in the service, 401 without the same token in the request.
     """

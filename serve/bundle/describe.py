@@ -22,7 +22,7 @@ def describe(searcher: Searcher, settings: ServeSettings) -> Bundle:
     """Describe a bundle, without the paths of the machine that exported it (`config` in its manifest)."""
     bundle, gallery = searcher.bundle, searcher.gallery
     names = ("encoder_id", "dim", "metric", "preprocessing", "index", "catalogue")
-    examples = [(row, image_path(settings.root_path, row["image_id"])) for row in gallery.examples()]
+    root = settings.root_path
     return Bundle(
         bundle_id=bundle.bundle_id,
         runtime=searcher.runtime,
@@ -36,7 +36,7 @@ def describe(searcher: Searcher, settings: ServeSettings) -> Bundle:
             if column.name not in PRIVATE_COLUMNS
         },
         price=gallery.price_range(),
-        examples=[Item(**row, thumbnail=thumbnail) for row, thumbnail in examples],
+        examples=[Item(**row, thumbnail=image_path(root, row["image_id"])) for row in gallery.examples()],
         limits=Limits(
             max_k=MAX_K,
             max_upload_bytes=settings.max_upload,

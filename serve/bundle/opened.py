@@ -73,11 +73,8 @@ class Opened:
     def open(cls, path: Path, shared: Shared, *, beside: bool = False, changes_after: int | None = None) -> "Opened":
         """Verify a bundle, load it and run it once. Blocks.
 
-        Args:
-            path: the bundle's folder.
-            shared: what it has in common with the other bundles of the service.
-            beside: another bundle answers meanwhile: verify and check at a low priority, and search with some pictures.
-            changes_after: the bundle's catalogue has the changes of items up to this number; None: as noted before.
+        If another bundle answers `beside` it, verify and check it at a low priority, and search with some pictures. Its
+        catalogue has the changes of items up to number `changes_after`; None: up to the one last given for it.
 
         Raises:
             LookalikeError: it cannot be served.

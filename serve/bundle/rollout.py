@@ -75,11 +75,8 @@ class Rollout:
         """Serve the bundle at a path.
 
         It is opened beside the other one and checked. Requests that start after the exchange get it; the old bundle is
-        closed when the last request that holds it has been answered. Until then both are in memory.
-
-        Args:
-            path: the bundle's folder.
-            changes_after: the bundle's catalogue has the changes of items up to this number.
+        closed when the last request that holds it has been answered. Until then both are in memory. Its catalogue has
+        the changes of items up to number `changes_after`; None: up to the one last given for it.
 
         Raises:
             BusyError: another exchange is under way.

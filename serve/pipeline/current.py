@@ -46,11 +46,6 @@ class CurrentHits:
         With a filter on price or stock, the values of the nearest items are read whatever the bundle's are, and those
         that meet the filter now are kept. If they are too few, items that met it by the bundle's values are read as
         well. An item is missed if it meets the filter only since the bundle was made and is not among the nearest.
-
-        Args:
-            find: searches by the bundle's values.
-            query: filters, k, offset and dedupe.
-            stages: the request's times.
         """
         if self.decided_by_bundle(query):
             return await self.updated(await find(query.k, query.filters, query.offset, query.dedupe), stages)

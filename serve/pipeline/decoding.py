@@ -54,12 +54,7 @@ class Decoding:
         self._large = 0
 
     def cost(self, data: bytes, spec: PreprocessingSpec | None = None, box: Box | None = None) -> Cost:
-        """Read a photo's header.
-
-        Args:
-            data: an image file.
-            spec: how it is decoded for the encoder; None decodes it in full size.
-            box: the part that the encoder gets.
+        """Read a photo's header; without `spec` it is decoded in full size, and `box` is the part for the encoder.
 
         Raises:
             ImageError: it is no image, or too large.

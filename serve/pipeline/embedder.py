@@ -69,18 +69,10 @@ class Embedder:
     async def embed(
         self, data: bytes, box: Box | None, deadline: Deadline, stages: Stages, *, search: Search | None = None
     ) -> Embedded:
-        """Embed a photo, or the part of it in a box.
+        """Embed a photo, or the part of it in a box; the vector is finite.
 
-        Args:
-            data: an image file.
-            box: the part; None takes all of the photo.
-            deadline: of the request.
-            stages: the request's times.
-            search: runs with the vector on the encoder's thread where that also decodes; otherwise the result has no
-                hits, and the caller searches.
-
-        Returns:
-            The embedding, a finite vector.
+        `search` runs with the vector on the encoder's thread where that also decodes. Otherwise the result has no hits,
+        and the caller searches.
 
         Raises:
             ImageError: the photo cannot be read.
@@ -109,9 +101,6 @@ class Embedder:
         """Embed the object that the detector finds in a photo, or all of the photo where it finds none.
 
         The photo is decoded each time, since the box is part of the key in the cache. Raises as `embed`.
-
-        Returns:
-            The embedding, and the box.
         """
 
         def find() -> tuple[Box, np.ndarray]:

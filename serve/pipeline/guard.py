@@ -34,10 +34,6 @@ class SearchFailedError(Exception):
         self.late = late
 
 
-class _ShortOfTimeError(Exception):
-    """A timeout of a call that had little time from the start."""
-
-
 async def guarded(breaker: Breaker, deadline: Deadline, call: Callable[[], Awaitable[T]]) -> T:
     """Call the encoder or the index; the call is cancelled after 0.6 of the time that the request has left.
 
@@ -47,19 +43,15 @@ async def guarded(breaker: Breaker, deadline: Deadline, call: Callable[[], Await
     """
     seconds = _SHARE * deadline.remaining
     try:
-        with breaker.call(spares=(Problem, LookalikeError), undecided=(_ShortOfTimeError,)):
-            try:
-                async with asyncio.timeout(seconds):
-                    return await call()
-            except TimeoutError:
-                if seconds < _LEAST:
-                    raise _ShortOfTimeError from None
-                raise
+        undecided = (TimeoutError,) if seconds < _LEAST else ()
+        with breaker.call(spares=(Problem, LookalikeError), undecided=undecided):
+            async with asyncio.timeout(seconds):
+                return await call()
     except (Problem, LookalikeError):
         raise
     except BreakerOpenError:
         raise SearchFailedError from None
-    except (TimeoutError, _ShortOfTimeError):
+    except TimeoutError:
         _log.warning("a search takes a fallback: no result within %.2f s", seconds)
         raise SearchFailedError(late=True) from None
     except Exception as error:

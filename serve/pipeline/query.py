@@ -56,8 +56,7 @@ class Query:
     def admits(self, price: float | None, in_stock: bool | None) -> bool:
         """Whether current values meet the conditions on price and stock; null meets none."""
         values = {"price": price, "in_stock": in_stock}
-        volatile = [condition for condition in self.filters if condition.column in values]
-        return all(_meets(condition, values[condition.column]) for condition in volatile)
+        return all(_meets(one, values[one.column]) for one in self.filters if one.column in values)
 
 
 def _meets(condition: Condition, value: float | bool | None) -> bool:
