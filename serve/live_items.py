@@ -46,11 +46,9 @@ class LiveItems:
     ) -> Layer:
         """Lay the journal's changes over a bundle. Blocks; pictures that another encoder embedded are embedded again.
 
-        Args:
-            searcher: the bundle.
-            made_by: key of its encoder and arithmetic, see `EmbeddingKeys.prefix`.
-            changes_after: number of the last change that the bundle has; None: as it was last given for it, or 0.
-            rest: seconds to sleep after each second of CPU time, where another bundle answers meanwhile.
+        `made_by` is the key of the bundle's encoder and arithmetic, see `EmbeddingKeys.prefix`. The bundle has the
+        changes up to number `changes_after`; None: up to the one last given for it, or none. After each second of CPU
+        time, sleep `rest` seconds, where another bundle answers meanwhile.
 
         Raises:
             ConfigError: there is no such change yet.
@@ -75,10 +73,7 @@ class LiveItems:
             self.serve(layer)
 
     async def put(self, item_id: str, files: Sequence[bytes], attributes: Mapping[str, Any]) -> list[str]:
-        """Add an item, or replace all of it: attributes that are left out are null.
-
-        Returns:
-            The ids of its images, which follow from item and content.
+        """Add an item, or replace all of it, attributes included; returns the ids of its images.
 
         Raises:
             ImageError: a file that is no image; nothing was changed.
@@ -96,12 +91,7 @@ class LiveItems:
         return [picture.image_id for picture in pictures]
 
     async def patch(self, item_id: str, attributes: Mapping[str, Any]) -> None:
-        """Change price or stock of an item, or both.
-
-        Raises:
-            UnknownItemError: there is no item of this id.
-            LookalikeError: as `put`.
-        """
+        """Change price or stock of an item, or both; raises `UnknownItemError`, and as `put`."""
 
         def write() -> None:
             if not self.layer.gallery().has_item(item_id):
