@@ -1,6 +1,6 @@
 """Errors as problem+json (RFC 9457)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -27,10 +27,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
     """A request that cannot be answered.
 
     Attributes:
-        status: HTTP status.
         kind: the last part of the problem's type; None where the status says it all.
         detail: the value, the rule and the fix.
-        headers: further response headers.
     """
 
     def __init__(
@@ -100,14 +98,11 @@ def as_problem(error: BaseException, request: Request) -> Problem:
     if isinstance(error, HTTPException):
         return Problem(error.status_code, detail=_explained(error, request), headers=error.headers)
     if isinstance(error, RequestValidationError | ValidationError):
-        return Problem(422, kind="invalid-parameters", detail=_all_told(error.errors()))
+        found = error.errors()
+        rest = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
+        told = "; ".join([*map(_told, found[:_MOST]), *rest])
+        return Problem(422, kind="invalid-parameters", detail=told)
     return Problem(500, detail="an error of the service; the log has it under this request_id")
-
-
-def _all_told(found: Sequence[Mapping[str, Any]]) -> str:
-    told = [_told(one) for one in found[:_MOST]]
-    rest = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
-    return "; ".join([*told, *rest])
 
 
 def _told(found: Mapping[str, Any]) -> str:

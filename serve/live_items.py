@@ -39,11 +39,9 @@ class LiveItems:
     ) -> Layer:
         """Lay the journal's changes over a bundle. Blocks; pictures that another encoder embedded are embedded again.
 
-        Args:
-            searcher: the bundle.
-            made_by: key of its encoder and arithmetic, see `EmbeddingKeys.prefix`.
-            changes_after: number of the last change that the bundle has; None: as it was last given for it, or 0.
-            rest: seconds to sleep after each second of CPU time, where another bundle answers meanwhile.
+        `made_by` is the key of the bundle's encoder and arithmetic, see `EmbeddingKeys.prefix`. The bundle has the
+        changes up to number `changes_after`; None: up to the one last given for it, or none. After each second of CPU
+        time, sleep `rest` seconds, where another bundle answers meanwhile.
 
         Raises:
             LookalikeError: there is no such change yet, more images than fit in memory, or a journal that is damaged.

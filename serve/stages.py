@@ -22,13 +22,7 @@ class Stages:
         self.seconds: dict[str, float] = {}
 
     def record(self, stage: str, *, waited: float | None, worked: float) -> None:
-        """Add a stage that has ended.
-
-        Args:
-            stage: its name in the metrics.
-            waited: seconds until its work began; None where it follows another stage on the same thread.
-            worked: seconds of its work.
-        """
+        """Add a stage that has ended, in seconds; `waited` is None where it follows another one on the same thread."""
         waits, works = self._metrics.stage(stage)
         if waited is not None:
             waits.observe(waited)

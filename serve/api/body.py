@@ -1,21 +1,21 @@
 """Reads the body of a request: photos and fields, as multipart/form-data or as JSON with photos in base64."""
 
 import base64
-import io
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from anyio import to_thread
 from fastapi import Request
+from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from serve.edge.admission import Admission
 from serve.errors import Problem
 
-__all__ = ["Body", "read_form", "read_photos"]
+__all__ = ["Body", "object_of", "read_form", "read_photos"]
 
 _MAX_FIELDS = 100
 _MAX_FIELD_BYTES = 4096
@@ -35,13 +35,17 @@ class Body(NamedTuple):
     fields: list[tuple[str, Any]]
 
 
+def object_of(photo: Mapping[str, Any], model: type[BaseModel] | None) -> dict[str, Any]:
+    """The description of a body that is an object, or a form, of a photo and of a model's fields."""
+    fields = model.model_json_schema()["properties"] if model else {}
+    schema = {"type": "object", "required": list(photo), "additionalProperties": False}
+    return {"schema": {**schema, "properties": {**photo, **fields}}}
+
+
 async def read_photos(request: Request, admission: Admission, *, most: int) -> Body:
-    """Read a form, or JSON with `image` (or `images`, where several are allowed) in base64, and the query string.
+    """Read a form, or JSON with `image` (or `images`, where several are allowed) in base64.
 
-    A search that `admission` would refuse anyway is refused before a large body is read.
-
-    Returns:
-        One photo at least, `most` at most; the fields of the query string, then those of the body.
+    A search that `admission` would refuse anyway is refused before a large body is read. There is one photo at least.
 
     Raises:
         Problem: 503 for load, 415 for another content type, 400 for a damaged body, 422 for a wrong number of photos.
@@ -61,7 +65,7 @@ async def read_photos(request: Request, admission: Admission, *, most: int) -> B
         raise Problem(415, kind="unsupported-media-type", detail=f"the content type is {shown}; {_HINT}")
     if not body.photos:
         raise Problem(422, kind="missing-image", detail=f"there is no file named `image`; {_HINT}")
-    return Body(body.photos, [*request.query_params.multi_items(), *body.fields])
+    return body
 
 
 async def read_form(request: Request, *, max_files: int) -> Body:
@@ -72,8 +76,13 @@ async def read_form(request: Request, *, max_files: int) -> Body:
     if not data.rstrip(b"\r\n ").endswith(b"--"):
         raise Problem(400, kind="malformed-form", detail="the form has no closing boundary: it was cut off")
     try:
+        # The body is in memory; its `stream` gives it once more.
         form = await _FormParser(
-            request.headers, _once(data), max_files=max_files, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
+            request.headers,
+            request.stream(),
+            max_files=max_files,
+            max_fields=_MAX_FIELDS,
+            max_part_size=_MAX_FIELD_BYTES,
         ).parse()
     except MultiPartException as error:
         if "Too many files" in error.message:
@@ -117,8 +126,7 @@ def _json(data: bytes, several: bool) -> Body:
     if sum(data.count(mark) for mark in b"[{,") > _MOST_MEMBERS:
         raise Problem(400, kind="malformed-json", detail=f"the JSON has more than {_MOST_MEMBERS:,} members")
     try:
-        text = io.TextIOWrapper(io.BytesIO(data), "utf-8")
-        found = json.load(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+        found = json.loads(data.decode(), parse_constant=_refuse_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise Problem(400, kind="malformed-json", detail=f"the body is no JSON: {str(error)[:100]}") from None
     if not isinstance(found, dict):
@@ -157,7 +165,3 @@ def _media_type(request: Request) -> str:
         detail = f"the body is encoded as {encoding[:40]}; send it without Content-Encoding"
         raise Problem(415, kind="unsupported-media-type", detail=detail)
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
-
-
-async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
-    yield data

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from serve.api.body import read_form
+from serve.api.body import object_of, read_form
 from serve.api.parameters import Boolean, Price, check_repeats
 from serve.api.token import token_required
 from serve.errors import Problem, problems
@@ -72,19 +72,7 @@ class _Attributes(_Values):
 
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1, "maxItems": _MAX_IMAGES}
 _FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "additionalProperties": False,
-                    "properties": {"image": _FILES, **_Attributes.model_json_schema()["properties"]},
-                }
-            }
-        },
-    }
+    "requestBody": {"required": True, "content": {"multipart/form-data": object_of({"image": _FILES}, _Attributes)}}
 }
 
 

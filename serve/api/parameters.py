@@ -92,11 +92,7 @@ class SearchParameters(BaseModel):
         return self
 
     def query(self, gallery: AnyGallery) -> Query:
-        """The query that they ask for; the gallery knows the types of the columns that `filter` names.
-
-        Raises:
-            FilterError: no such column, or a value that does not suit it.
-        """
+        """The query that they ask for; raises `FilterError` for a `filter` that the gallery's columns do not have."""
         box = getattr(self, "box", None)
         return Query(
             k=self.k,

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from serve.api.body import read_photos
+from serve.api.body import Body, object_of, read_photos
 from serve.api.parameters import PhotoParameters, SearchParameters, parse, repeats_checked
 from serve.deadline import Deadline
 from serve.edge.client import client_waits
@@ -37,6 +37,11 @@ def search_routes(service: Service) -> APIRouter:
     most = service.settings.most_images
     several = {"type": "array", "minItems": 1, "maxItems": most}
 
+    async def read(request: Request, most: int = 1) -> Body:
+        """The photos of a body, and the parameters in the query string and in the body."""
+        body = await read_photos(request, service.admission, most=most)
+        return Body(body.photos, [*request.query_params.multi_items(), *body.fields])
+
     @contextmanager
     def admitted(places: int = 1) -> Iterator[tuple[Pipeline, Deadline]]:
         """Hold places and a bundle within the block; the deadline starts with it."""
@@ -52,7 +57,7 @@ def search_routes(service: Service) -> APIRouter:
     )
     async def search(request: Request) -> Response:
         """Parameters may stand in the query string or in the body."""
-        body = await read_photos(request, service.admission, most=1)
+        body = await read(request)
         parameters = parse(PhotoParameters, body.fields)
         with admitted() as (pipeline, deadline):
             async with client_waits(request):
@@ -70,7 +75,7 @@ def search_routes(service: Service) -> APIRouter:
     )
     async def search_batch(request: Request) -> Response:
         """Each photo has an answer or a problem of its own, and counts as one search for admission."""
-        body = await read_photos(request, service.admission, most=most)
+        body = await read(request, most)
         parameters = parse(PhotoParameters, body.fields)
         with admitted(len(body.photos)) as (pipeline, deadline):
             async with client_waits(request):
@@ -108,7 +113,7 @@ def search_routes(service: Service) -> APIRouter:
     )
     async def regions(request: Request) -> Response:
         """At most five; each is a `box` to search by."""
-        body = await read_photos(request, service.admission, most=1)
+        body = await read(request)
         for name, _ in body.fields:
             detail = f"{name[:60]!r} is unknown; there are no parameters"
             raise Problem(422, kind="invalid-parameters", detail=detail)
@@ -136,7 +141,7 @@ def search_routes(service: Service) -> APIRouter:
     @router.get("/bundle", summary="What is served", responses=_answer(Bundle))
     async def bundle() -> Response:
         with service.current.hold() as opened:
-            return Response(opened.description_json, media_type="application/json")
+            return Response(opened.description, media_type="application/json")
 
     return router
 
@@ -152,15 +157,10 @@ def _answer(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
 
 def _body(form: dict[str, Any], in_json: dict[str, Any], model: type[BaseModel] | None) -> dict[str, Any]:
     """The description of a body that is a form or JSON; parameters may stand in it or in the query string."""
+    content = {"multipart/form-data": object_of(form, model), "application/json": object_of(in_json, model)}
     fields = model.model_json_schema()["properties"] if model else {}
-
-    def content(photo: dict[str, Any]) -> dict[str, Any]:
-        schema = {"type": "object", "required": list(photo), "additionalProperties": False}
-        return {"schema": {**schema, "properties": {**photo, **fields}}}
-
-    forms = {"multipart/form-data": content(form), "application/json": content(in_json)}
     return {
-        "requestBody": {"required": True, "content": forms},
+        "requestBody": {"required": True, "content": content},
         "parameters": [{"name": name, "in": "query", "schema": field} for name, field in fields.items()],
     }
 

@@ -40,9 +40,7 @@ class Rollout:
     """Exchanges bundles, one at a time. An exchange that fails leaves everything as it is.
 
     Attributes:
-        source: of the bundle that answers.
-        previous: of the bundle before it; None at first.
-        running: whether an exchange is under way.
+        previous: of the bundle before; None at first.
         problem: why the last one failed; empty where it did not.
     """
 
@@ -61,7 +59,7 @@ class Rollout:
         """
         with current.hold() as opened:
             self.source = Source(path.resolve(), opened.bundle_id)
-            metrics.bundle_images.labels(opened.bundle_id).set(opened.description.images)
+            metrics.bundle_images.labels(opened.bundle_id).set(len(opened.searcher.gallery))
         self.previous: Source | None = None
         self.running = self._stopping = False
         self.problem = ""
@@ -132,7 +130,7 @@ class Rollout:
             checks, found = opened.checks, opened.bundle_id
             replaced = await self._swap(opened)
             self.previous = old
-            self._metrics.bundle_images.labels(found).set(opened.description.images)
+            self._metrics.bundle_images.labels(found).set(len(opened.searcher.gallery))
             del opened
             loaded = time.perf_counter() - started
             await replaced.drained.wait()

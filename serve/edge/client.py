@@ -12,13 +12,9 @@ __all__ = ["client_waits"]
 
 @asynccontextmanager
 async def client_waits(request: Request) -> AsyncIterator[None]:
-    """Cancel the block when the client leaves; each stage drops its work when it is cancelled.
+    """Cancel the block when the client leaves, and raise `ClientDisconnect`; each stage then drops its work.
 
-    Args:
-        request: its body has been read.
-
-    Raises:
-        ClientDisconnect: the client left.
+    The request's body has been read.
     """
     task = asyncio.current_task()
     assert task is not None

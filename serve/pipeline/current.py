@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from serve.pipeline.query import Query
@@ -47,12 +48,12 @@ class CurrentHits:
         that meet the filter now are kept. If they are too few, items that met it by the bundle's values are read as
         well. An item is missed if it meets the filter only since the bundle was made and is not among the nearest.
         """
-        if self.decided_by_bundle(query):
-            return await self.updated(await find(query.k, query.filters, query.offset, query.dedupe), stages)
-        try:
-            return await self._checked(find, query, stages)
-        except StoreUnavailableError:
-            return Found(await find(query.k, query.filters, query.offset, query.dedupe), fresh=False)
+        decided = self.decided_by_bundle(query)
+        if not decided:
+            with suppress(StoreUnavailableError):
+                return await self._checked(find, query, stages)
+        hits = await find(query.k, query.filters, query.offset, query.dedupe)
+        return await self.updated(hits, stages) if decided else Found(hits, fresh=False)
 
     async def updated(self, hits: list[Hit], stages: Stages) -> Found:
         """The same hits with current values, or as they are where the database does not answer."""
@@ -67,23 +68,19 @@ class CurrentHits:
     async def admitted(self, hits: list[Hit], query: Query, stages: Stages) -> Found:
         """The hits that meet the filters on price and stock by their current values."""
         hits, fresh = await self.updated(hits, stages)
-        return Found([hit for hit in hits if query.admits(hit.row["price"], hit.row["in_stock"])], fresh)
+        return Found([hit for hit in hits if query.admits(hit.row)], fresh)
 
     async def _checked(self, find: Find, query: Query, stages: Stages) -> Found:
         wanted = query.offset + query.k
-        kept: dict[str, Hit] = {}
-        seen: set[str] = set()
+        seen: dict[str, Hit] = {}
         known: set[str] = set()
 
         async def keep(hits: Sequence[Hit]) -> list[Hit]:
             unseen = [hit for hit in hits if hit.row["item_id"] not in seen]
             values = await self._values(unseen, stages)
-            seen.update(hit.row["item_id"] for hit in unseen)
             known.update(values)
-            for hit in _with(unseen, values):
-                if query.admits(hit.row["price"], hit.row["in_stock"]):
-                    kept[hit.row["item_id"]] = hit
-            return page(list(kept.values()), query)
+            seen.update((hit.row["item_id"], hit) for hit in _with(unseen, values))
+            return page([hit for hit in seen.values() if query.admits(hit.row)], query)
 
         take = max(_NEAREST, 2 * wanted)
         nearest = await find(take, query.lasting, 0, "item")

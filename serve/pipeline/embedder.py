@@ -36,15 +36,8 @@ class Embedder:
     takes over.
 
     Attributes:
-        searcher: the bundle.
-        keys: make the keys of its embeddings in the cache.
-        pools: threads that hash large photos.
-        decoding: decodes within a budget.
-        batcher: runs the bundle's encoder.
-        metrics: counts shared and dropped images.
-        detector: finds objects in a photo.
+        keys: make the keys of the bundle's embeddings in the cache.
         breaker: the encoder's.
-        cache: embeddings made before.
         decode_ahead: decode all photos on threads of their own, while the encoder runs the batch before. Otherwise the
             encoder's thread decodes what is quick, and searches with the vector.
     """

@@ -32,10 +32,9 @@ class Fallback:
     async def answer(
         self, query: Query, gallery: AnyGallery, stages: Stages, *, leave_out: str | None = None
     ) -> tuple[Rung, Found]:
-        """The rung that answers a search that cannot compare images, and hits without scores; `leave_out` is not found.
+        """The rung that answers a search that cannot compare images, and hits without scores, none of them `leave_out`.
 
-        Raises:
-            Problem: 503, no rung has an item.
+        Raises `Problem` 503 where no rung has an item.
         """
         rungs: list[tuple[Rung, Candidates]] = [
             ("text", lambda: self._by_words(query, gallery)),

@@ -1,8 +1,8 @@
 """A search's parameters as the pipeline needs them: pydantic models are read into it once per request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from src.index.filters import AnyOf, Condition
 from src.search.box import Box
@@ -25,13 +25,10 @@ class Query:
     """What a search asks for, its photo or item apart.
 
     Attributes:
-        k: results wanted.
         offset: better results that are skipped: those of the pages before.
         dedupe: one result for each `item`, or for each `parent`.
-        filters: conditions that each result meets, all of them.
         words: for the fallback by words; may be empty.
         box: the part of the photo; `auto` is the object that the detector finds, None all of it.
-        timings: whether the answer has the times of the stages.
     """
 
     k: int
@@ -53,10 +50,9 @@ class Query:
         conditions = [one for one in self.filters if isinstance(one, AnyOf) and one.column == "category"]
         return frozenset(str(name) for condition in conditions for name in condition.values)
 
-    def admits(self, price: float | None, in_stock: bool | None) -> bool:
-        """Whether current values meet the conditions on price and stock; null meets none."""
-        values = {"price": price, "in_stock": in_stock}
-        return all(_meets(one, values[one.column]) for one in self.filters if one.column in values)
+    def admits(self, row: Mapping[str, Any]) -> bool:
+        """Whether an item with current values meets the conditions on price and stock; null meets none."""
+        return all(_meets(one, row[one.column]) for one in self.filters if one.column in _VOLATILE)
 
 
 def _meets(condition: Condition, value: float | bool | None) -> bool:

@@ -32,14 +32,9 @@ class Pipeline:
     """Runs searches in one bundle.
 
     Attributes:
-        bundle_id: of the bundle.
         gallery: the newest state of the bundle's items; each request takes one, and uses it to its end.
-        embedder: of the same bundle.
-        pools: the threads that search.
-        metrics: counts searches.
-        current: reads current prices and stock.
         breaker: the index's.
-        image_path: the URL path of an image's thumbnail.
+        image_path: from an image's id to the URL path of its thumbnail.
     """
 
     bundle_id: str
