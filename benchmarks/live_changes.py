@@ -18,15 +18,15 @@ import faiss
 import numpy as np
 import pyarrow as pa
 
-from src.index.journal import Journal, Picture, picture_id
-from src.search.layer import Layer
 from src.contracts.tables import validate_items
 from src.index.faiss_index import FaissIndex
 from src.index.filters import Between, Condition
+from src.index.journal import Journal, Picture, picture_id
 from src.index.simulated import Clustered
 from src.search.changes import Changes
 from src.search.gallery import Gallery
 from src.search.items import Items
+from src.search.layer import Layer
 from src.search.trending import Trending
 
 _K = 10

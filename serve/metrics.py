@@ -28,6 +28,9 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 DEPENDENCIES = ("encoder", "index", "redis", "store")
 """What a circuit breaker stands before."""
 
+STAGES = ("hash", "decode", "embed", "search", "lookup", "store")
+"""Of searches."""
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5)
 """Bounds of buckets; 50, 100 and 200 ms are the limits for search, embedding and the whole request."""
 
@@ -120,6 +123,9 @@ class Metrics:
             (self.freshness, ("put", "patch", "delete")),
             (self.breaker_state, DEPENDENCIES),
             (self.breaker_opened, DEPENDENCIES),
+            (self.stage_seconds, STAGES),
+            (self.wait_seconds, STAGES),
+            (self.request_seconds, ("/v1/search",)),
         ):
             for value in values:
                 metric.labels(value)
