@@ -48,12 +48,8 @@ class LiveItems:
 
         `made_by` is the key of the bundle's encoder and arithmetic, see `EmbeddingKeys.prefix`. The bundle has the
         changes up to number `changes_after`; None: up to the one last given for it, or none. After each second of CPU
-        time, sleep `rest` seconds, where another bundle answers meanwhile.
-
-        Raises:
-            ConfigError: there is no such change yet.
-            JournalError: the journal cannot be read.
-            LookalikeError: more images of changed items than fit in memory.
+        time, sleep `rest` seconds, where another bundle answers meanwhile. Raises `ConfigError` where there is no such
+        change yet, `JournalError`, and `LookalikeError` for more images of changed items than fit in memory.
         """
         after = self.journal.changes_after(searcher.bundle.bundle_id, changes_after)
         layer = Layer(searcher, self.journal, made_by=made_by, changes_after=after)

@@ -13,11 +13,7 @@ _FORMAT = 1
 
 
 class EmbeddingKeys:
-    """Keys of one encoder: an embedding of another one, or of pixels made otherwise, is never found under them.
-
-    Attributes:
-        prefix: what they begin with; another encoder has another one.
-    """
+    """Keys of one encoder, which begin with `prefix`: embeddings of others, or of other pixels, are never found."""
 
     def __init__(self, *, encoder: str, preprocessing: str, arithmetic: str) -> None:
         """Hash what determines an embedding, the image aside.

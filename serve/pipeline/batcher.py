@@ -30,15 +30,12 @@ Search = Callable[[np.ndarray], list[Hit]]
 
 @dataclass
 class Embedded:
-    """The embedding of one image, with times in seconds.
+    """The embedding of one image, float32 of shape (dim,), with the seconds of its stages.
 
     Attributes:
-        vector: float32 array of shape (dim,).
         hits: the result of the search that was passed to `embed`, or the exception that it raised; None without one.
         waited: until the batch began.
-        decoded: for making the pixels.
-        embedded: of the encoder, for the whole batch.
-        searched: of the search.
+        embedded: for the whole batch.
     """
 
     vector: np.ndarray

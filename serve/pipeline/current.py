@@ -71,7 +71,6 @@ class CurrentHits:
         return Found([hit for hit in hits if query.admits(hit.row)], fresh)
 
     async def _checked(self, find: Find, query: Query, stages: Stages) -> Found:
-        wanted = query.offset + query.k
         seen: dict[str, Hit] = {}
         known: set[str] = set()
 
@@ -82,17 +81,16 @@ class CurrentHits:
             seen.update((hit.row["item_id"], hit) for hit in _with(unseen, values))
             return page([hit for hit in seen.values() if query.admits(hit.row)], query)
 
-        take = max(_NEAREST, 2 * wanted)
-        nearest = await find(take, query.lasting, 0, "item")
-        hits = await keep(nearest)
-        if len(hits) < query.k and len(nearest) == take:
-            take = 2 * wanted
-            while True:
-                former = await find(take, query.filters, 0, "item")
-                hits = await keep(former)
-                if len(hits) == query.k or len(former) < take or take >= _MOST:
-                    break
-                take = min(_WIDER * take, _MOST)
+        depth = 2 * (query.offset + query.k)
+        searches = [(query.lasting, max(_NEAREST, depth)), (query.filters, depth)]
+        while depth < _MOST:
+            depth = min(_WIDER * depth, _MOST)
+            searches.append((query.filters, depth))
+        for filters, most in searches:
+            nearest = await find(most, filters, 0, "item")
+            hits = await keep(nearest)
+            if len(hits) == query.k or len(nearest) < most:
+                break
         return Found(hits, fresh=all(hit.row["item_id"] in known for hit in hits))
 
     async def _values(self, hits: Sequence[Hit], stages: Stages) -> Mapping[str, CurrentValues]:

@@ -1,6 +1,5 @@
 """One search, from the request to the answer."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
@@ -78,12 +77,6 @@ class Pipeline:
             except SearchFailedError:
                 rung, found = await self._fallback.answer(query, gallery, stages)
         return self._answer(found, rung, query, stages, box)
-
-    async def search_each(
-        self, photos: Sequence[bytes], query: Query, deadline: Deadline
-    ) -> list[Results | BaseException]:
-        """Search by several photos; of each the answer, or the exception that `search` raises for it."""
-        return await asyncio.gather(*(self.search(data, query, deadline) for data in photos), return_exceptions=True)
 
     async def similar(self, item_id: str, query: Query, deadline: Deadline) -> Results:
         """Items that look like an item.
