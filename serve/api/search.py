@@ -155,10 +155,9 @@ def _answer(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
 
 def _body(model: type[BaseModel] | None, most: int = 1) -> dict[str, Any]:
     """The description of a body that is a form or JSON; parameters may stand in it or in the query string."""
-    form, in_json = {"image": _FILE}, {"image": _BASE64}
-    if most > 1:
-        several = {"type": "array", "minItems": 1, "maxItems": most}
-        form, in_json = {"image": {**several, "items": _FILE}}, {"images": {**several, "items": _BASE64}}
+    several: dict[str, Any] = {"type": "array", "minItems": 1, "maxItems": most}
+    form = {"image": {**several, "items": _FILE} if most > 1 else _FILE}
+    in_json = {"images": {**several, "items": _BASE64}} if most > 1 else {"image": _BASE64}
     content = {"multipart/form-data": object_of(form, model), "application/json": object_of(in_json, model)}
     fields = model.model_json_schema()["properties"] if model else {}
     return {

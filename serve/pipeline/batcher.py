@@ -174,7 +174,7 @@ class Batcher:
         if len(images) > 1:
             # One image may be the cause of an error, and must not fail the others.
             with suppress(Exception):
-                return self._encoded(images)
+                return list(self._encoded(images))
             self._metrics.batch_retries.inc()
         alone = [_tried(partial(self._encoded, [image])) for image in images]
         return [vectors if isinstance(vectors, Exception) else vectors[0] for vectors in alone]

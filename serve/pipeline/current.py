@@ -1,7 +1,7 @@
 """Results with the prices and stock of now, where the shop's database has them."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -68,7 +68,7 @@ class CurrentHits:
     async def admitted(self, hits: list[Hit], query: Query, stages: Stages) -> Found:
         """The hits that meet the filters on price and stock by their current values."""
         hits, fresh = await self.updated(hits, stages)
-        return Found([hit for hit in hits if query.admits(hit.row)], fresh)
+        return Found(_admitted(hits, query), fresh)
 
     async def _checked(self, find: Find, query: Query, stages: Stages) -> Found:
         seen: dict[str, Hit] = {}
@@ -79,7 +79,7 @@ class CurrentHits:
             values = await self._values(unseen, stages)
             known.update(values)
             seen.update((hit.row["item_id"], hit) for hit in _with(unseen, values))
-            return page([hit for hit in seen.values() if query.admits(hit.row)], query)
+            return page(_admitted(seen.values(), query), query)
 
         depth = 2 * (query.offset + query.k)
         searches = [(query.lasting, max(_NEAREST, depth)), (query.filters, depth)]
@@ -109,6 +109,10 @@ def page(hits: list[Hit], query: Query) -> list[Hit]:
         parent = hit.row["parent_id"] if query.dedupe == "parent" else None
         groups.setdefault(("item", hit.row["item_id"]) if parent is None else ("parent", parent), hit)
     return list(groups.values())[query.offset : query.offset + query.k]
+
+
+def _admitted(hits: Iterable[Hit], query: Query) -> list[Hit]:
+    return [hit for hit in hits if query.admits(hit.row["price"], hit.row["in_stock"])]
 
 
 def _with(hits: Sequence[Hit], values: Mapping[str, CurrentValues]) -> list[Hit]:

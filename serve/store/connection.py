@@ -32,7 +32,7 @@ class WireDialect(PGDialect_psycopg):
 
     def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
         try:
-            return super()._get_server_version_info(connection)  # type: ignore[no-untyped-call,no-any-return]
+            return super()._get_server_version_info(connection)  # type: ignore[no-untyped-call]
         except AssertionError:  # "CockroachDB CCL v24.1 ...": it speaks the protocol of PostgreSQL 13.
             return (13,)
 
