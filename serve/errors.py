@@ -27,13 +27,11 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
     """A request that cannot be answered.
 
     Attributes:
-        kind: the last part of the problem's type; None where the status says it all.
+        kind: the last part of the problem's type; empty where the status says it all.
         detail: the value, the rule and the fix.
     """
 
-    def __init__(
-        self, status: int, *, detail: str, kind: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, *, detail: str, kind: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.kind = kind

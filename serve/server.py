@@ -145,10 +145,9 @@ def _end_with_parent() -> None:
     """Drain and end when the parent process is gone, even if it was killed."""
     parent = parent_process()
     assert parent is not None
-    sentinel = parent.sentinel
 
     def end() -> None:
-        wait([sentinel])
+        wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=end, daemon=True, name="parent").start()

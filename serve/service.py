@@ -32,8 +32,6 @@ class Service:
 
     Attributes:
         ready: whether searches are answered.
-        admission: limits the searches in flight.
-        writes: limits the changes of items in flight.
         live: changes items; None where they stay as the bundle has them. It is set when `ready`, as is what follows.
     """
 

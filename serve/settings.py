@@ -127,7 +127,6 @@ def read_settings(arguments: Sequence[str]) -> ServeSettings:
         ConfigError: lists every problem with its value and its rule.
         SystemExit: after --help.
     """
-    secrets = [name for name in ServeSettings.model_fields if _is_secret(name)]
     problems = _unknown_variables()
     try:
         settings = _Sources(_cli_parse_args=list(arguments))
@@ -139,8 +138,8 @@ def read_settings(arguments: Sequence[str]) -> ServeSettings:
         given = {argument.split("=")[0] for argument in arguments}
         problems += [
             f"`{_option(name)}`: set the environment variable {PREFIX}{name.upper()}; a command line can be read by all"
-            for name in secrets
-            if _option(name) in given
+            for name in ServeSettings.model_fields
+            if _is_secret(name) and _option(name) in given
         ]
     if problems:
         raise ConfigError("; ".join(problems))

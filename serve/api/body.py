@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -76,13 +75,9 @@ async def read_form(request: Request, *, max_files: int) -> Body:
     if not data.rstrip(b"\r\n ").endswith(b"--"):
         raise Problem(400, kind="malformed-form", detail="the form has no closing boundary: it was cut off")
     try:
-        # The body is in memory; its `stream` gives it once more.
+        stream = request.stream()  # Gives the body that was read.
         form = await _FormParser(
-            request.headers,
-            request.stream(),
-            max_files=max_files,
-            max_fields=_MAX_FIELDS,
-            max_part_size=_MAX_FIELD_BYTES,
+            request.headers, stream, max_files=max_files, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
         ).parse()
     except MultiPartException as error:
         if "Too many files" in error.message:
@@ -148,10 +143,11 @@ def _decoded(image: Any, name: str) -> bytes:
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(members)
-    if len(found) < len(members):
-        name = next(name for name, times in Counter(name for name, _ in members).items() if times > 1)
-        raise ValueError(f"{name[:40]!r} is given twice; give a list")
+    found: dict[str, Any] = {}
+    for name, value in members:
+        if name in found:
+            raise ValueError(f"{name[:40]!r} is given twice; give a list")
+        found[name] = value
     return found
 
 

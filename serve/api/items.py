@@ -1,9 +1,9 @@
 """The API that changes items."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -98,11 +98,6 @@ def item_routes(service: Service) -> APIRouter:
                 detail = f"the change was not made ({error}); send it again, which does no harm"
                 raise Problem(503, kind="not-written", detail=detail, headers={"Retry-After": "5"}) from None
 
-    async def write_store(item_id: str, attributes: Mapping[str, Any]) -> None:
-        """Prices and stock are read from the shop's database, so they are written there first."""
-        if service.store is not None:
-            await service.store.write(item_id, attributes)
-
     def changed(item_id: str, image_ids: list[str]) -> Changed:
         return Changed(item_id=item_id, image_ids=image_ids, bundle_id=service.rollout.source.bundle_id)
 
@@ -120,7 +115,8 @@ def item_routes(service: Service) -> APIRouter:
                 raise Problem(422, kind="missing-image", detail="there is no file named `image`; give at least one")
             check_repeats((name for name, _ in body.fields), several=())
             attributes = _Attributes.model_validate(dict(body.fields)).model_dump()
-            await write_store(item_id, attributes)
+            if service.store is not None:  # Prices and stock are read from there, so they are written there first.
+                await service.store.write(item_id, attributes)
             return changed(item_id, await live.put(item_id, body.photos, attributes))
 
     @router.patch(
@@ -135,7 +131,8 @@ def item_routes(service: Service) -> APIRouter:
             if not attributes:
                 detail = "nothing to change; give `price`, `in_stock` or both"
                 raise Problem(422, kind="invalid-parameters", detail=detail)
-            await write_store(item_id, attributes)
+            if service.store is not None:
+                await service.store.write(item_id, attributes)
             await live.patch(item_id, attributes)
         return changed(item_id, [])
 

@@ -1,9 +1,10 @@
 """The search API: by photo, by several photos, by words, by item; regions, thumbnails, and what is served."""
 
+import asyncio
 import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import astuple
 from typing import Annotated, Any
 
@@ -35,33 +36,32 @@ def search_routes(service: Service) -> APIRouter:
     """The routes of the search API."""
     router = APIRouter(prefix="/v1", tags=["search"])
     most = service.settings.most_images
-    several = {"type": "array", "minItems": 1, "maxItems": most}
 
     async def read(request: Request, most: int = 1) -> Body:
         """The photos of a body, and the parameters in the query string and in the body."""
         body = await read_photos(request, service.admission, most=most)
         return Body(body.photos, [*request.query_params.multi_items(), *body.fields])
 
-    @contextmanager
-    def admitted(places: int = 1) -> Iterator[tuple[Pipeline, Deadline]]:
-        """Hold places and a bundle within the block; the deadline starts with it."""
+    @asynccontextmanager
+    async def admitted(request: Request, places: int = 1) -> AsyncIterator[tuple[Pipeline, Deadline]]:
+        """Hold places and a bundle within the block, which is cancelled when the client leaves; the deadline starts."""
         deadline = Deadline.after(service.settings.deadline_seconds)
         with service.admission.place(places), service.current.hold() as opened:
-            yield opened.pipeline, deadline
+            async with client_waits(request):
+                yield opened.pipeline, deadline
 
     @router.post(
         "/search",
         summary="Items that look like a photo",
         responses={**_answer(Results), **problems(400, 408, 413, 415, 422, 503, 504)},
-        openapi_extra=_body({"image": _FILE}, {"image": _BASE64}, PhotoParameters),
+        openapi_extra=_body(PhotoParameters),
     )
     async def search(request: Request) -> Response:
         """Parameters may stand in the query string or in the body."""
         body = await read(request)
         parameters = parse(PhotoParameters, body.fields)
-        with admitted() as (pipeline, deadline):
-            async with client_waits(request):
-                answer = await pipeline.search(body.photos[0], parameters.query(pipeline.gallery()), deadline)
+        async with admitted(request) as (pipeline, deadline):
+            answer = await pipeline.search(body.photos[0], parameters.query(pipeline.gallery()), deadline)
         request.state.rung = answer.rung
         return _json(answer)
 
@@ -69,17 +69,16 @@ def search_routes(service: Service) -> APIRouter:
         "/search/batch",
         summary="Items that look like each of several photos",
         responses={**_answer(BatchResults), **problems(400, 408, 413, 415, 422, 503, 504)},
-        openapi_extra=_body(
-            {"image": {**several, "items": _FILE}}, {"images": {**several, "items": _BASE64}}, PhotoParameters
-        ),
+        openapi_extra=_body(PhotoParameters, most),
     )
     async def search_batch(request: Request) -> Response:
         """Each photo has an answer or a problem of its own, and counts as one search for admission."""
         body = await read(request, most)
         parameters = parse(PhotoParameters, body.fields)
-        with admitted(len(body.photos)) as (pipeline, deadline):
-            async with client_waits(request):
-                found = await pipeline.search_each(body.photos, parameters.query(pipeline.gallery()), deadline)
+        async with admitted(request, len(body.photos)) as (pipeline, deadline):
+            query = parameters.query(pipeline.gallery())
+            searches = (pipeline.search(photo, query, deadline) for photo in body.photos)
+            found = await asyncio.gather(*searches, return_exceptions=True)
         return _json(BatchResults(answers=[_one_of_batch(one, request) for one in found]))
 
     @router.get(
@@ -88,11 +87,11 @@ def search_routes(service: Service) -> APIRouter:
         responses={**_answer(Results), **problems(422, 503, 504)},
         dependencies=[Depends(repeats_checked)],
     )
-    async def search_text(parameters: Annotated[SearchParameters, Query()]) -> Response:
+    async def search_text(request: Request, parameters: Annotated[SearchParameters, Query()]) -> Response:
         """Items whose title, name, description, brand, color or category has all words of `q`."""
         if not parameters.q.strip():
             raise Problem(422, kind="invalid-parameters", detail="q is missing; give words to search for")
-        with admitted() as (pipeline, deadline):
+        async with admitted(request) as (pipeline, deadline):
             return _json(await pipeline.by_words(parameters.query(pipeline.gallery()), deadline))
 
     @router.get(
@@ -101,15 +100,15 @@ def search_routes(service: Service) -> APIRouter:
         responses={**_answer(Results), **problems(404, 422, 503, 504)},
         dependencies=[Depends(repeats_checked)],
     )
-    async def similar(item_id: str, parameters: Annotated[SearchParameters, Query()]) -> Response:
-        with admitted() as (pipeline, deadline):
+    async def similar(request: Request, item_id: str, parameters: Annotated[SearchParameters, Query()]) -> Response:
+        async with admitted(request) as (pipeline, deadline):
             return _json(await pipeline.similar(item_id, parameters.query(pipeline.gallery()), deadline))
 
     @router.post(
         "/regions",
         summary="The objects in a photo",
         responses={**_answer(Regions), **problems(400, 408, 413, 415, 422, 503, 504)},
-        openapi_extra=_body({"image": _FILE}, {"image": _BASE64}, None),
+        openapi_extra=_body(None),
     )
     async def regions(request: Request) -> Response:
         """At most five; each is a `box` to search by."""
@@ -117,9 +116,8 @@ def search_routes(service: Service) -> APIRouter:
         for name, _ in body.fields:
             detail = f"{name[:60]!r} is unknown; there are no parameters"
             raise Problem(422, kind="invalid-parameters", detail=detail)
-        with admitted() as (pipeline, deadline):
-            async with client_waits(request):
-                found = await pipeline.regions(body.photos[0], _MOST_REGIONS, deadline)
+        async with admitted(request) as (pipeline, deadline):
+            found = await pipeline.regions(body.photos[0], _MOST_REGIONS, deadline)
         return _json(Regions(regions=[RegionFound(box=astuple(box), score=score) for box, score in found]))
 
     @router.get(
@@ -133,7 +131,7 @@ def search_routes(service: Service) -> APIRouter:
         with service.current.hold() as opened:
             # The thumbnail of a changed item is read from a file.
             jpeg = await anyio.to_thread.run_sync(opened.pipeline.gallery().thumbnail, image_id)
-            bundle_id = opened.bundle_id
+            bundle_id = opened.pipeline.bundle_id
         if jpeg is None:
             raise Problem(404, kind="unknown-image", detail=f"there is no image {image_id!r}")
         return _picture(jpeg, request, for_ever=v == bundle_id)
@@ -155,8 +153,11 @@ def _answer(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": model, "description": "The answer"}}
 
 
-def _body(form: dict[str, Any], in_json: dict[str, Any], model: type[BaseModel] | None) -> dict[str, Any]:
+def _body(model: type[BaseModel] | None, most: int = 1) -> dict[str, Any]:
     """The description of a body that is a form or JSON; parameters may stand in it or in the query string."""
+    several: dict[str, Any] = {"type": "array", "minItems": 1, "maxItems": most}
+    form = {"image": {**several, "items": _FILE} if most > 1 else _FILE}
+    in_json = {"images": {**several, "items": _BASE64}} if most > 1 else {"image": _BASE64}
     content = {"multipart/form-data": object_of(form, model), "application/json": object_of(in_json, model)}
     fields = model.model_json_schema()["properties"] if model else {}
     return {

@@ -30,11 +30,7 @@ def describe(searcher: Searcher, settings: ServeSettings) -> Bundle:
         images=len(gallery),
         items=gallery.items.count,
         filters={name: _values(gallery, name) for name in ("category", "brand", "color")},
-        columns={
-            column.name: _kind(column.type)
-            for column in gallery.items.table.schema
-            if column.name not in PRIVATE_COLUMNS
-        },
+        columns={one.name: _kind(one.type) for one in gallery.items.table.schema if one.name not in PRIVATE_COLUMNS},
         price=gallery.price_range(),
         examples=[Item(**row, thumbnail=image_path(root, row["image_id"])) for row in gallery.examples()],
         limits=Limits(

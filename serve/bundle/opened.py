@@ -102,11 +102,6 @@ class Opened:
         _log.info("bundle %s: %d images, %s index, %s", path.name, len(searcher.gallery), layout, searcher.runtime)
         return cls(searcher, pipeline, layer, describe(searcher, settings).model_dump_json(), checks)
 
-    @property
-    def bundle_id(self) -> str:
-        """The bundle's id."""
-        return self.searcher.bundle.bundle_id
-
     def close(self) -> None:
         """End the threads that work for this bundle only; no request holds it any longer."""
         self.pipeline.embedder.batcher.close()

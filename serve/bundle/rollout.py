@@ -5,7 +5,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,8 +58,8 @@ class Rollout:
         `open_path` verifies, loads, warms and checks a bundle, given `changes_after`; it blocks.
         """
         with current.hold() as opened:
-            self.source = Source(path.resolve(), opened.bundle_id)
-            metrics.bundle_images.labels(opened.bundle_id).set(len(opened.searcher.gallery))
+            self.source = Source(path.resolve(), opened.pipeline.bundle_id)
+            metrics.bundle_images.labels(self.source.bundle_id).set(len(opened.searcher.gallery))
         self.previous: Source | None = None
         self.running = self._stopping = False
         self.problem = ""
@@ -127,7 +127,7 @@ class Rollout:
         checks, loaded, drained = "served already", 0.0, 0.0
         if found != old.bundle_id:
             opened = await anyio.to_thread.run_sync(self._open, path, changes_after)
-            checks, found = opened.checks, opened.bundle_id
+            checks, found = opened.checks, opened.pipeline.bundle_id
             replaced = await self._swap(opened)
             self.previous = old
             self._metrics.bundle_images.labels(found).set(len(opened.searcher.gallery))
@@ -143,11 +143,10 @@ class Rollout:
         )
 
     async def _swap(self, opened: Opened) -> Place:
-        handing_over: AbstractAsyncContextManager[None] = nullcontext()
-        if self._live is not None and opened.layer is not None:
-            handing_over = self._live.handing_over(opened.layer)
         try:
-            async with handing_over:
+            async with AsyncExitStack() as stack:
+                if self._live is not None and opened.layer is not None:
+                    await stack.enter_async_context(self._live.handing_over(opened.layer))
                 # No await from here to the end of the block: no change and no request comes between.
                 return self._current.swap(opened)
         except BaseException:

@@ -13,18 +13,10 @@ _FORMAT = 1
 
 
 class EmbeddingKeys:
-    """Keys of one encoder: an embedding of another one, or of pixels made otherwise, is never found under them.
-
-    Attributes:
-        prefix: what they begin with; another encoder has another one.
-    """
+    """Keys of one encoder, which begin with `prefix`: embeddings of others, or of other pixels, are never found."""
 
     def __init__(self, *, encoder: str, preprocessing: str, arithmetic: str) -> None:
-        """Hash what determines an embedding, the image aside.
-
-        These are the hashes of the encoder's file and of the preprocessing spec, and what runs the encoder in which
-        precision: embeddings differ in their last digits.
-        """
+        """Take the hashes of encoder and preprocessing, and the runtime with its precision: last digits differ."""
         parts = json.dumps([encoder, preprocessing, arithmetic]).encode()
         self.prefix = f"lookalike:embedding:{_FORMAT}:{hashlib.sha256(parts).hexdigest()[:32]}:"
 

@@ -28,8 +28,7 @@ class RedisCache:
     def __init__(self, url: str, *, budget: float, ttl: int, breaker: Breaker, metrics: Metrics) -> None:
         """Connect to nothing yet; `budget` is the seconds of a lookup, connecting included, `ttl` those of an entry.
 
-        Raises:
-            ConfigError: no URL of Redis; the message does not repeat it, since it may hold a password.
+        Raises `ConfigError` for what is no URL of Redis, without repeating it: it may hold a password.
         """
         try:
             self._client = Redis.from_url(

@@ -23,11 +23,9 @@ def pack_embedding(key: bytes, vector: np.ndarray) -> bytes:
 
 
 def unpack_embedding(key: bytes, data: object) -> np.ndarray | None:
-    """The inverse of `pack_embedding`.
+    """The inverse of `pack_embedding`; None for bytes that are no embedding of this key.
 
-    Returns:
-        float32 of shape (dim,), normalised again, since float16 keeps a value to one part in 2,048; None for bytes that
-        are no embedding of this key.
+    The vector, float32 of shape (dim,), is normalised again, since float16 keeps a value to one part in 2,048.
     """
     if not isinstance(data, bytes) or len(data) < _HEAD.size:
         return None

@@ -30,15 +30,12 @@ Search = Callable[[np.ndarray], list[Hit]]
 
 @dataclass
 class Embedded:
-    """The embedding of one image, with times in seconds.
+    """The embedding of one image, float32 of shape (dim,), with the seconds of its stages.
 
     Attributes:
-        vector: float32 array of shape (dim,).
         hits: the result of the search that was passed to `embed`, or the exception that it raised; None without one.
         waited: until the batch began.
-        decoded: for making the pixels.
-        embedded: of the encoder, for the whole batch.
-        searched: of the search.
+        embedded: for the whole batch.
     """
 
     vector: np.ndarray
@@ -177,7 +174,7 @@ class Batcher:
         if len(images) > 1:
             # One image may be the cause of an error, and must not fail the others.
             with suppress(Exception):
-                return self._encoded(images)
+                return list(self._encoded(images))
             self._metrics.batch_retries.inc()
         alone = [_tried(partial(self._encoded, [image])) for image in images]
         return [vectors if isinstance(vectors, Exception) else vectors[0] for vectors in alone]

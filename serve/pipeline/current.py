@@ -1,7 +1,7 @@
 """Results with the prices and stock of now, where the shop's database has them."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -68,10 +68,9 @@ class CurrentHits:
     async def admitted(self, hits: list[Hit], query: Query, stages: Stages) -> Found:
         """The hits that meet the filters on price and stock by their current values."""
         hits, fresh = await self.updated(hits, stages)
-        return Found([hit for hit in hits if query.admits(hit.row)], fresh)
+        return Found(_admitted(hits, query), fresh)
 
     async def _checked(self, find: Find, query: Query, stages: Stages) -> Found:
-        wanted = query.offset + query.k
         seen: dict[str, Hit] = {}
         known: set[str] = set()
 
@@ -80,19 +79,18 @@ class CurrentHits:
             values = await self._values(unseen, stages)
             known.update(values)
             seen.update((hit.row["item_id"], hit) for hit in _with(unseen, values))
-            return page([hit for hit in seen.values() if query.admits(hit.row)], query)
+            return page(_admitted(seen.values(), query), query)
 
-        take = max(_NEAREST, 2 * wanted)
-        nearest = await find(take, query.lasting, 0, "item")
-        hits = await keep(nearest)
-        if len(hits) < query.k and len(nearest) == take:
-            take = 2 * wanted
-            while True:
-                former = await find(take, query.filters, 0, "item")
-                hits = await keep(former)
-                if len(hits) == query.k or len(former) < take or take >= _MOST:
-                    break
-                take = min(_WIDER * take, _MOST)
+        depth = 2 * (query.offset + query.k)
+        searches = [(query.lasting, max(_NEAREST, depth)), (query.filters, depth)]
+        while depth < _MOST:
+            depth = min(_WIDER * depth, _MOST)
+            searches.append((query.filters, depth))
+        for filters, most in searches:
+            nearest = await find(most, filters, 0, "item")
+            hits = await keep(nearest)
+            if len(hits) == query.k or len(nearest) < most:
+                break
         return Found(hits, fresh=all(hit.row["item_id"] in known for hit in hits))
 
     async def _values(self, hits: Sequence[Hit], stages: Stages) -> Mapping[str, CurrentValues]:
@@ -111,6 +109,10 @@ def page(hits: list[Hit], query: Query) -> list[Hit]:
         parent = hit.row["parent_id"] if query.dedupe == "parent" else None
         groups.setdefault(("item", hit.row["item_id"]) if parent is None else ("parent", parent), hit)
     return list(groups.values())[query.offset : query.offset + query.k]
+
+
+def _admitted(hits: Iterable[Hit], query: Query) -> list[Hit]:
+    return [hit for hit in hits if query.admits(hit.row["price"], hit.row["in_stock"])]
 
 
 def _with(hits: Sequence[Hit], values: Mapping[str, CurrentValues]) -> list[Hit]:

@@ -23,11 +23,7 @@ _log = logging.getLogger("serve")
 
 
 class SearchFailedError(Exception):
-    """The encoder or the index failed, was late, or is not called at the moment; the request itself is fine.
-
-    Attributes:
-        late: this request's time was over; another request may have more.
-    """
+    """The encoder or the index failed, is not called at the moment, or was `late`: others may have more time."""
 
     def __init__(self, *, late: bool = False) -> None:
         super().__init__("late" if late else "failed")

@@ -1,8 +1,8 @@
 """A search's parameters as the pipeline needs them: pydantic models are read into it once per request."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from src.index.filters import AnyOf, Condition
 from src.search.box import Box
@@ -50,9 +50,10 @@ class Query:
         conditions = [one for one in self.filters if isinstance(one, AnyOf) and one.column == "category"]
         return frozenset(str(name) for condition in conditions for name in condition.values)
 
-    def admits(self, row: Mapping[str, Any]) -> bool:
-        """Whether an item with current values meets the conditions on price and stock; null meets none."""
-        return all(_meets(one, row[one.column]) for one in self.filters if one.column in _VOLATILE)
+    def admits(self, price: float | None, in_stock: bool | None) -> bool:
+        """Whether current values meet the conditions on price and stock; null meets none."""
+        values = {"price": price, "in_stock": in_stock}
+        return all(_meets(one, values[one.column]) for one in self.filters if one.column in values)
 
 
 def _meets(condition: Condition, value: float | bool | None) -> bool:

@@ -1,6 +1,5 @@
 """One search, from the request to the answer."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
@@ -21,7 +20,7 @@ from serve.stages import Stages
 from src.index.filters import AnyOf, Condition
 from src.search.box import Box
 from src.search.changed_gallery import AnyGallery
-from src.search.gallery import Hit, UnknownItemError
+from src.search.gallery import Hit
 from src.search.regions import Region
 
 __all__ = ["Pipeline"]
@@ -79,12 +78,6 @@ class Pipeline:
                 rung, found = await self._fallback.answer(query, gallery, stages)
         return self._answer(found, rung, query, stages, box)
 
-    async def search_each(
-        self, photos: Sequence[bytes], query: Query, deadline: Deadline
-    ) -> list[Results | BaseException]:
-        """Search by several photos; of each the answer, or the exception that `search` raises for it."""
-        return await asyncio.gather(*(self.search(data, query, deadline) for data in photos), return_exceptions=True)
-
     async def similar(self, item_id: str, query: Query, deadline: Deadline) -> Results:
         """Items that look like an item.
 
@@ -93,18 +86,15 @@ class Pipeline:
         """
         stages = Stages(self.metrics)
         gallery = self.gallery()
+        if not len(gallery.rows_of_item(item_id)):
+            raise Problem(404, kind="unknown-item", detail=f"there is no item {item_id!r}")
         rung: Rung = "search"
         find = self._find(partial(gallery.similar, item_id), deadline, stages)
         async with deadline.enforced():
             try:
                 found = await self.current.found(find, query, stages)
-            except UnknownItemError:
-                raise _unknown(item_id) from None
             except SearchFailedError:
-                own = gallery.listed([item_id])
-                if not own:
-                    raise _unknown(item_id) from None
-                like = _in_category(query, own[0].row["category"])
+                like = _in_category(query, gallery.listed([item_id])[0].row["category"])
                 rung, found = await self._fallback.answer(like, gallery, stages, leave_out=item_id)
         return self._answer(found, rung, query, stages)
 
@@ -151,12 +141,7 @@ class Pipeline:
         self.metrics.rungs.labels(rung).inc()
         return Results(
             results=[
-                Result(
-                    **row,
-                    thumbnail=self.image_path(row["image_id"]),
-                    score=None if score is None else round(score, 6),
-                    rank=rank,
-                )
+                Result(**row, thumbnail=self.image_path(row["image_id"]), score=score, rank=rank)
                 for rank, (score, row) in enumerate(found.hits, start=1 + query.offset)
             ],
             rung=rung,
@@ -167,10 +152,6 @@ class Pipeline:
             box=None if box is None else astuple(box),
             timings_ms=stages.milliseconds() if query.timings else None,
         )
-
-
-def _unknown(item_id: str) -> Problem:
-    return Problem(404, kind="unknown-item", detail=f"there is no item {item_id!r}")
 
 
 def _in_category(query: Query, category: str | None) -> Query:
