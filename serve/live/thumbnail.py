@@ -7,11 +7,10 @@ from PIL import Image
 __all__ = ["thumbnail"]
 
 _SIDE = 160
-"""Longer side, in pixels: as an export makes them by default."""
 
 
 def thumbnail(pixels: np.ndarray) -> bytes:
-    """A JPEG of decoded pixels, uint8 of shape (height, width, 3), as small as an export's."""
+    """A JPEG of decoded pixels, uint8 of shape (height, width, 3), 160 pixels at most, as an export's are."""
     image = Image.fromarray(pixels)
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
     jpeg: bytes = simplejpeg.encode_jpeg(np.asarray(image), quality=85)
