@@ -124,7 +124,7 @@ def _searches(base: Gallery, changes: Changes, queries: np.ndarray, filters: lis
 def _journal(base: Gallery, vectors: np.ndarray, folder: Path, steps: Sequence[int]) -> None:
     searcher: Any = SimpleNamespace(gallery=base, dim=vectors.shape[1])
     picture = bytes(_PICTURE)
-    print("\n| items in the journal | commit of a put, ms of wall time | MiB | opened again, s |\n| ---: | ---: | ---: | ---: |")
+    print("\n| items in the journal | put, ms of wall time | MiB | opened again, s |\n" + 4 * "| ---: " + "|")
     made = 0
     for step in steps:
         times = []
