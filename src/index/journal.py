@@ -53,12 +53,10 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Change:
-    """What is known of an item since its last `put` or `delete`.
+    """What is known of an item, which was last changed by change `number`.
 
     Attributes:
-        number: of its last change; later changes have higher numbers.
-        item_id: the item.
-        kind: `put`, `delete`, or `patch` where there was neither.
+        kind: `put` or `delete`, whichever was last; `patch` where there was neither.
         whole: number of that `put` or `delete`, or 0.
         attributes: of the `put`, by name.
         patched: number and value of each attribute that was patched since.
@@ -188,7 +186,7 @@ class Journal:
         return connection
 
     def _make_tables(self) -> None:
-        if not self._writing.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        if self._writing.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:
             self._writing.executescript(_TABLES)
         found = self._writing.execute("PRAGMA user_version").fetchone()[0]
         if found != _FORMAT:

@@ -16,6 +16,7 @@ from src.search.changed_rows import ChangedRows
 from src.search.gallery import IMAGES_OF_AN_ITEM, Gallery, Hit, UnknownItemError
 from src.search.hidden import Visible
 from src.search.values import ColumnValues
+from src.search.words import MOST_RANKED
 
 __all__ = ["PATCHED", "AnyGallery", "ChangedGallery"]
 
@@ -90,13 +91,10 @@ class ChangedGallery:
 
     def by_words(self, text: str, limit: int) -> list[str]:
         """See `Gallery.by_words`; items of the bundle and changed ones in turn, since their ranks do not compare."""
-        asked = limit
-        while True:
-            found = self.base.by_words(text, asked)
-            kept = [item_id for item_id in found if item_id not in self.changed.of_item]
-            if len(kept) >= limit or len(found) < asked:
+        for asked in (limit, 8 * limit, MOST_RANKED):
+            kept = [item_id for item_id in self.base.by_words(text, asked) if item_id not in self.changed.of_item]
+            if len(kept) >= limit:
                 break
-            asked *= 4
         pairs = zip_longest(kept, self.changed.by_words(text, limit))
         return [item_id for pair in pairs for item_id in pair if item_id is not None][:limit]
 

@@ -97,21 +97,13 @@ class Changes:
         """Make the changes since the last call visible, all at once."""
         if self._newly_hidden:
             self._hidden, self._newly_hidden = np.union1d(self._hidden, self._newly_hidden), []
-        count = self._count
-        changed = ChangedRows(
-            vectors=self._vectors[:count],
-            alive=self._is_alive[:count].copy(),
-            shown=self._shown,
-            words=self._words,
-            of_item=self._of_item.copy(),
-        )
-        self._gallery = ChangedGallery(
-            base=self._base, changed=changed, hidden=self._hidden, patches=self._patches.copy(), jpeg=self._jpeg
-        )
+        vectors, alive = self._vectors[: self._count], self._is_alive[: self._count].copy()
+        changed = ChangedRows(vectors, alive, self._shown, self._words, self._of_item.copy())
+        self._gallery = ChangedGallery(self._base, changed, self._hidden, self._patches.copy(), self._jpeg)
 
     def _item(self, item_id: str) -> tuple[np.ndarray, list[Mapping[str, Any]]]:
-        rows = self._of_item[item_id]
-        return self._vectors[rows.start : rows.stop], self._shown[rows.start : rows.stop]
+        rows = slice(self._of_item[item_id].start, self._of_item[item_id].stop)
+        return self._vectors[rows], self._shown[rows]
 
     def _append(self, item_id: str, vectors: np.ndarray, shown: Sequence[Mapping[str, Any]]) -> None:
         first, end = self._count, self._count + len(vectors)
@@ -119,8 +111,7 @@ class Changes:
         self._vectors[first:end], self._is_alive[first:end] = vectors, True
         self._shown += shown
         self._words += [words] * len(shown)
-        self._count = end
-        self._alive += len(vectors)
+        self._count, self._alive = end, self._alive + len(vectors)
         self._of_item[item_id] = range(first, end)
 
     def _make_room(self, more: int) -> None:

@@ -188,7 +188,7 @@ def test_a_folder_has_one_process_and_is_free_after_its_death(tmp_path: Path, re
     with started(tmp_path / "state", repository) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "1\n"
-        with pytest.raises(JournalError, match="another service has this folder open: stop it"):
+        with pytest.raises(JournalError, match="another service has it open; stop that one"):
             Journal(tmp_path / "state")
         process.send_signal(signal.SIGKILL)
         process.wait()
