@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serve.metrics import Metrics
-from serve.pipeline.batcher import Batcher, Embedded
-from src.search.gallery import Hit
 
 from serve.deadline import Deadline
 from serve.errors import Problem
+from serve.metrics import Metrics
+from serve.pipeline.batcher import Batcher, Embedded
+from src.search.gallery import Hit
 
 pytestmark = pytest.mark.anyio
 
