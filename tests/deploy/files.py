@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from serve.commandline import PREFIX
+from serve.settings import PREFIX, ServeSettings
 
-from serve.settings import ServeSettings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
