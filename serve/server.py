@@ -2,6 +2,7 @@
 
 import gc
 import http.client
+import logging
 import os
 import resource
 import signal
@@ -11,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
@@ -23,7 +24,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from serve.logs import log_config
+from serve.logs import SERVER, log_config
 from serve.settings import ServeSettings
 from src.contracts.errors import ConfigError, LookalikeError
 
@@ -55,6 +56,8 @@ def serve(bundle: Path, settings: ServeSettings) -> int:
         if settings.processes > 1:
             os.environ[_MULTIPROCESS] = str(folder)
         refused = folder / "refused"
+        # The reason has been printed; the server's line about the worker adds nothing.
+        logging.getLogger(SERVER).addFilter(lambda _: not refused.exists())
         server = MPServer(
             "serve.app",  # For its log; `_load` makes the application.
             address=address,
@@ -129,8 +132,9 @@ def _load(bundle: Path, settings: ServeSettings, refused: Path) -> Any:
     from serve.bundle.memory import map_large_blocks
 
     def refuse(error: LookalikeError) -> NoReturn:
-        print("serve: " + "; ".join(str(error).splitlines()), file=sys.stderr, flush=True)
-        refused.touch()
+        with suppress(FileExistsError):  # Another process has said so.
+            refused.touch(exist_ok=False)
+            print("serve: " + "; ".join(str(error).splitlines()), file=sys.stderr, flush=True)
         os._exit(2)  # Granian would print a traceback.
 
     map_large_blocks()
