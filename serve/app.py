@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from serve.api.admin import admin_routes
 from serve.api.items import item_routes
@@ -66,7 +67,11 @@ def create_app(
     app.state.service = service
     install_handlers(app)
     for routes in (search_routes, item_routes, admin_routes, probe_routes):
-        app.include_router(routes(service))
+        router = routes(service)
+        app.include_router(router)
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                service.metrics.expect(route.path, [200, 500, *route.responses])
     app.include_router(page())
     # The last one added is the outermost.
     app.add_middleware(

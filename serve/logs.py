@@ -5,12 +5,14 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["REQUESTS", "log_config"]
+__all__ = ["REQUESTS", "SERVER", "log_config"]
 
 REQUESTS = logging.getLogger("serve.requests")
 """One record for each answered request, with `fields`; written as JSON only."""
 
-_LIBRARIES = ("_granian", "granian")
+SERVER = "_granian"
+"""Name of the server's logger."""
+_LIBRARIES = (SERVER, "granian")
 
 
 class JsonFormatter(logging.Formatter):

@@ -3,7 +3,7 @@
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import get_args
 
 from prometheus_client import (
@@ -83,11 +83,17 @@ class Metrics:
         self.changed_images = self._gauge("changed_images", "Images of changed items, held in memory.")
         self.rollouts = self._counter("rollouts", "Changes of the bundle.", "result")
         self.bundle_images = self._gauge("bundle_images", "Images of the bundles that are open.", "bundle_id")
-        self._start_at_zero()
         # `labels` takes longer than what is done with its result.
         self.answered = functools.cache(self.requests.labels)
         self.took = functools.cache(self.request_seconds.labels)
         self.stage = functools.cache(lambda stage: (self.wait_seconds.labels(stage), self.stage_seconds.labels(stage)))
+        self._start_at_zero()
+
+    def expect(self, endpoint: str, statuses: Iterable[int | str]) -> None:
+        """Start the series of an endpoint at 0, so that the first error is an increase as well."""
+        self.took(endpoint)
+        for status in statuses:
+            self.answered(endpoint, str(status))
 
     def watch(self, dependency: str) -> Callable[[BreakerState], None]:
         """The listener for the changes of one dependency's breaker; it logs them as well."""
@@ -125,7 +131,6 @@ class Metrics:
             (self.breaker_opened, DEPENDENCIES),
             (self.stage_seconds, STAGES),
             (self.wait_seconds, STAGES),
-            (self.request_seconds, ("/v1/search",)),
         ):
             for value in values:
                 metric.labels(value)

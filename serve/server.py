@@ -1,6 +1,7 @@
 """The processes: Granian with its limits, and the line that says where it listens."""
 
 import gc
+import logging
 import os
 import resource
 import signal
@@ -23,7 +24,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from serve.logs import log_config
+from serve.logs import SERVER, log_config
 from serve.settings import ServeSettings
 from src.contracts.errors import ConfigError, LookalikeError
 
@@ -51,6 +52,8 @@ def serve(bundle: Path, settings: ServeSettings) -> int:
         if settings.processes > 1:
             os.environ[_MULTIPROCESS] = run_folder
         refused = Path(run_folder) / "refused"
+        # The reason has been printed; the server's line about the worker adds nothing.
+        logging.getLogger(SERVER).addFilter(lambda _: not refused.exists())
         server = MPServer(
             "serve.app",  # For its log; `_load` makes the application.
             address=address,
@@ -122,8 +125,9 @@ def _load(bundle: Path, settings: ServeSettings, refused: Path) -> Any:
     from serve.bundle.memory import map_large_blocks
 
     def refuse(error: LookalikeError) -> NoReturn:
-        print("serve: " + "; ".join(str(error).splitlines()), file=sys.stderr, flush=True)
-        refused.touch()
+        with suppress(FileExistsError):  # Another process has said so.
+            refused.touch(exist_ok=False)
+            print("serve: " + "; ".join(str(error).splitlines()), file=sys.stderr, flush=True)
         os._exit(2)  # Granian would print a traceback.
 
     map_large_blocks()

@@ -1,21 +1,19 @@
 """The service's metrics."""
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
+from fastapi.testclient import TestClient
 
 from tests.serve.conftest import client, shop
+from tests.serve.samples import samples
 
 __all__ = ["client", "exposed", "shop"]
 
 
 @pytest.fixture(scope="session")
-def exposed(client) -> dict[str, set[str]]:
-    """The series of /metrics before and after a search, and the labels of each."""
-    always = {"job", "instance"}  # Prometheus's own.
+def exposed(client: TestClient) -> dict[str, set[str]]:
+    """Names of all samples that /metrics has from the start, and the labels of each."""
     found: dict[str, set[str]] = {}
-    client.get("/livez")
-    for family in text_string_to_metric_families(client.get("/metrics").text):
-        for sample in family.samples:
-            found.setdefault(sample.name, set(always)).update(sample.labels)
-        found.setdefault(family.name, set(always))
+    for name, labels in samples(client):
+        # Those of Prometheus are always there.
+        found.setdefault(name, {"job", "instance"}).update(label for label, _ in labels)
     return found

@@ -35,9 +35,14 @@ def client(shop: Shop) -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="session")
-def service(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state folder of `service`."""
+    return tmp_path_factory.mktemp("service") / "state"
+
+
+@pytest.fixture(scope="session")
+def service(shop: Shop, state: Path) -> Iterator[Running]:
     """A process with default settings that takes changes of items; tests leave it as they found it."""
-    state = tmp_path_factory.mktemp("service") / "state"
     environment = {"LOOKALIKE_TOKEN": TOKEN}
     with running(["--bundle", str(shop.root), "--state", str(state)], environment=environment) as started:
         yield started

@@ -57,10 +57,8 @@ class Running:
 
     def workers(self) -> list[int]:
         """The process ids of its worker processes."""
-        pid = self.process.pid
-        pids = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        # The other child is multiprocessing's resource tracker.
-        return [child for child in pids if b"spawn_main" in _command_line(child)]
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for children in tasks for pid in children.read_text().split()]
 
     def memory(self, *, peak: bool = False) -> int:
         """Resident bytes of the one worker process, now or at most so far."""
@@ -120,13 +118,6 @@ def gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except OSError:
         return True
-
-
-def _command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def _url(process: subprocess.Popen[str]) -> str:

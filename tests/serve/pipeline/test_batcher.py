@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serve.metrics import Metrics
-from serve.pipeline.batcher import Batcher, Embedded
-from src.search.gallery import Hit
 
 from serve.deadline import Deadline
 from serve.errors import Problem
+from serve.metrics import Metrics
+from serve.pipeline.batcher import Batcher, Embedded
+from src.search.gallery import Hit
 
 pytestmark = pytest.mark.anyio
 
@@ -289,7 +289,9 @@ async def test_search_runs_on_the_encoders_thread_with_the_vector():
     made = batcher(encoder)
     with made.announced():
         embed = [made.embed(image(n), Deadline.after(LONG), search=search) for n in (7, 3)]
-        tasks = [asyncio.create_task(one) for one in [*embed, made.embed(image(NAN), Deadline.after(LONG), search=search)]]
+        tasks = [
+            asyncio.create_task(one) for one in [*embed, made.embed(image(NAN), Deadline.after(LONG), search=search)]
+        ]
         await settled()
     found, failed, nothing = await asyncio.gather(*tasks)
     assert encoder.batches == [[7, 3, NAN]]

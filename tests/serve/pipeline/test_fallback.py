@@ -1,25 +1,24 @@
-"""Whole searches while encoder, index and store fail, and after."""
+"""Whole searches while encoder, index and database fail, and after."""
 
 import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
-from serve.bundle.engine import Engine
-from serve.bundle.trending import Trending
 
 from serve.app import create_app
 from serve.settings import ServeSettings
 from src.contracts.bundle import TRENDING
+from src.search.searcher import Searcher
 from tests.search.small_bundle import Shop, catalogue, picture, write_bundle
+from tests.serve.problems import check_problem
+from tests.serve.running import until
+from tests.serve.samples import sample
+from tests.serve.shop_database import make_table, write
 
 SELLING = {
     "bags": [{"item_id": f"sku/{number:03d} ö", "score": 100 - number} for number in (6, 1, 11, 16)],
@@ -27,62 +26,63 @@ SELLING = {
 }
 
 
-@pytest.fixture(scope="module")
-def selling(tmp_path_factory) -> Shop:
-    """A shop whose bundle knows what sells."""
-    root = tmp_path_factory.mktemp("ladder") / "bundle"
-
+def selling_shop(root: Path, categories: dict) -> Shop:
     def add_trending(folder: Path) -> None:
-        (folder / TRENDING).write_text(json.dumps({"days": 30, "until": None, "categories": SELLING}))
+        (folder / TRENDING).write_text(json.dumps({"days": 30, "until": None, "categories": categories}))
 
     return write_bundle(root, catalogue(40), further=add_trending)
 
 
-class Broken:
-    """Stands where a method was; raises, or takes long, while it is told to."""
+@pytest.fixture(scope="module")
+def selling(tmp_path_factory) -> Shop:
+    """A shop whose bundle knows what sells."""
+    return selling_shop(tmp_path_factory.mktemp("fallback") / "bundle", SELLING)
 
-    def __init__(self, method: Callable, *, seconds: float = 0.0) -> None:
+
+class Broken:
+    """Stands where a method was; raises, or takes long, while `on`."""
+
+    def __init__(self, method: Callable) -> None:
         self.method = method
         self.on = False
         self.calls = 0
-        self.seconds = seconds
+        self.seconds = 0.0
 
     def __call__(self, *arguments, **named):
         self.calls += 1
-        if not self.on:
-            return self.method(*arguments, **named)
-        if self.seconds:
+        if self.on and not self.seconds:
+            raise RuntimeError("out of order")
+        if self.on:
             time.sleep(self.seconds)
-            return self.method(*arguments, **named)
-        raise RuntimeError("out of order")
+        return self.method(*arguments, **named)
 
 
 @pytest.fixture
-def service(selling, monkeypatch, tmp_path) -> Iterator[SimpleNamespace]:
-    """A service whose encoder and index can be broken, and into whose store others may write."""
-    store = SecretStr(f"sqlite:///{tmp_path / 'store.sqlite'}")
-    opened: list[Engine] = []
-    original = Engine.open.__func__
+def breakable(monkeypatch) -> list[SimpleNamespace]:
+    """The encoders and indexes of the searchers that are opened."""
+    opened: list[SimpleNamespace] = []
+    original = Searcher.open.__func__
 
     def remembered(cls, *arguments, **named):
-        engine = original(cls, *arguments, **named)
-        engine.embed = Broken(engine.embed)
-        engine.search = Broken(engine.search)
-        engine.similar = Broken(engine.similar)
-        opened.append(engine)
-        return engine
+        searcher = original(cls, *arguments, **named)
+        searcher.embed_pixels = Broken(searcher.embed_pixels)
+        gallery = searcher.gallery
+        gallery.search, gallery.similar = Broken(gallery.search), Broken(gallery.similar)
+        opened.append(SimpleNamespace(embed=searcher.embed_pixels, search=gallery.search, similar=gallery.similar))
+        return searcher
 
-    monkeypatch.setattr(Engine, "open", classmethod(remembered))
-    with TestClient(create_app(selling.root, ServeSettings(deadline_seconds=1.0, store_url=store))) as client:
-        items = client.get("/v1/bundle").json()["items"]
-        wait_for(lambda: sample(client, "lookalike_store_items_loaded") == items)
-        yield SimpleNamespace(client=client, engine=opened[0])
+    monkeypatch.setattr(Searcher, "open", classmethod(remembered))
+    return opened
 
 
-def wait_for(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until, "it never came"
+@pytest.fixture
+def service(selling, breakable, tmp_path) -> Iterator[SimpleNamespace]:
+    """A service whose encoder and index can be broken, with a database in which the shop writes."""
+    url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
+    make_table(url, selling)
+    settings = ServeSettings(deadline_seconds=1.0, store_url=SecretStr(url), store_budget_ms=1000)
+    with TestClient(create_app(selling.root, settings)) as client:
+        yield SimpleNamespace(client=client, engine=breakable[0], database=url)
 
 
 def search(client: TestClient, data: bytes, **fields: object) -> dict:
@@ -93,14 +93,6 @@ def search(client: TestClient, data: bytes, **fields: object) -> dict:
 
 def names(body: dict) -> list[str]:
     return [result["item_id"] for result in body["results"]]
-
-
-def sample(client: TestClient, name: str, **labels: str) -> float:
-    for family in text_string_to_metric_families(client.get("/metrics").text):
-        for found in family.samples:
-            if found.name == name and found.labels == labels:
-                return found.value
-    return 0.0
 
 
 def test_search_that_goes_well_says_so(service):
@@ -159,7 +151,7 @@ def test_what_sold_out_a_moment_ago_does_not_sell(service):
     client = service.client
     service.engine.embed.on = True
     first = names(search(client, picture(4), category="bags", in_stock="true"))
-    client.app.state.service.store.write([{"item_id": first[0], "in_stock": False}], updated_at=datetime.now(UTC))
+    write(service.database, first[0], in_stock=False)
     assert names(search(client, picture(4), category="bags", in_stock="true")) == first[1:]
 
 
@@ -171,7 +163,7 @@ def test_dead_encoder_is_asked_again_when_it_is_well(service):
     assert service.engine.embed.calls < 20, "the breaker never opened"
     service.engine.embed.on = False
     fresh = iter(range(1000, 10_000))
-    wait_for(lambda: search(client, picture(next(fresh)))["rung"] == "search")
+    until(lambda: search(client, picture(next(fresh)))["rung"] == "search")
     assert sample(client, "lookalike_breaker_state", dependency="encoder") == 0
 
 
@@ -192,7 +184,7 @@ def test_dead_index_leaves_words_and_what_sells(service):
     assert similar["rung"] == "trending"
     assert names(similar) == [f"sku/{number:03d} ö" for number in (1, 11, 16)], "of its category, without itself"
     service.engine.search.on = service.engine.similar.on = False
-    wait_for(lambda: client.get("/v1/items/sku%2F006%20ö/similar").json()["rung"] == "search")
+    until(lambda: client.get("/v1/items/sku%2F006%20ö/similar").json()["rung"] == "search")
 
 
 @pytest.mark.parametrize(("data", "status"), [(b"no image", 415), (picture(1)[:500], 422)])
@@ -233,12 +225,12 @@ def test_search_by_words(service):
     assert service.client.get("/v1/search/text", params={"q": "x" * 201}).status_code == 422
 
 
-def dead_store(shop: Shop) -> FastAPI:
-    return create_app(shop.root, ServeSettings(store_url=SecretStr("postgresql://me:hidden@127.0.0.1:1/x")))
+def dead_store() -> ServeSettings:
+    return ServeSettings(store_url=SecretStr("postgresql://me:hidden@127.0.0.1:1/x"))
 
 
-def test_dead_store_leaves_searches_as_the_bundle_has_them(shop):
-    with TestClient(dead_store(shop)) as client:
+def test_dead_database_leaves_searches_as_the_bundle_has_them(shop):
+    with TestClient(create_app(shop.root, dead_store())) as client:
         rows = {row["item_id"]: row for row in shop.rows()}
         for _ in range(7):
             body = search(client, picture(3), in_stock="true", price_max=100)
@@ -246,33 +238,24 @@ def test_dead_store_leaves_searches_as_the_bundle_has_them(shop):
             assert len(body["results"]) == 10
             assert all(rows[name]["in_stock"] and rows[name]["price"] <= 100 for name in names(body))
         assert sample(client, "lookalike_breaker_state", dependency="store") == 2
-        refused = client.get("/v1/search/text?q=acme")
-        assert refused.status_code == 503
-        assert "hidden" not in refused.text
+        words = client.get("/v1/search/text?q=acme")
+        assert (words.json()["fresh"], len(words.json()["results"])) == (False, 10)
+        assert "hidden" not in words.text
 
 
-def test_with_nothing_left_a_search_says_so(shop):
-    """A bundle without what sells, a dead store, a dead encoder."""
-    with TestClient(dead_store(shop)) as client:
-        with client.app.state.service.current.hold() as opened:
-            opened.engine.encoder = SimpleNamespace(embed=Broken(np.zeros))
-            opened.engine.encoder.embed.on = True
-        response = client.post("/v1/search", files={"image": ("p.jpg", picture(3))})
-        assert response.status_code == 503, response.text[:600]
+def test_where_no_rung_has_an_item_the_search_says_so(tmp_path, breakable):
+    """A bundle without an item in the category, and a dead encoder."""
+    shop = selling_shop(tmp_path / "bundle", {})
+    with TestClient(create_app(shop.root)) as client:
+        breakable[0].embed.on = True
+        response = client.post("/v1/search", files={"image": ("p.jpg", picture(3))}, data={"category": "none"})
+        check_problem(response, 503)
         assert response.headers["retry-after"] == "2"
         assert response.json()["type"] == "urn:lookalike:problem:search-unavailable"
+        assert search(client, picture(3))["rung"] == "text", "any items"
 
 
-def test_what_sells_over_all_categories_is_ranked_by_score():
-    trending = Trending(SELLING)
-    assert trending.items() == ["sku/001 ö", "sku/005 ö", "gone", "sku/006 ö", "sku/011 ö", "sku/016 ö"]
-    assert trending.items(["shoes"]) == ["sku/005 ö", "gone"]
-    assert trending.items(["none"]) == []
-    assert Trending({}).items() == []
-
-
-def test_where_nobody_else_writes_no_search_asks_the_store(shop):
-    with TestClient(create_app(shop.root, ServeSettings())) as client:
-        assert search(client, picture(3))["fresh"]
-        assert search(client, picture(3), in_stock="true")["fresh"]
-        assert "lookalike_store_queries_total{" not in client.get("/metrics").text
+def test_without_a_database_none_is_queried(client):
+    assert search(client, picture(3))["fresh"]
+    assert search(client, picture(3), in_stock="true")["fresh"]
+    assert sample(client, "lookalike_store_seconds_count") == 0
