@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image
 from rich.progress import track
-from src.eval.paired import Difference, compare_checkpoints
+from src.eval.checkpoint_comparison import Difference, compare_checkpoints
 
 from src.catalog.catalogue import Catalogue, open_catalogue
 from src.commandline import composed
