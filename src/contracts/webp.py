@@ -53,7 +53,9 @@ def read_webp(data: bytes) -> WebP:
     """Read what stands before and behind the pixels; raises `CorruptImageError` where that is damaged."""
     try:
         if len(data) < 8 + _size(data, 0):
-            raise CorruptImageError(f"the image is truncated or damaged ({len(data):,} of {8 + _size(data, 0):,} bytes)")
+            raise CorruptImageError(
+                f"the image is truncated or damaged ({len(data):,} of {8 + _size(data, 0):,} bytes)"
+            )
         return _extended(data) if data[12:16] == b"VP8X" else _simple(data)
     except (struct.error, IndexError):
         raise CorruptImageError("the image is truncated or damaged (a WebP that ends before its header)") from None

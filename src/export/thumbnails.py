@@ -10,7 +10,7 @@ import simplejpeg
 from PIL import Image
 
 from src.catalog.catalogue import Catalogue
-from src.contracts.preprocessing import decode
+from src.contracts.preprocessing import PreprocessingSpec, decode
 
 __all__ = ["write_thumbnails"]
 
@@ -28,8 +28,10 @@ def write_thumbnails(catalogue: Catalogue, rows: np.ndarray, path: Path, *, side
         side: longer side of a picture, in pixels; smaller images keep their size.
     """
 
+    shown = PreprocessingSpec(size=side, resize="pad") if side <= 2048 else None
+
     def thumbnail(row: int) -> bytes:
-        image = Image.fromarray(decode(catalogue.image_bytes(row)))
+        image = Image.fromarray(decode(catalogue.image_bytes(row), spec=shown))
         image.thumbnail((side, side), Image.Resampling.BICUBIC)
         return simplejpeg.encode_jpeg(np.asarray(image), quality=85)
 
