@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.serving.bombs import BOMBS
 from src.contracts.image_header import decoding_bytes, read_header
 from tests.contracts.peak_memory import SPEC
 from tests.pictures import encode
@@ -118,6 +119,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "webp, lossless": lambda: encode(IMAGE, "WEBP", lossless=True, method=0, quality=0),
     "webp, lossless, alpha": lambda: encode(alpha(), "WEBP", lossless=True, method=0, quality=0),
     "webp, moving": lambda: encode(IMAGE, "WEBP", save_all=True, append_images=[IMAGE.rotate(180)], method=0),
+    "webp of many tables": BOMBS["webp, 65,536 sets of Huffman tables"],
     "gif": lambda: encode(palette(), "GIF"),
     "gif, transparent": lambda: encode(palette(), "GIF", transparency=3),
     "gif, moving": lambda: encode(palette(), "GIF", save_all=True, append_images=[palette().rotate(180)]),
@@ -165,12 +167,14 @@ def test_the_peak_lies_below_the_estimate_but_not_far_below(name: str, peaks: di
         (preprocessing, decoding_bytes(header, spec=SPEC)),
     ):
         assert measured > 0
-        assert measured <= estimate <= MOST * measured, f"{measured / 1e6:.1f} of {estimate / 1e6:.1f} MB"
+        # Those tables have room for more symbols than they have.
+        most = 4 if name == "webp of many tables" else MOST
+        assert measured <= estimate <= most * measured, f"{measured / 1e6:.1f} of {estimate / 1e6:.1f} MB"
 
 
 @pytest.mark.slow
 def test_webp_takes_at_most_eight_bytes_a_pixel(peaks: dict) -> None:
     """Pillow's own reader takes 19. What does not grow with the picture is left out."""
     for name in FILES:
-        if name.startswith("webp"):
+        if name.startswith("webp") and name != "webp of many tables":
             assert peaks[name][1] / (WIDTH * HEIGHT) <= 8.5, name
