@@ -27,7 +27,6 @@ def write_thumbnails(catalogue: Catalogue, rows: np.ndarray, path: Path, *, side
         path: file to write.
         side: longer side of a picture, in pixels; smaller images keep their size.
     """
-
     shown = PreprocessingSpec(size=side, resize="pad") if side <= 2048 else None
 
     def thumbnail(row: int) -> bytes:
