@@ -59,9 +59,9 @@ def _measure(bundle: Bundle) -> None:
     }
     count = bundle.content["index"]["vectors"]
     kept = [pa.array([0])]  # Where pandas is installed, pyarrow imports it at its first use.
-    for name, (file, opened) in parts.items():
+    for name, (file, open_part) in parts.items():
         size = bundle.content["files"][file]["bytes"] / count
-        kept.append(_timed_opening(f"{name}, {file}", opened, f"{size:.0f}"))
+        kept.append(_timed_opening(f"{name}, {file}", open_part, f"{size:.0f}"))
     gallery = _timed_opening("all of it: `Gallery.open`", lambda: Gallery.open(bundle), "")
     assert isinstance(gallery, Gallery)
     opened = _private_mib()

@@ -45,7 +45,7 @@ from IPython.display import display
 
 from src.catalog.catalogue import open_catalogue
 from src.eval.evaluation import evaluate_split
-from src.eval.explanations.worst import explain_worst, panel
+from src.eval.explanations.explained_results import explain_worst, panel
 from src.models.checkpoint import load_encoder
 from src.models.inference import embedder
 
@@ -69,7 +69,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from src.eval.explanations.masked_pairs import read_pairs
-from src.eval.explanations.measures import check_method
+from src.eval.explanations.method_checks import check_method
 
 pairs = read_pairs(catalogue, "test", encoder, spec, limit=40)
 checks = [asdict(check) for check in check_method(encoder, pairs, "grad_cam", randomised=8)]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from serve.logs import log_config
-from serve.settings import ServeSettings, read_settings
+from serve.settings import read_settings
 from src.contracts.errors import ConfigError, LookalikeError
 
 
@@ -17,23 +17,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(sys.argv[1:] if argv is None else argv)
         logging.config.dictConfig(log_config(form=settings.log_format, level=settings.log_level))
-        return _serve(settings)
+        if settings.bundle is None:
+            raise ConfigError("--bundle is required: give the folder that export.py wrote, or set LOOKALIKE_BUNDLE")
+        if settings.processes > 1 and settings.state is not None:
+            raise ConfigError(
+                f"`--processes {settings.processes}` with `--state {settings.state}`: one process writes the state "
+                "folder; leave one of them out"
+            )
+        from serve.server import serve  # --help and a wrong setting need not wait for it.
+
+        return serve(settings.bundle, settings)
     except LookalikeError as error:
         print("serve: " + "; ".join(str(error).splitlines()), file=sys.stderr)
         return 2
-
-
-def _serve(settings: ServeSettings) -> int:
-    if settings.bundle is None:
-        raise ConfigError("--bundle is required: give the folder that export.py wrote, or set LOOKALIKE_BUNDLE")
-    if settings.processes > 1 and settings.state is not None:
-        raise ConfigError(
-            f"`--processes {settings.processes}` with `--state {settings.state}`: one process writes the state folder; "
-            "leave one of them out"
-        )
-    from serve.server import serve  # --help and a wrong setting need not wait for it.
-
-    return serve(settings.bundle, settings)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NoReturn
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -23,25 +22,16 @@ from src.contracts.errors import LookalikeError
 __all__ = ["create_app"]
 
 
-def _raise(error: LookalikeError) -> NoReturn:
-    raise error
-
-
 def create_app(
     bundle_path: Path,
     settings: ServeSettings | None = None,
     *,
-    on_refusal: Callable[[LookalikeError], NoReturn] = _raise,
+    on_refusal: Callable[[LookalikeError], object] = lambda error: None,
 ) -> FastAPI:
-    """Make the application; the bundle is verified and loaded when its lifespan starts.
+    """Make the application; raises `ConfigError` for an address in the settings that is none.
 
-    Args:
-        bundle_path: the bundle's folder.
-        settings: of the service.
-        on_refusal: called where the bundle or the state folder cannot be served.
-
-    Raises:
-        ConfigError: an address in the settings that is none.
+    The bundle is verified and loaded when the lifespan starts; `on_refusal` is called where it, or the state folder,
+    cannot be served.
     """
     settings = settings or ServeSettings()
     service = Service(bundle_path, settings)
@@ -53,6 +43,7 @@ def create_app(
                 yield
         except LookalikeError as error:
             on_refusal(error)
+            raise
 
     app = FastAPI(
         title="Lookalike",
@@ -70,7 +61,7 @@ def create_app(
             "metrics": False,
             "logs": False,
             "operation_spans": False,
-            "exclude": _not_traced,
+            "exclude": lambda scope: not scope["path"].startswith("/v1/"),
         },
     )
     app.state.service = service
@@ -88,7 +79,3 @@ def create_app(
     )
     app.add_middleware(RequestContext, metrics=service.metrics)
     return app
-
-
-def _not_traced(scope: Any) -> bool:
-    return not str(scope["path"]).startswith("/v1/")

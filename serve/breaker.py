@@ -31,10 +31,7 @@ class BreakerOpenError(Exception):
 class Breaker:
     """Opens after 5 failures among the last 20 calls; a second later one probe decides whether it closes again.
 
-    Not thread-safe: the event loop's thread uses it.
-
-    Attributes:
-        state: what the next call meets; an open breaker whose pause is over is `OPEN` until that call.
+    Not thread-safe: the event loop's thread uses it. An open breaker whose pause is over is `OPEN` until the next call.
     """
 
     def __init__(
@@ -53,14 +50,10 @@ class Breaker:
     def call(
         self, *, spares: tuple[type[Exception], ...] = (), undecided: tuple[type[Exception], ...] = ()
     ) -> Iterator[None]:
-        """Run the block as one call; an exception that leaves it counts as a failure of the dependency.
+        """Run the block as one call, or raise `BreakerOpenError` without running it.
 
-        Args:
-            spares: exceptions that count as success: the request was wrong, not the dependency.
-            undecided: exceptions that count as neither.
-
-        Raises:
-            BreakerOpenError: the block was not run.
+        An exception that leaves the block counts as a failure of the dependency, but one of `spares` as a success (the
+        request was wrong), and one of `undecided` as neither.
         """
         if self.state is BreakerState.OPEN and self._clock() - self._opened >= _PAUSE:
             self._become(BreakerState.HALF_OPEN)

@@ -11,12 +11,7 @@ __all__ = ["Deadline"]
 
 
 class Deadline(NamedTuple):
-    """A moment on the running loop's clock, passed down a request's stages.
-
-    Attributes:
-        at: the moment, in seconds of `asyncio`'s clock.
-        seconds: the time that the request was given.
-    """
+    """A moment `at` on the running loop's clock, and the `seconds` that the request was given."""
 
     at: float
     seconds: float

@@ -1,6 +1,6 @@
 """Errors as problem+json (RFC 9457)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -27,15 +27,11 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
     """A request that cannot be answered.
 
     Attributes:
-        status: HTTP status.
-        kind: the last part of the problem's type; None where the status says it all.
+        kind: the last part of the problem's type; empty where the status says it all.
         detail: the value, the rule and the fix.
-        headers: further response headers.
     """
 
-    def __init__(
-        self, status: int, *, detail: str, kind: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, *, detail: str, kind: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.kind = kind
@@ -85,7 +81,7 @@ def install_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, send_problem)
 
 
-def as_problem(error: Exception, request: Request) -> Problem:
+def as_problem(error: BaseException, request: Request) -> Problem:
     """The problem that an exception is sent as; one that is not the caller's fault becomes status 500."""
     if isinstance(error, Problem):
         return error
@@ -100,14 +96,11 @@ def as_problem(error: Exception, request: Request) -> Problem:
     if isinstance(error, HTTPException):
         return Problem(error.status_code, detail=_explained(error, request), headers=error.headers)
     if isinstance(error, RequestValidationError | ValidationError):
-        return Problem(422, kind="invalid-parameters", detail=_all_told(error.errors()))
+        found = error.errors()
+        rest = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
+        told = "; ".join([*map(_told, found[:_MOST]), *rest])
+        return Problem(422, kind="invalid-parameters", detail=told)
     return Problem(500, detail="an error of the service; the log has it under this request_id")
-
-
-def _all_told(found: Sequence[Mapping[str, Any]]) -> str:
-    told = [_told(one) for one in found[:_MOST]]
-    rest = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
-    return "; ".join([*told, *rest])
 
 
 def _told(found: Mapping[str, Any]) -> str:

@@ -25,16 +25,9 @@ _EMBEDDING = 2
 
 
 class LiveItems:
-    """Changes items, one change after the other: first in the journal, then in the layer that answers.
+    """Changes items, one change after the other: first in the `journal`, then in the `layer` that answers."""
 
-    Attributes:
-        journal: the changes, whichever bundle answers.
-        layer: the bundle that answers, with the changes over it.
-    """
-
-    def __init__(
-        self, *, journal: Journal, on_change: Callable[[str, float], object] = lambda kind, seconds: None
-    ) -> None:
+    def __init__(self, *, journal: Journal, on_change: Callable[[str, float], object] = lambda *_: None) -> None:
         """Change nothing before `serve`; `on_change` gets the kind of each change and its seconds until visible."""
         self.journal = journal
         self.layer: Layer
@@ -46,16 +39,12 @@ class LiveItems:
     ) -> Layer:
         """Lay the journal's changes over a bundle. Blocks; pictures that another encoder embedded are embedded again.
 
-        Args:
-            searcher: the bundle.
-            made_by: key of its encoder and arithmetic, see `EmbeddingKeys.prefix`.
-            changes_after: number of the last change that the bundle has; None: as it was last given for it, or 0.
-            rest: seconds to sleep after each second of CPU time, where another bundle answers meanwhile.
+        `made_by` is the key of the bundle's encoder and arithmetic, see `EmbeddingKeys.prefix`. The bundle has the
+        changes up to number `changes_after`; None: up to the one last given for it, or none. After each second of CPU
+        time, sleep `rest` seconds, where another bundle answers meanwhile.
 
         Raises:
-            ConfigError: there is no such change yet.
-            JournalError: the journal cannot be read.
-            LookalikeError: more images of changed items than fit in memory.
+            LookalikeError: there is no such change yet, more images than fit in memory, or a journal that is damaged.
         """
         after = self.journal.changes_after(searcher.bundle.bundle_id, changes_after)
         layer = Layer(searcher, self.journal, made_by=made_by, changes_after=after)
@@ -75,14 +64,10 @@ class LiveItems:
             self.serve(layer)
 
     async def put(self, item_id: str, files: Sequence[bytes], attributes: Mapping[str, Any]) -> list[str]:
-        """Add an item, or replace all of it: attributes that are left out are null.
-
-        Returns:
-            The ids of its images, which follow from item and content.
+        """Add an item, or replace all of it: what is left out is null. Returns the ids of its images.
 
         Raises:
-            ImageError: a file that is no image; nothing was changed.
-            LookalikeError: it cannot be kept; nothing was changed.
+            LookalikeError: a file is no image, or the change cannot be kept; nothing was changed.
         """
         started, layer = time.perf_counter(), self.layer
         async with self._embedding:
@@ -96,15 +81,10 @@ class LiveItems:
         return [picture.image_id for picture in pictures]
 
     async def patch(self, item_id: str, attributes: Mapping[str, Any]) -> None:
-        """Change price or stock of an item, or both.
-
-        Raises:
-            UnknownItemError: there is no item of this id.
-            LookalikeError: as `put`.
-        """
+        """Change price or stock of an item, or both; raises `UnknownItemError`, or as `put`."""
 
         def write() -> None:
-            if not self.layer.gallery().has_item(item_id):
+            if not len(self.layer.gallery().rows_of_item(item_id)):
                 raise UnknownItemError(f"there is no item {item_id!r}; add it first")
             self.journal.patch(item_id, attributes)
 

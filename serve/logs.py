@@ -33,12 +33,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_config(*, form: str, level: str) -> dict[str, Any]:
-    """The configuration for `logging.config.dictConfig`.
-
-    Args:
-        form: `text` or `json`.
-        level: of our own loggers: `debug`, `info`, `warning` or `error`. Other loggers write from `warning` on.
-    """
+    """The configuration for `logging.config.dictConfig`: `level` is that of our own loggers, others have `warning`."""
     formatter: dict[str, Any] = {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
     if form == "json":
         formatter = {"()": JsonFormatter}

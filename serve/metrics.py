@@ -4,7 +4,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Iterable
-from itertools import product
+from typing import get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +18,7 @@ from prometheus_client import (
 from prometheus_client.process_collector import ProcessCollector
 
 from serve.breaker import BreakerState
+from serve.schemas import Rung
 
 __all__ = ["DEPENDENCIES", "MULTIPROCESS", "Metrics"]
 
@@ -26,6 +27,9 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 DEPENDENCIES = ("encoder", "index", "redis", "store")
 """What a circuit breaker stands before."""
+
+STAGES = ("hash", "decode", "embed", "search", "lookup", "store")
+"""Of searches."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5)
 """Bounds of buckets; 50, 100 and 200 ms are the limits for search, embedding and the whole request."""
@@ -106,38 +110,33 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes: of this process, or of all processes of the service."""
-        registry = CollectorRegistry()
+        registry = self._registry
         if MULTIPROCESS in os.environ:
+            registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-            return generate_latest(registry)
-        return generate_latest(self._registry)
+        return generate_latest(registry)
 
     def _start_at_zero(self) -> None:
         if MULTIPROCESS not in os.environ:
             ProcessCollector(registry=self._registry)
-        for stage in ("hash", "decode", "embed", "search", "store", "lookup"):
-            self.stage(stage)
-        for rung in ("search", "cache", "text", "trending"):
-            self.rungs.labels(rung)
-        for result in ("taken", "unchanged", "failed"):
-            self.rollouts.labels(result)
-        for reason in ("no-token", "wrong-token", "off"):
-            self.refused.labels(reason)
-        for reason in ("expired", "cancelled"):
-            self.dropped.labels(reason)
-        for outcome in ("answered", "late", "error", "skipped"):
-            self.store_queries.labels(outcome)
-        for outcome in ("stored", "refused", "error", "skipped", "dropped"):
-            self.cache_writes.labels(outcome)
-        for level, outcome in product(("local", "redis"), ("hit", "miss")):
-            self.cache_lookups.labels(level, outcome)
-        for outcome in ("foreign", "error", "skipped"):
-            self.cache_lookups.labels("redis", outcome)
-        for change in ("put", "patch", "delete"):
-            self.freshness.labels(change)
-        for dependency in DEPENDENCIES:
-            self.breaker_state.labels(dependency).set(BreakerState.CLOSED)
-            self.breaker_opened.labels(dependency)
+        for metric, values in (
+            (self.rungs, get_args(Rung)),
+            (self.rollouts, ("taken", "unchanged", "failed")),
+            (self.refused, ("no-token", "wrong-token", "off")),
+            (self.dropped, ("expired", "cancelled")),
+            (self.store_queries, ("answered", "late", "error", "skipped")),
+            (self.cache_writes, ("stored", "refused", "error", "skipped", "dropped")),
+            (self.freshness, ("put", "patch", "delete")),
+            (self.breaker_state, DEPENDENCIES),
+            (self.breaker_opened, DEPENDENCIES),
+            (self.stage_seconds, STAGES),
+            (self.wait_seconds, STAGES),
+        ):
+            for value in values:
+                metric.labels(value)
+        for level, outcomes in (("local", ("hit", "miss")), ("redis", ("hit", "miss", "foreign", "error", "skipped"))):
+            for outcome in outcomes:
+                self.cache_lookups.labels(level, outcome)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"lookalike_{name}", help_text, labels, registry=self._registry)

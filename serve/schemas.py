@@ -1,8 +1,8 @@
 """The models of answers, as OpenAPI describes them. A module of models alone: all of them are public."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 Rung = Literal["search", "cache", "text", "trending"]
 """What answered a search; see `Results.rung`."""
@@ -25,7 +25,9 @@ class Item(BaseModel):
 class Result(Item):
     """An item that was found."""
 
-    score: float | None = Field(description="Cosine of its nearest image to the query; null without a comparison.")
+    score: Annotated[float, AfterValidator(lambda score: round(score, 6))] | None = Field(
+        description="Cosine of its nearest image to the query; null without a comparison."
+    )
     rank: int = Field(description="Counts from 1.")
 
 

@@ -1,7 +1,6 @@
 """The processes: Granian with its limits, and the line that says where it listens."""
 
 import gc
-import http.client
 import logging
 import os
 import resource
@@ -12,8 +11,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
+from http.client import HTTPConnection, HTTPException
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -41,21 +41,17 @@ _POLL_SECONDS = 0.02
 def serve(bundle: Path, settings: ServeSettings) -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP restarts the worker processes one by one.
 
-    Args:
-        bundle: the bundle's folder.
-        settings: of the service.
-
     Returns:
         The exit code: 0; 2 where the bundle or a setting cannot be served; 1 for a bug of ours.
 
     Raises:
         ConfigError: the address is in use, not allowed, or not one of this machine; there is no temporary folder.
     """
-    with _run_folder() as folder, _reserved(settings.host, settings.port) as reserved:
+    with _run_folder() as run_folder, _reserved(settings.host, settings.port) as reserved:
         address, port = reserved.getsockname()[:2]
         if settings.processes > 1:
-            os.environ[_MULTIPROCESS] = str(folder)
-        refused = folder / "refused"
+            os.environ[_MULTIPROCESS] = run_folder
+        refused = Path(run_folder) / "refused"
         # The reason has been printed; the server's line about the worker adds nothing.
         logging.getLogger(SERVER).addFilter(lambda _: not refused.exists())
         server = MPServer(
@@ -83,17 +79,14 @@ def serve(bundle: Path, settings: ServeSettings) -> int:
         return 0
 
 
-@contextmanager
-def _run_folder() -> Iterator[Path]:
+def _run_folder() -> tempfile.TemporaryDirectory[str]:
     """A temporary folder that the processes share."""
     try:
-        folder = tempfile.TemporaryDirectory(prefix="lookalike-", ignore_cleanup_errors=True)
+        return tempfile.TemporaryDirectory(prefix="lookalike-", ignore_cleanup_errors=True)
     except OSError as error:
         raise ConfigError(
             f"no temporary folder can be made ({error.strerror}); set TMPDIR to a folder that can be written"
         ) from None
-    with folder as name:
-        yield Path(name)
 
 
 @contextmanager
@@ -156,10 +149,9 @@ def _end_with_parent() -> None:
     """Drain and end when the parent process is gone, even if it was killed."""
     parent = parent_process()
     assert parent is not None
-    sentinel = parent.sentinel
 
     def end() -> None:
-        wait([sentinel])
+        wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=end, daemon=True, name="parent").start()
@@ -189,11 +181,7 @@ def _announce(server: MPServer, host: str, port: int, processes: int) -> None:
 
 def _ready(host: str, port: int) -> bool:
     own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    connection = http.client.HTTPConnection(own, port, timeout=5)
-    try:
+    with closing(HTTPConnection(own, port, timeout=5)) as connection, suppress(OSError, HTTPException):
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    return False

@@ -31,15 +31,8 @@ class Service:
     """The parts of one application.
 
     Attributes:
-        settings: of the service.
-        metrics: of the service.
         ready: whether searches are answered.
-        admission: limits the searches in flight.
-        writes: limits the changes of items in flight.
-        store: the shop's database; None without one.
-        live: changes items; None where they stay as the bundle has them. Set when `ready`, like the next two.
-        current: the bundle that answers.
-        rollout: exchanges it.
+        live: changes items; None where they stay as the bundle has them. It is set when `ready`, as is what follows.
     """
 
     live: LiveItems | None
@@ -56,17 +49,27 @@ class Service:
         limit = settings.max_in_flight
         self.admission = Admission(limit=limit, standing=settings.max_standing or limit, metrics=self.metrics)
         self.writes = Admission(limit=_WRITES, standing=_WRITES, metrics=self.metrics, what="changes")
-        self.store = self._store()
-        redis = self._redis()
+        self.store, redis = None, None
+        if settings.store_url is not None:
+            self.store = Store(
+                settings.store_url.get_secret_value(),
+                budget=settings.store_budget_ms / 1000,
+                breaker=Breaker(on_change=self.metrics.watch("store")),
+                metrics=self.metrics,
+            )
+        if settings.redis_url is not None:
+            redis = RedisCache(
+                settings.redis_url.get_secret_value(),
+                budget=settings.redis_budget_ms / 1000,
+                ttl=settings.cache_ttl_seconds,
+                breaker=Breaker(on_change=self.metrics.watch("redis")),
+                metrics=self.metrics,
+            )
         self._cache = EmbeddingCache(max_bytes=round(settings.cache_mib * _MIB), redis=redis, metrics=self.metrics)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Load the bundle, be ready within the block, and clean up.
-
-        Raises:
-            LookalikeError: the bundle or the state folder cannot be served.
-        """
+        """Load the bundle, be ready within the block, and clean up; raises `LookalikeError` where that fails."""
         async with AsyncExitStack() as stack:
             pools = ThreadPools(threads=self.settings.workers)
             stack.callback(pools.close)
@@ -75,10 +78,11 @@ class Service:
             if self.settings.state is not None:
                 journal = await anyio.to_thread.run_sync(Journal, self.settings.state)
                 stack.callback(journal.close)
-                self.live = LiveItems(journal=journal, on_change=self._note_change)
-            await self._open_first(
-                Shared(self.settings, self.metrics, pools, self._cache, store=self.store, live=self.live)
-            )
+                freshness = self.metrics.freshness
+                self.live = LiveItems(
+                    journal=journal, on_change=lambda kind, seconds: freshness.labels(kind).observe(seconds)
+                )
+            await self._open_first(Shared(self.settings, self.metrics, pools, self._cache, self.store, self.live))
             stack.callback(self._close_last)
             stack.push_async_callback(self.rollout.stop)
             await stack.enter_async_context(self._cache.running())
@@ -105,29 +109,3 @@ class Service:
     def _close_last(self) -> None:
         with self.current.hold() as opened:
             opened.close()
-
-    def _note_change(self, kind: str, seconds: float) -> None:
-        self.metrics.freshness.labels(kind).observe(seconds)
-
-    def _store(self) -> Store | None:
-        settings = self.settings
-        if settings.store_url is None:
-            return None
-        return Store(
-            settings.store_url.get_secret_value(),
-            budget=settings.store_budget_ms / 1000,
-            breaker=Breaker(on_change=self.metrics.watch("store")),
-            metrics=self.metrics,
-        )
-
-    def _redis(self) -> RedisCache | None:
-        settings = self.settings
-        if settings.redis_url is None:
-            return None
-        return RedisCache(
-            settings.redis_url.get_secret_value(),
-            budget=settings.redis_budget_ms / 1000,
-            ttl=settings.cache_ttl_seconds,
-            breaker=Breaker(on_change=self.metrics.watch("redis")),
-            metrics=self.metrics,
-        )

@@ -120,30 +120,26 @@ class _Sources(ServeSettings, BaseSettings):
 _Sources.__doc__ = ServeSettings.__doc__  # What --help begins with.
 
 
-def read_settings(arguments: Sequence[str] | None = None) -> ServeSettings:
-    """Read all settings.
-
-    Args:
-        arguments: the command line; None takes the process's own.
+def read_settings(arguments: Sequence[str]) -> ServeSettings:
+    """Read all settings, those of the command line first.
 
     Raises:
         ConfigError: lists every problem with its value and its rule.
         SystemExit: after --help.
     """
-    secrets = [name for name in ServeSettings.model_fields if _is_secret(name)]
     problems = _unknown_variables()
     try:
-        settings = _Sources(_cli_parse_args=True if arguments is None else list(arguments))
+        settings = _Sources(_cli_parse_args=list(arguments))
     except SettingsError as error:
         problems.append(f"{str(error).removeprefix('error parsing CLI: ')}; --help lists what there is")
     except ValidationError as error:
         problems += [_problem(found) for found in error.errors(include_url=False)]
     else:
-        given = {argument.split("=")[0] for argument in arguments or ()}
+        given = {argument.split("=")[0] for argument in arguments}
         problems += [
             f"`{_option(name)}`: set the environment variable {PREFIX}{name.upper()}; a command line can be read by all"
-            for name in secrets
-            if _option(name) in given
+            for name in ServeSettings.model_fields
+            if _is_secret(name) and _option(name) in given
         ]
     if problems:
         raise ConfigError("; ".join(problems))

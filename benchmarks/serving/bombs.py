@@ -84,6 +84,12 @@ def _tiff_tile() -> bytes:
     return _tiff(entries, zlib.compress(bytes(900_000)))
 
 
+def _tiff_strips() -> bytes:
+    """A picture of 8 x 8 pixels that names four million strips."""
+    count = 4 * _MIB
+    return _tiff([*_tiff_head(8, 8), (273, 4, count, 122), (278, 4, 1, 1), (279, 4, 1, 8)], bytes(4 * count))
+
+
 def _exif_tags() -> bytes:
     """A JPEG whose EXIF names the same 60 KB five thousand times."""
     exif = b"Exif\0\0" + _tiff([(1000 + n, 7, 60_000, 16) for n in range(5_000)], bytes(10))
@@ -121,6 +127,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "gif, frame larger than the screen": _gif_frames,
     "tiff, sixty thousand tags": _tiff_tags,
     "tiff, tile larger than the picture": _tiff_tile,
+    "tiff, four million strips": _tiff_strips,
     "webp, six frames of 16 megapixels": _webp_frames,
 }
 """Names, and what makes the files; each is under 20 MiB."""

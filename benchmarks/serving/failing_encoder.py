@@ -1,10 +1,13 @@
-"""`python -m serve` whose encoder raises while the file exists that ENCODER_FAILS_WHILE names.
+"""`python -m serve` whose encoder fails while the file exists that ENCODER_FAILS_WHILE names.
+
+It raises, or hangs where the file holds `hang`.
 
 The worker processes of the service import this module as their main module, and get the same encoder by that.
 """
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +20,17 @@ from src.export.runtime import EncoderRuntime
 
 
 class _Failing:
-    """A runtime that raises while a file exists."""
+    """A runtime that fails while a file exists."""
 
     def __init__(self, encoder: EncoderRuntime, flag: Path) -> None:
         self._encoder, self._flag = encoder, flag
         self.size, self.description = encoder.size, encoder.description
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
-        if self._flag.exists():
-            raise RuntimeError(f"the encoder fails: {self._flag} exists")
+        while self._flag.exists():
+            if self._flag.read_text() != "hang":
+                raise RuntimeError(f"the encoder fails: {self._flag} exists")
+            time.sleep(0.01)
         return self._encoder.embed(pixels)
 
 

@@ -108,12 +108,10 @@ def next_change(rng: random.Random, items: dict[str, Item]) -> Change:
 
 def bundle() -> tuple[Any, dict[str, Item]]:
     """What a layer needs of a `Searcher`, and the items that are in it."""
-    rows = [
-        {"image_id": f"{name}/0", "item_id": name, "image": "", "brand": "old", "price": 1.0}
-        for name in _NAMES[:_OF_BUNDLE]
-    ]
+    names = _NAMES[:_OF_BUNDLE]
+    rows = [{"image_id": f"{one}/0", "item_id": one, "image": "", "brand": "old", "price": 1.0} for one in names]
     items = Items.of_table(validate_items(pa.Table.from_pylist(rows, schema=ITEMS)))
-    vectors = np.stack([_vector(row["image_id"].encode()) for row in rows])
+    vectors = np.stack([_vector(f"{one}/0".encode()) for one in names])
     searcher = SimpleNamespace(
         gallery=Gallery(index=_Vectors(vectors), items=items, words=None, trending=Trending({})),
         dim=_DIM,
@@ -121,7 +119,7 @@ def bundle() -> tuple[Any, dict[str, Item]]:
         pixels=_pixels,
         embed_pixels=_embed,
     )
-    return searcher, {row["item_id"]: Item({"brand": "old", "price": 1.0}, None) for row in rows}
+    return searcher, {one: Item({"brand": "old", "price": 1.0}, None) for one in names}
 
 
 def write(folder: Path, account: Account, seed: int, pipe: int, *, flawed: bool) -> None:
@@ -173,12 +171,12 @@ def _difference(journal: Journal, layer: Layer, items: dict[str, Item]) -> str:
         if [*kept] != [picture_id(name, data) for data in pictures]:
             return f"{name} has {len(kept)} pictures, not {len(pictures)}"
         for data, (image_id, vector) in zip(pictures, kept.items(), strict=True):
-            if journal.picture(image_id) != data or not np.array_equal(vector, _vector(data)):
+            if journal.picture(image_id) != data or vector is None or not np.array_equal(vector, _vector(data)):
                 return f"{image_id} has another picture or embedding"
             if not (journal.thumbnail(image_id) or b"").startswith(b"\xff\xd8"):
                 return f"{image_id} has no thumbnail"
             hit = gallery.search(_vector(data), 1)[0]
-            if hit.row["image_id"] != image_id or hit.score < 0.9999:
+            if hit.row["image_id"] != image_id or (hit.score or 0) < 0.9999:
                 return f"{image_id} is not found by its own picture"
         if item and any(row[key] != value for row in shown for key, value in item.attributes.items()):
             return f"{name} has {shown[0]}, not {item.attributes}"

@@ -1,22 +1,20 @@
 """Reads the body of a request: photos and fields, as multipart/form-data or as JSON with photos in base64."""
 
 import base64
-import binascii
-import io
 import json
-from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import anyio.to_thread
+from anyio import to_thread
 from fastapi import Request
+from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from serve.edge.admission import Admission
 from serve.errors import Problem
 
-__all__ = ["Body", "read_form", "read_photos"]
+__all__ = ["Body", "object_of", "read_form", "read_photos"]
 
 _MAX_FIELDS = 100
 _MAX_FIELD_BYTES = 4096
@@ -30,24 +28,23 @@ _HINT = 'send multipart/form-data, as `curl -F image=@photo.jpg` does, or JSON: 
 
 
 class Body(NamedTuple):
-    """What a body holds.
-
-    Attributes:
-        photos: the files named `image`.
-        fields: the other names and values, in their order.
-    """
+    """The files named `image`, and the other names and values in their order."""
 
     photos: list[bytes]
     fields: list[tuple[str, Any]]
 
 
+def object_of(photo: Mapping[str, Any], model: type[BaseModel] | None) -> dict[str, Any]:
+    """The description of a body that is an object, or a form, of a photo and of a model's fields."""
+    fields = model.model_json_schema()["properties"] if model else {}
+    schema = {"type": "object", "required": list(photo), "additionalProperties": False}
+    return {"schema": {**schema, "properties": {**photo, **fields}}}
+
+
 async def read_photos(request: Request, admission: Admission, *, most: int) -> Body:
     """Read a form, or JSON with `image` (or `images`, where several are allowed) in base64.
 
-    Args:
-        request: its body is limited in size and time already.
-        admission: a search that would be refused anyway is refused before a large body is read.
-        most: photos that the body may have; it must have one at least.
+    A search that `admission` would refuse anyway is refused before a large body is read. There is one photo at least.
 
     Raises:
         Problem: 503 for load, 415 for another content type, 400 for a damaged body, 422 for a wrong number of photos.
@@ -57,7 +54,9 @@ async def read_photos(request: Request, admission: Admission, *, most: int) -> B
         admission.check()
     media_type = _media_type(request)
     if media_type == "application/json":
-        body = await _read_json(request, several=most > 1)
+        data = await request.body()
+        several = most > 1
+        body = _json(data, several) if len(data) <= _PARSED_AT_ONCE else await to_thread.run_sync(_json, data, several)
     elif media_type == "multipart/form-data":
         body = await read_form(request, max_files=most)
     else:
@@ -76,8 +75,9 @@ async def read_form(request: Request, *, max_files: int) -> Body:
     if not data.rstrip(b"\r\n ").endswith(b"--"):
         raise Problem(400, kind="malformed-form", detail="the form has no closing boundary: it was cut off")
     try:
+        stream = request.stream()  # Gives the body that was read.
         form = await _FormParser(
-            request.headers, _once(data), max_files=max_files, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
+            request.headers, stream, max_files=max_files, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
         ).parse()
     except MultiPartException as error:
         if "Too many files" in error.message:
@@ -117,19 +117,11 @@ class _FormParser(MultiPartParser):
         super().on_headers_finished()
 
 
-async def _read_json(request: Request, *, several: bool) -> Body:
-    data = await request.body()
-    if len(data) <= _PARSED_AT_ONCE:
-        return _json(data, several)
-    return await anyio.to_thread.run_sync(_json, data, several)
-
-
 def _json(data: bytes, several: bool) -> Body:
     if sum(data.count(mark) for mark in b"[{,") > _MOST_MEMBERS:
         raise Problem(400, kind="malformed-json", detail=f"the JSON has more than {_MOST_MEMBERS:,} members")
     try:
-        text = io.TextIOWrapper(io.BytesIO(data), "utf-8")
-        found = json.load(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+        found = json.loads(data.decode(), parse_constant=_refuse_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise Problem(400, kind="malformed-json", detail=f"the body is no JSON: {str(error)[:100]}") from None
     if not isinstance(found, dict):
@@ -145,16 +137,17 @@ def _decoded(image: Any, name: str) -> bytes:
         raise Problem(422, kind="missing-image", detail=f"`{name}` must be base64 text (RFC 4648, section 4)")
     try:
         return base64.b64decode(image, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         detail = f"`{name}` is no base64 (RFC 4648, section 4): {error}"
         raise Problem(422, kind="missing-image", detail=detail) from None
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(members)
-    if len(found) < len(members):
-        name = next(name for name, times in Counter(name for name, _ in members).items() if times > 1)
-        raise ValueError(f"{name[:40]!r} is given twice; give a list")
+    found: dict[str, Any] = {}
+    for name, value in members:
+        if name in found:
+            raise ValueError(f"{name[:40]!r} is given twice; give a list")
+        found[name] = value
     return found
 
 
@@ -168,7 +161,3 @@ def _media_type(request: Request) -> str:
         detail = f"the body is encoded as {encoding[:40]}; send it without Content-Encoding"
         raise Problem(415, kind="unsupported-media-type", detail=detail)
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
-
-
-async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
-    yield data

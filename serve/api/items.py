@@ -1,14 +1,15 @@
 """The API that changes items."""
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from serve.api.body import read_form
+from serve.api.body import object_of, read_form
 from serve.api.parameters import Boolean, Price, check_repeats
 from serve.api.token import token_required
 from serve.errors import Problem, problems
@@ -71,19 +72,7 @@ class _Attributes(_Values):
 
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1, "maxItems": _MAX_IMAGES}
 _FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "additionalProperties": False,
-                    "properties": {"image": _FILES, **_Attributes.model_json_schema()["properties"]},
-                }
-            }
-        },
-    }
+    "requestBody": {"required": True, "content": {"multipart/form-data": object_of({"image": _FILES}, _Attributes)}}
 }
 
 
@@ -91,6 +80,26 @@ def item_routes(service: Service) -> APIRouter:
     """The routes that change items; they need the token."""
     token = Depends(token_required(service.settings.token, service.metrics))
     router = APIRouter(prefix="/v1/items", tags=["items"], dependencies=[token])
+
+    @contextmanager
+    def changing() -> Iterator[LiveItems]:
+        """A place among the changes; an error within the block says that the change was not made."""
+        if service.live is None:
+            detail = "this service's items stay as its bundle has them; start it with --state DIR"
+            raise Problem(403, kind="no-state", detail=detail)
+        with service.writes.place():
+            try:
+                yield service.live
+            except ImageError:
+                raise
+            except UnknownItemError as error:
+                raise Problem(404, kind="unknown-item", detail=str(error)) from None
+            except (LookalikeError, StoreUnavailableError) as error:
+                detail = f"the change was not made ({error}); send it again, which does no harm"
+                raise Problem(503, kind="not-written", detail=detail, headers={"Retry-After": "5"}) from None
+
+    def changed(item_id: str, image_ids: list[str]) -> Changed:
+        return Changed(item_id=item_id, image_ids=image_ids, bundle_id=service.rollout.source.bundle_id)
 
     @router.put(
         "/{item_id:any}",
@@ -100,21 +109,15 @@ def item_routes(service: Service) -> APIRouter:
     )
     async def put(item_id: _ItemId, request: Request) -> Changed:
         """Answers when the change is durable and every search sees it."""
-        live = _live(service)
-        with service.writes.place():
+        with changing() as live:
             body = await read_form(request, max_files=_MAX_IMAGES)
             if not body.photos:
                 raise Problem(422, kind="missing-image", detail="there is no file named `image`; give at least one")
             check_repeats((name for name, _ in body.fields), several=())
             attributes = _Attributes.model_validate(dict(body.fields)).model_dump()
-            await _write_store(service, item_id, attributes)
-            try:
-                image_ids = await live.put(item_id, body.photos, attributes)
-            except ImageError:
-                raise
-            except LookalikeError as error:
-                raise _not_written(error) from None
-        return _changed(service, item_id, image_ids)
+            if service.store is not None:  # Prices and stock are read from there, so they are written there first.
+                await service.store.write(item_id, attributes)
+            return changed(item_id, await live.put(item_id, body.photos, attributes))
 
     @router.patch(
         "/{item_id:any}",
@@ -123,19 +126,15 @@ def item_routes(service: Service) -> APIRouter:
     )
     async def patch(item_id: _ItemId, values: _Values) -> Changed:
         """What is left out stays."""
-        live = _live(service)
         attributes = values.model_dump(exclude_unset=True)
-        if not attributes:
-            raise Problem(422, kind="invalid-parameters", detail="nothing to change; give `price`, `in_stock` or both")
-        with service.writes.place():
-            await _write_store(service, item_id, attributes)
-            try:
-                await live.patch(item_id, attributes)
-            except UnknownItemError as error:
-                raise Problem(404, kind="unknown-item", detail=str(error)) from None
-            except LookalikeError as error:
-                raise _not_written(error) from None
-        return _changed(service, item_id, [])
+        with changing() as live:
+            if not attributes:
+                detail = "nothing to change; give `price`, `in_stock` or both"
+                raise Problem(422, kind="invalid-parameters", detail=detail)
+            if service.store is not None:
+                await service.store.write(item_id, attributes)
+            await live.patch(item_id, attributes)
+        return changed(item_id, [])
 
     @router.delete(
         "/{item_id:any}",
@@ -143,38 +142,8 @@ def item_routes(service: Service) -> APIRouter:
         responses=problems(401, 403, 422, 503),
     )
     async def delete(item_id: _ItemId) -> Changed:
-        live = _live(service)
-        with service.writes.place():
-            try:
-                await live.delete(item_id)
-            except LookalikeError as error:
-                raise _not_written(error) from None
-        return _changed(service, item_id, [])
+        with changing() as live:
+            await live.delete(item_id)
+        return changed(item_id, [])
 
     return router
-
-
-def _live(service: Service) -> LiveItems:
-    if service.live is None:
-        detail = "this service's items stay as its bundle has them; start it with --state DIR"
-        raise Problem(403, kind="no-state", detail=detail)
-    return service.live
-
-
-async def _write_store(service: Service, item_id: str, attributes: Mapping[str, Any]) -> None:
-    """Prices and stock are read from the shop's database, so they are written there first."""
-    if service.store is None:
-        return
-    try:
-        await service.store.write(item_id, attributes)
-    except StoreUnavailableError as error:
-        raise _not_written(error) from None
-
-
-def _not_written(error: Exception) -> Problem:
-    detail = f"the change was not made ({error}); send it again, which does no harm"
-    return Problem(503, kind="not-written", detail=detail, headers={"Retry-After": "5"})
-
-
-def _changed(service: Service, item_id: str, image_ids: list[str]) -> Changed:
-    return Changed(item_id=item_id, image_ids=image_ids, bundle_id=service.rollout.source.bundle_id)

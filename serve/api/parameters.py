@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Request
@@ -92,14 +92,7 @@ class SearchParameters(BaseModel):
         return self
 
     def query(self, gallery: AnyGallery) -> Query:
-        """The query that they ask for.
-
-        Args:
-            gallery: knows the types of the columns that `filter` names.
-
-        Raises:
-            FilterError: no such column, or a value that does not suit it.
-        """
+        """The query that they ask for; raises `FilterError` for a `filter` that the gallery's columns do not have."""
         box = getattr(self, "box", None)
         return Query(
             k=self.k,
@@ -139,24 +132,21 @@ class PhotoParameters(SearchParameters):
     )
 
 
-def parse(model: type[P], fields: Iterable[tuple[str, Any]]) -> P:
+def parse(model: type[P], fields: Sequence[tuple[str, Any]]) -> P:
     """Read names and values, of which some may repeat.
-
-    Args:
-        model: the parameters that are known.
-        fields: of the query string and of the body.
 
     Raises:
         Problem: 422, a parameter that takes one value is given twice.
         ValidationError: an unknown name, or a value outside its range.
     """
-    values: dict[str, list[Any]] = {}
-    pairs = list(fields)
-    check_repeats(name for name, _ in pairs)
-    for name, value in pairs:
-        several = isinstance(value, list) and name in _SEVERAL
-        values.setdefault(name, []).extend(value if several else [value])
-    return model.model_validate({name: given if name in _SEVERAL else given[0] for name, given in values.items()})
+    check_repeats(name for name, _ in fields)
+    values: dict[str, Any] = {}
+    for name, value in fields:
+        if name in _SEVERAL:
+            values[name] = values.get(name, []) + (value if isinstance(value, list) else [value])
+        else:
+            values[name] = value
+    return model.model_validate(values)
 
 
 def check_repeats(names: Iterable[str], *, several: Collection[str] = _SEVERAL) -> None:

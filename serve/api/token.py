@@ -13,15 +13,7 @@ __all__ = ["token_required"]
 
 
 def token_required(token: SecretStr | None, metrics: Metrics) -> Callable[[Request], None]:
-    """The dependency of routes that need the token.
-
-    Args:
-        token: of the service; None switches these routes off.
-        metrics: counts refusals.
-
-    Returns:
-        A function that raises `Problem` 403 without a token in the service, 401 without the same token in the request.
-    """
+    """The dependency of routes that need the token: `Problem` 403 where the service has none, 401 without the same."""
     expected = None if token is None else token.get_secret_value().encode()
 
     def check(request: Request) -> None:
@@ -30,14 +22,9 @@ def token_required(token: SecretStr | None, metrics: Metrics) -> Callable[[Reque
             detail = "this service changes nothing; start it with LOOKALIKE_TOKEN set"
             raise Problem(403, kind="writes-off", detail=detail)
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        known = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), expected)
-        if not known:
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), expected):
             metrics.refused.labels("wrong-token" if given else "no-token").inc()
-            raise Problem(
-                401,
-                kind="token-required",
-                detail="send the service's LOOKALIKE_TOKEN in the header `Authorization: Bearer TOKEN`",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            detail = "send the service's LOOKALIKE_TOKEN in the header `Authorization: Bearer TOKEN`"
+            raise Problem(401, kind="token-required", detail=detail, headers={"WWW-Authenticate": "Bearer"})
 
     return check

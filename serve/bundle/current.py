@@ -12,16 +12,16 @@ __all__ = ["Current", "Place"]
 
 @dataclass(eq=False)
 class Place:
-    """An opened bundle, how many requests hold it, and whether it is replaced and held by none."""
+    """An opened bundle, and how many hold it: each request that it answers, and `Current` until it is replaced."""
 
     opened: Opened | None
-    holders: int = 0
-    replaced: bool = False
+    holders: int = 1
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def settle(self) -> None:
-        """Set `drained` when that is so."""
-        if self.replaced and not self.holders:
+    def release(self) -> None:
+        """Note that one holder has let go, and set `drained` after the last."""
+        self.holders -= 1
+        if not self.holders:
             self.drained.set()
 
 
@@ -40,12 +40,10 @@ class Current:
         try:
             yield place.opened
         finally:
-            place.holders -= 1
-            place.settle()
+            place.release()
 
     def swap(self, opened: Opened) -> Place:
         """Give `opened` to all requests that start from now on, and return the place of the bundle before."""
         old, self._place = self._place, Place(opened)
-        old.replaced = True
-        old.settle()
+        old.release()
         return old

@@ -22,7 +22,7 @@ def describe(searcher: Searcher, settings: ServeSettings) -> Bundle:
     """Describe a bundle, without the paths of the machine that exported it (`config` in its manifest)."""
     bundle, gallery = searcher.bundle, searcher.gallery
     names = ("encoder_id", "dim", "metric", "preprocessing", "index", "catalogue")
-    examples = [(row, image_path(settings.root_path, row["image_id"])) for row in gallery.examples()]
+    root = settings.root_path
     return Bundle(
         bundle_id=bundle.bundle_id,
         runtime=searcher.runtime,
@@ -30,13 +30,9 @@ def describe(searcher: Searcher, settings: ServeSettings) -> Bundle:
         images=len(gallery),
         items=gallery.items.count,
         filters={name: _values(gallery, name) for name in ("category", "brand", "color")},
-        columns={
-            column.name: _kind(column.type)
-            for column in gallery.items.table.schema
-            if column.name not in PRIVATE_COLUMNS
-        },
+        columns={one.name: _kind(one.type) for one in gallery.items.table.schema if one.name not in PRIVATE_COLUMNS},
         price=gallery.price_range(),
-        examples=[Item(**row, thumbnail=thumbnail) for row, thumbnail in examples],
+        examples=[Item(**row, thumbnail=image_path(root, row["image_id"])) for row in gallery.examples()],
         limits=Limits(
             max_k=MAX_K,
             max_upload_bytes=settings.max_upload,

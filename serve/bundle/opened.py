@@ -3,7 +3,7 @@
 import logging
 import os
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 from serve.breaker import Breaker
@@ -19,7 +19,6 @@ from serve.pipeline.decoding import Decoding
 from serve.pipeline.embedder import Embedder
 from serve.pipeline.search import Pipeline
 from serve.pipeline.threads import ThreadPools
-from serve.schemas import Bundle
 from serve.settings import ServeSettings
 from serve.store.store import Store
 from src.contracts.bundle import ENCODER, open_bundle
@@ -54,33 +53,24 @@ class Opened:
     """What a request holds from its start to its answer.
 
     Attributes:
-        searcher: the bundle.
-        batcher: runs its encoder.
-        pipeline: runs searches.
         layer: the changed items over it; None where items cannot be changed.
-        description: what GET /v1/bundle answers.
+        description: what GET /v1/bundle answers, as JSON.
         checks: what was checked before it took over, in words.
     """
 
     searcher: Searcher
-    batcher: Batcher
     pipeline: Pipeline
     layer: Layer | None
-    description: Bundle
+    description: str
     checks: str
 
     @classmethod
     def open(cls, path: Path, shared: Shared, *, beside: bool = False, changes_after: int | None = None) -> "Opened":
         """Verify a bundle, load it and run it once. Blocks.
 
-        Args:
-            path: the bundle's folder.
-            shared: what it has in common with the other bundles of the service.
-            beside: another bundle answers meanwhile: verify and check at a low priority, and search with some pictures.
-            changes_after: the bundle's catalogue has the changes of items up to this number; None: as noted before.
-
-        Raises:
-            LookalikeError: it cannot be served.
+        If another bundle answers `beside` it, verify and check it at a low priority, and search with some pictures. Its
+        catalogue has the changes of items up to number `changes_after`; None: up to the one last given for it. Raises
+        `LookalikeError` where it cannot be served.
         """
         settings, key = shared.settings, shared.settings.public_key
         bundle = at_low_priority(partial(open_bundle, path, public_key=key)) if beside else None
@@ -98,11 +88,10 @@ class Opened:
         if shared.live is not None:
             rest = _REST if beside else 0.0
             layer = shared.live.open_layer(searcher, made_by=keys.prefix, changes_after=changes_after, rest=rest)
-        embedder = _embedder(searcher, keys, shared)
         pipeline = Pipeline(
             bundle_id=searcher.bundle.bundle_id,
             gallery=layer.gallery if layer is not None else lambda: searcher.gallery,
-            embedder=embedder,
+            embedder=_embedder(searcher, keys, shared),
             pools=shared.pools,
             metrics=shared.metrics,
             current=CurrentHits(shared.store),
@@ -111,21 +100,11 @@ class Opened:
         )
         layout = searcher.bundle.content["index"]["layout"]
         _log.info("bundle %s: %d images, %s index, %s", path.name, len(searcher.gallery), layout, searcher.runtime)
-        return cls(searcher, embedder.batcher, pipeline, layer, describe(searcher, settings), checks)
-
-    @cached_property
-    def description_json(self) -> bytes:
-        """`description` as it is sent."""
-        return self.description.model_dump_json().encode()
-
-    @property
-    def bundle_id(self) -> str:
-        """The bundle's id."""
-        return self.searcher.bundle.bundle_id
+        return cls(searcher, pipeline, layer, describe(searcher, settings).model_dump_json(), checks)
 
     def close(self) -> None:
         """End the threads that work for this bundle only; no request holds it any longer."""
-        self.batcher.close()
+        self.pipeline.embedder.batcher.close()
 
 
 def _embedder(searcher: Searcher, keys: EmbeddingKeys, shared: Shared) -> Embedder:

@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 __all__ = ["at_low_priority"]
@@ -19,17 +19,10 @@ def at_low_priority(work: Callable[[], T]) -> T:
     A thread cannot raise its priority again, and threads that it starts inherit it: start no thread pools in it that go
     on afterwards.
     """
-    future: Future[T] = Future()
+    with ThreadPoolExecutor(1, thread_name_prefix="low-priority", initializer=_lower_priority) as thread:
+        return thread.submit(work).result()
 
-    def run() -> None:
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
 
-    thread = threading.Thread(target=run, name="low-priority")
-    thread.start()
-    thread.join()
-    return future.result()
+def _lower_priority() -> None:
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -5,7 +5,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,9 +40,7 @@ class Rollout:
     """Exchanges bundles, one at a time. An exchange that fails leaves everything as it is.
 
     Attributes:
-        source: of the bundle that answers.
-        previous: of the bundle before it; None at first.
-        running: whether an exchange is under way.
+        previous: of the bundle before; None at first.
         problem: why the last one failed; empty where it did not.
     """
 
@@ -60,8 +58,8 @@ class Rollout:
         `open_path` verifies, loads, warms and checks a bundle, given `changes_after`; it blocks.
         """
         with current.hold() as opened:
-            self.source = Source(path.resolve(), opened.bundle_id)
-            metrics.bundle_images.labels(opened.bundle_id).set(opened.description.images)
+            self.source = Source(path.resolve(), opened.pipeline.bundle_id)
+            metrics.bundle_images.labels(self.source.bundle_id).set(len(opened.searcher.gallery))
         self.previous: Source | None = None
         self.running = self._stopping = False
         self.problem = ""
@@ -75,11 +73,8 @@ class Rollout:
         """Serve the bundle at a path.
 
         It is opened beside the other one and checked. Requests that start after the exchange get it; the old bundle is
-        closed when the last request that holds it has been answered. Until then both are in memory.
-
-        Args:
-            path: the bundle's folder.
-            changes_after: the bundle's catalogue has the changes of items up to this number.
+        closed when the last request that holds it has been answered. Until then both are in memory. Its catalogue has
+        the changes of items up to number `changes_after`; None: up to the one last given for it.
 
         Raises:
             BusyError: another exchange is under way.
@@ -132,10 +127,10 @@ class Rollout:
         checks, loaded, drained = "served already", 0.0, 0.0
         if found != old.bundle_id:
             opened = await anyio.to_thread.run_sync(self._open, path, changes_after)
-            checks, found = opened.checks, opened.bundle_id
+            checks, found = opened.checks, opened.pipeline.bundle_id
             replaced = await self._swap(opened)
             self.previous = old
-            self._metrics.bundle_images.labels(found).set(opened.description.images)
+            self._metrics.bundle_images.labels(found).set(len(opened.searcher.gallery))
             del opened
             loaded = time.perf_counter() - started
             await replaced.drained.wait()
@@ -148,11 +143,10 @@ class Rollout:
         )
 
     async def _swap(self, opened: Opened) -> Place:
-        handing_over: AbstractAsyncContextManager[None] = nullcontext()
-        if self._live is not None and opened.layer is not None:
-            handing_over = self._live.handing_over(opened.layer)
         try:
-            async with handing_over:
+            async with AsyncExitStack() as stack:
+                if self._live is not None and opened.layer is not None:
+                    await stack.enter_async_context(self._live.handing_over(opened.layer))
                 # No await from here to the end of the block: no change and no request comes between.
                 return self._current.swap(opened)
         except BaseException:

@@ -18,13 +18,7 @@ class EmbeddingCache:
     """Looks in the process, then in Redis; keeps in the process what Redis had. The event loop's thread calls it."""
 
     def __init__(self, *, max_bytes: int, redis: RedisCache | None, metrics: Metrics) -> None:
-        """Start empty.
-
-        Args:
-            max_bytes: size of the level in the process; the least recently used entries leave first.
-            redis: the second level; None: there is none.
-            metrics: counts lookups in the process.
-        """
+        """Start empty; at `max_bytes` in the process, the least recently used entries leave."""
         self._local: LRUCache[bytes, np.ndarray] = LRUCache(max_bytes, getsizeof=_size)
         self._redis = redis
         self._metrics = metrics

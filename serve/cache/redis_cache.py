@@ -26,17 +26,9 @@ class RedisCache:
     """Reads within a time budget, and writes after the answer."""
 
     def __init__(self, url: str, *, budget: float, ttl: int, breaker: Breaker, metrics: Metrics) -> None:
-        """Connect to nothing yet.
+        """Connect to nothing yet; `budget` is the seconds of a lookup, connecting included, `ttl` those of an entry.
 
-        Args:
-            url: `redis://[user:password@]host:port/db`, `rediss://` with TLS, or `unix://`.
-            budget: seconds of a lookup, connecting included.
-            ttl: seconds that Redis keeps an embedding.
-            breaker: stops lookups and writes while Redis fails.
-            metrics: counts both.
-
-        Raises:
-            ConfigError: not such a URL; the message does not repeat it, since it may hold a password.
+        Raises `ConfigError` for what is no URL of Redis, without repeating it: it may hold a password.
         """
         try:
             self._client = Redis.from_url(
@@ -101,17 +93,15 @@ class RedisCache:
     async def _write(self) -> None:
         while True:
             key, value = await self._queue.get()
-            self._metrics.cache_writes.labels(await self._stored(key, value)).inc()
-
-    async def _stored(self, key: bytes, value: bytes) -> str:
-        try:
-            with self._breaker.call(spares=(ResponseError,)):
-                async with asyncio.timeout(_WRITE_SECONDS):
-                    await self._client.set(key, value, ex=self._ttl)
-        except BreakerOpenError:
-            return "skipped"
-        except ResponseError:  # Out of memory, or a read-only replica: it can still be read.
-            return "refused"
-        except Exception:
-            return "error"
-        return "stored"
+            outcome = "stored"
+            try:
+                with self._breaker.call(spares=(ResponseError,)):
+                    async with asyncio.timeout(_WRITE_SECONDS):
+                        await self._client.set(key, value, ex=self._ttl)
+            except BreakerOpenError:
+                outcome = "skipped"
+            except ResponseError:  # Out of memory, or a read-only replica: it can still be read.
+                outcome = "refused"
+            except Exception:
+                outcome = "error"
+            self._metrics.cache_writes.labels(outcome).inc()

@@ -13,25 +13,19 @@ _NORM_TOLERANCE = 0.01
 
 
 def pack_embedding(key: bytes, vector: np.ndarray) -> bytes:
-    """Magic, dimension, CRC-32 of key and values, then the values as little-endian float16.
+    """Magic, dimension, CRC-32 of key and values, then the values as little-endian float16: 12 + 2 x dim bytes.
 
-    Args:
-        key: of the entry; the checksum covers it, so that a value is refused under another key.
-        vector: float32 of shape (dim,), L2-normalised.
-
-    Returns:
-        12 + 2 x dim bytes.
+    The vector is float32 of shape (dim,), L2-normalised. Since the checksum covers the key, the value is refused under
+    another one.
     """
     values = np.ascontiguousarray(vector, dtype="<f2").tobytes()
     return _HEAD.pack(_MAGIC, len(vector), zlib.crc32(values, zlib.crc32(key))) + values
 
 
 def unpack_embedding(key: bytes, data: object) -> np.ndarray | None:
-    """The inverse of `pack_embedding`.
+    """The inverse of `pack_embedding`; None for bytes that are no embedding of this key.
 
-    Returns:
-        float32 of shape (dim,), normalised again, since float16 keeps a value to one part in 2,048; None for bytes that
-        are no embedding of this key.
+    The vector, float32 of shape (dim,), is normalised again, since float16 keeps a value to one part in 2,048.
     """
     if not isinstance(data, bytes) or len(data) < _HEAD.size:
         return None

@@ -28,14 +28,7 @@ class Admission:
     """
 
     def __init__(self, *, limit: int, standing: int, metrics: Metrics, what: str = "searches") -> None:
-        """Start empty.
-
-        Args:
-            limit: searches in flight.
-            standing: searches in flight during an overload; `limit` or more is no further limit.
-            metrics: counts searches and refusals.
-            what: is limited, for messages; only `searches` are counted in `lookalike_searches_in_flight`.
-        """
+        """Start empty; messages name `what` is limited, and `lookalike_searches_in_flight` counts only `searches`."""
         self._limit = limit
         self._standing = standing
         self._metrics = metrics
@@ -63,14 +56,10 @@ class Admission:
             limit = min(limit, self._standing)
         if wanted > limit:
             self._metrics.rejected.inc()
+            # Until so many places become free, at the rate of the last 64 ends and of the time since.
+            seconds = (wanted - 1) * (now - self._ends[0]) / len(self._ends) if self._ends else 1
             why = f"{self._in_flight} {self._what} are in flight, at most {limit} may be"
-            raise overloaded(why, seconds=self._seconds_for(wanted - 1, now))
-
-    def _seconds_for(self, places: int, now: float) -> int:
-        """Seconds in which so many places become free, at the rate of the last 64 ends and of the time since."""
-        if not self._ends:
-            return 1
-        return min(_LONGEST, max(1, math.ceil(places * (now - self._ends[0]) / len(self._ends))))
+            raise overloaded(why, seconds=min(_LONGEST, max(1, math.ceil(seconds))))
 
     def _set(self, count: int) -> None:
         self._in_flight = count

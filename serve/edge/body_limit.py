@@ -2,7 +2,7 @@
 
 import asyncio
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import Problem, overloaded, problem_response
@@ -20,14 +20,6 @@ class BodyLimit:
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float, metrics: Metrics) -> None:
-        """Wrap an application.
-
-        Args:
-            app: the application.
-            max_bytes: of one body.
-            seconds: for one body to arrive.
-            metrics: has the bytes that are arriving.
-        """
         self._app = app
         self._max_bytes = max_bytes
         self._budget = max(4 * max_bytes, 256 * 1024 * 1024)
@@ -76,7 +68,7 @@ class BodyLimit:
 
         async def send_closing(message: Message) -> None:
             if message["type"] == "http.response.start" and not complete:
-                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+                MutableHeaders(scope=message)["connection"] = "close"
             await send(message)
 
         has_body = announced != "0" or "transfer-encoding" in headers

@@ -12,13 +12,9 @@ __all__ = ["client_waits"]
 
 @asynccontextmanager
 async def client_waits(request: Request) -> AsyncIterator[None]:
-    """Cancel the block when the client leaves; each stage drops its work when it is cancelled.
+    """Cancel the block when the client leaves, and raise `ClientDisconnect`; each stage then drops its work.
 
-    Args:
-        request: its body has been read.
-
-    Raises:
-        ClientDisconnect: the client left.
+    What of the request's body has not been read is dropped.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -26,10 +22,10 @@ async def client_waits(request: Request) -> AsyncIterator[None]:
 
     async def watch() -> None:
         nonlocal left
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            left = True
-            task.cancel()
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        left = True
+        task.cancel()
 
     watcher = asyncio.create_task(watch())
     try:

@@ -4,9 +4,8 @@ import logging
 import random
 import re
 import time
-from typing import Any
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,12 +21,12 @@ PROBES = ("/livez", "/readyz", "/metrics")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLIENT_GONE = 499
 """Counted as the status of a request whose client left before the answer (nginx's number)."""
-_SECURITY_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",  # The page sets one of its own.
+}
 
 _log = logging.getLogger("serve")
 
@@ -45,7 +44,9 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = _request_id(Headers(scope=scope))
+        given = Headers(scope=scope).get("x-request-id", "")
+        # Not a secret, so a fast generator is enough.
+        request_id = given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
@@ -53,11 +54,10 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                given = {name for name, _ in message.get("headers", ())}
-                # The page sets a content security policy of its own.
-                ours = [pair for pair in _SECURITY_HEADERS if pair[0] not in given]
-                headers = [*message.get("headers", ()), *ours, (b"x-request-id", request_id.encode())]
-                message = {**message, "headers": headers}
+                headers = MutableHeaders(scope=message)
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                headers["X-Request-ID"] = request_id
             await send(message)
 
         try:
@@ -78,24 +78,6 @@ class RequestContext:
         endpoint = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.answered(endpoint, str(status)).inc()
         self._metrics.took(endpoint).observe(seconds)
-        level = logging.DEBUG if endpoint in PROBES else logging.INFO
-        if REQUESTS.isEnabledFor(level):
-            REQUESTS.log(level, "request", extra={"fields": _fields(scope, endpoint, status, seconds)})
-
-
-def _fields(scope: Scope, endpoint: str, status: int, seconds: float) -> dict[str, Any]:
-    fields = {
-        "request_id": scope["state"]["request_id"],
-        "method": scope["method"],
-        "endpoint": endpoint,
-        "status": status,
-        "ms": round(1000 * seconds, 3),
-        "rung": scope["state"].get("rung"),
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _request_id(headers: Headers) -> str:
-    given = headers.get("x-request-id", "")
-    # Not a secret, so a fast generator is enough.
-    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+        fields = {name: scope["state"][name] for name in ("request_id", "rung") if name in scope["state"]}
+        fields |= {"method": scope["method"], "endpoint": endpoint, "status": status, "ms": round(1000 * seconds, 3)}
+        REQUESTS.log(logging.DEBUG if endpoint in PROBES else logging.INFO, "request", extra={"fields": fields})

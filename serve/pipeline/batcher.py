@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,7 +18,10 @@ from src.search.gallery import Hit
 
 __all__ = ["Batcher", "Embedded", "Pixels", "Search"]
 
+T = TypeVar("T")
+
 Encode = Callable[[np.ndarray], np.ndarray]
+"""Embeds uint8 pixels of shape (images, size, size, 3) as float32 vectors of shape (images, dim); blocks."""
 Pixels = Callable[[], np.ndarray]
 """Makes the pixels of one image, uint8 of shape (size, size, 3)."""
 Search = Callable[[np.ndarray], list[Hit]]
@@ -25,15 +30,12 @@ Search = Callable[[np.ndarray], list[Hit]]
 
 @dataclass
 class Embedded:
-    """The embedding of one image, with times in seconds.
+    """The embedding of one image, float32 of shape (dim,), with the seconds of its stages.
 
     Attributes:
-        vector: float32 array of shape (dim,).
         hits: the result of the search that was passed to `embed`, or the exception that it raised; None without one.
         waited: until the batch began.
-        decoded: for making the pixels.
-        embedded: of the encoder, for the whole batch.
-        searched: of the search.
+        embedded: for the whole batch.
     """
 
     vector: np.ndarray
@@ -76,15 +78,7 @@ class Batcher:
     """
 
     def __init__(self, encode: Encode, *, encoders: int, max_batch: int, wait: float, metrics: Metrics) -> None:
-        """Start no thread yet.
-
-        Args:
-            encode: uint8 pixels of shape (images, size, size, 3) to float32 vectors of shape (images, dim); blocks.
-            encoders: batches that run at once.
-            max_batch: most images of one batch.
-            wait: seconds, see above.
-            metrics: counts the batches.
-        """
+        """Start no thread yet; `encoders` batches, of at most `max_batch` images, run at once; `wait` is in seconds."""
         self._encode = encode
         self._max_batch = max_batch
         self._wait = wait
@@ -131,24 +125,18 @@ class Batcher:
     def _consider(self) -> None:
         """Start a batch now, or set the timer that will."""
         self._metrics.batch_queue.set(len(self._waiting))
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._free or not self._waiting:
             return
         if self._free == 1 and self._coming and len(self._waiting) < self._max_batch:
             rest = self._wait - (time.perf_counter() - self._waiting[0].queued)
             if rest > 0:
-                if self._timer is None:
-                    self._timer = asyncio.get_running_loop().call_later(rest, self._timer_ended)
+                self._timer = asyncio.get_running_loop().call_later(rest, self._consider)
                 return
         self._start()
 
-    def _timer_ended(self) -> None:
-        self._timer = None
-        self._consider()
-
     def _start(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         batch: list[_Entry] = []
         while self._waiting and len(batch) < self._max_batch:
             entry = self._waiting.popleft()
@@ -175,13 +163,11 @@ class Batcher:
             self._metrics.batch_images.observe(len(images))
         outcomes: list[_Outcome] = []
         for entry, image in zip(batch, made, strict=True):
-            vector = next(vectors) if isinstance(image, np.ndarray) else image
-            if isinstance(vector, np.ndarray):
-                embedded = Embedded(vector, None, began - entry.queued, entry.decoded, seconds)
-                _search(entry, embedded)
-                outcomes.append(embedded)
-            else:
-                outcomes.append(vector)
+            outcome: _Outcome | np.ndarray = next(vectors) if isinstance(image, np.ndarray) else image
+            if isinstance(outcome, np.ndarray):
+                outcome = Embedded(outcome, None, began - entry.queued, entry.decoded, seconds)
+                _search(entry, outcome)
+            outcomes.append(outcome)
         return outcomes
 
     def _embed(self, images: list[np.ndarray]) -> list[np.ndarray | Exception]:
@@ -190,19 +176,14 @@ class Batcher:
             with suppress(Exception):
                 return list(self._encoded(images))
             self._metrics.batch_retries.inc()
-        outcomes: list[np.ndarray | Exception] = []
-        for image in images:
-            try:
-                outcomes.append(self._encoded([image])[0])
-            except Exception as error:
-                outcomes.append(error)
-        return outcomes
+        alone = [_tried(partial(self._encoded, [image])) for image in images]
+        return [vectors if isinstance(vectors, Exception) else vectors[0] for vectors in alone]
 
-    def _encoded(self, images: list[np.ndarray]) -> np.ndarray:
+    def _encoded(self, images: list[np.ndarray]) -> list[np.ndarray]:
         vectors = self._encode(np.stack(images))
         if len(vectors) != len(images):
             raise RuntimeError(f"the encoder returned {len(vectors)} vectors for {len(images)} images")
-        return vectors
+        return list(vectors)
 
     def _ended(self, batch: list[_Entry], work: asyncio.Future[list[_Outcome]]) -> None:
         self._free += 1
@@ -223,20 +204,21 @@ def _pixels(entry: _Entry) -> np.ndarray | Exception | None:
     if entry.future.done():
         return None
     started = time.perf_counter()
-    try:
-        return entry.pixels()
-    except Exception as error:
-        return error
-    finally:
-        entry.decoded = time.perf_counter() - started
+    pixels = _tried(entry.pixels)
+    entry.decoded = time.perf_counter() - started
+    return pixels
 
 
 def _search(entry: _Entry, embedded: Embedded) -> None:
-    if entry.search is None or entry.future.done() or not np.isfinite(embedded.vector).all():
-        return
-    started = time.perf_counter()
+    if entry.search is not None and not entry.future.done() and np.isfinite(embedded.vector).all():
+        started = time.perf_counter()
+        embedded.hits = _tried(partial(entry.search, embedded.vector))
+        embedded.searched = time.perf_counter() - started
+
+
+def _tried(work: Callable[[], T]) -> T | Exception:
+    """The result of work, or the exception that it raised."""
     try:
-        embedded.hits = entry.search(embedded.vector)
+        return work()
     except Exception as error:
-        embedded.hits = error
-    embedded.searched = time.perf_counter() - started
+        return error

@@ -1,7 +1,8 @@
 """Results with the prices and stock of now, where the shop's database has them."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from serve.pipeline.query import Query
@@ -46,18 +47,13 @@ class CurrentHits:
         With a filter on price or stock, the values of the nearest items are read whatever the bundle's are, and those
         that meet the filter now are kept. If they are too few, items that met it by the bundle's values are read as
         well. An item is missed if it meets the filter only since the bundle was made and is not among the nearest.
-
-        Args:
-            find: searches by the bundle's values.
-            query: filters, k, offset and dedupe.
-            stages: the request's times.
         """
-        if self.decided_by_bundle(query):
-            return await self.updated(await find(query.k, query.filters, query.offset, query.dedupe), stages)
-        try:
-            return await self._checked(find, query, stages)
-        except StoreUnavailableError:
-            return Found(await find(query.k, query.filters, query.offset, query.dedupe), fresh=False)
+        decided = self.decided_by_bundle(query)
+        if not decided:
+            with suppress(StoreUnavailableError):
+                return await self._checked(find, query, stages)
+        hits = await find(query.k, query.filters, query.offset, query.dedupe)
+        return await self.updated(hits, stages) if decided else Found(hits, fresh=False)
 
     async def updated(self, hits: list[Hit], stages: Stages) -> Found:
         """The same hits with current values, or as they are where the database does not answer."""
@@ -72,35 +68,29 @@ class CurrentHits:
     async def admitted(self, hits: list[Hit], query: Query, stages: Stages) -> Found:
         """The hits that meet the filters on price and stock by their current values."""
         hits, fresh = await self.updated(hits, stages)
-        return Found([hit for hit in hits if query.admits(hit.row["price"], hit.row["in_stock"])], fresh)
+        return Found(_admitted(hits, query), fresh)
 
     async def _checked(self, find: Find, query: Query, stages: Stages) -> Found:
-        wanted = query.offset + query.k
-        kept: dict[str, Hit] = {}
-        seen: set[str] = set()
+        seen: dict[str, Hit] = {}
         known: set[str] = set()
 
         async def keep(hits: Sequence[Hit]) -> list[Hit]:
             unseen = [hit for hit in hits if hit.row["item_id"] not in seen]
             values = await self._values(unseen, stages)
-            seen.update(hit.row["item_id"] for hit in unseen)
             known.update(values)
-            for hit in _with(unseen, values):
-                if query.admits(hit.row["price"], hit.row["in_stock"]):
-                    kept[hit.row["item_id"]] = hit
-            return page(list(kept.values()), query)
+            seen.update((hit.row["item_id"], hit) for hit in _with(unseen, values))
+            return page(_admitted(seen.values(), query), query)
 
-        take = max(_NEAREST, 2 * wanted)
-        nearest = await find(take, query.lasting, 0, "item")
-        hits = await keep(nearest)
-        if len(hits) < query.k and len(nearest) == take:
-            take = 2 * wanted
-            while True:
-                former = await find(take, query.filters, 0, "item")
-                hits = await keep(former)
-                if len(hits) == query.k or len(former) < take or take >= _MOST:
-                    break
-                take = min(_WIDER * take, _MOST)
+        depth = 2 * (query.offset + query.k)
+        searches = [(query.lasting, max(_NEAREST, depth)), (query.filters, depth)]
+        while depth < _MOST:
+            depth = min(_WIDER * depth, _MOST)
+            searches.append((query.filters, depth))
+        for filters, most in searches:
+            nearest = await find(most, filters, 0, "item")
+            hits = await keep(nearest)
+            if len(hits) == query.k or len(nearest) < most:
+                break
         return Found(hits, fresh=all(hit.row["item_id"] in known for hit in hits))
 
     async def _values(self, hits: Sequence[Hit], stages: Stages) -> Mapping[str, CurrentValues]:
@@ -119,6 +109,10 @@ def page(hits: list[Hit], query: Query) -> list[Hit]:
         parent = hit.row["parent_id"] if query.dedupe == "parent" else None
         groups.setdefault(("item", hit.row["item_id"]) if parent is None else ("parent", parent), hit)
     return list(groups.values())[query.offset : query.offset + query.k]
+
+
+def _admitted(hits: Iterable[Hit], query: Query) -> list[Hit]:
+    return [hit for hit in hits if query.admits(hit.row["price"], hit.row["in_stock"])]
 
 
 def _with(hits: Sequence[Hit], values: Mapping[str, CurrentValues]) -> list[Hit]:

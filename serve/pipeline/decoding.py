@@ -4,7 +4,7 @@ A decoder that runs cannot be cancelled, so what is too costly is refused before
 """
 
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import astuple, dataclass, field
 from enum import Enum
 from typing import TypeVar
 
@@ -37,60 +37,47 @@ class Cost(Enum):
     LARGE = "on the thread for large photos"
 
 
+@dataclass(kw_only=True, eq=False)
 class Decoding:
     """Decides where a photo is decoded, and runs it there.
 
     At most `threads` x 64 MiB + `most` bytes are taken by decoders at once, beside 32 MiB for each encoder's thread.
 
     Attributes:
+        most: bytes that decoding one photo may take.
         max_pixels: of the largest photo.
     """
 
-    def __init__(self, *, pools: ThreadPools, most: int, max_pixels: int) -> None:
-        """Share the thread pools of the service; decoding one photo may take `most` bytes."""
-        self.max_pixels = max_pixels
-        self._pools = pools
-        self._most = most
-        self._large = 0
+    pools: ThreadPools
+    most: int
+    max_pixels: int
+    _large: int = field(default=0, init=False)
 
     def cost(self, data: bytes, spec: PreprocessingSpec | None = None, box: Box | None = None) -> Cost:
-        """Read a photo's header.
-
-        Args:
-            data: an image file.
-            spec: how it is decoded for the encoder; None decodes it in full size.
-            box: the part that the encoder gets.
-
-        Raises:
-            ImageError: it is no image, or too large.
-        """
+        """Read the header of a photo that is decoded as `spec` and `box` say, or in full size; raises `ImageError`."""
         header = read_header(data)
         if header.width * header.height > self.max_pixels:
             raise ImageTooLargeError(
                 f"{header.width} x {header.height} pixels; at most {self.max_pixels:,} pixels are read: scale it down"
             )
         size = decoding_bytes(header, spec=spec, box=None if box is None else astuple(box))
-        if size > self._most:
+        if size > self.most:
             raise ImageTooLargeError(
                 f"decoding this {header.format} of {header.width} x {header.height} pixels takes {size // _MIB:,} MiB; "
-                f"at most {self._most // _MIB:,} MiB are allowed: scale the photo down, or save it as a JPEG"
+                f"at most {self.most // _MIB:,} MiB are allowed: scale the photo down, or save it as a JPEG"
             )
         if size > _LARGE:
             return Cost.LARGE
         return Cost.QUICK if size <= _QUICK and header.format == "JPEG" else Cost.NORMAL
 
     async def run(self, cost: Cost, work: Callable[[], T], stages: Stages) -> T:
-        """Run `work`, which decodes a photo of this cost, on another thread.
-
-        Raises:
-            Problem: 503, too many large photos are waiting.
-        """
+        """Run `work`, which decodes a photo of this cost, on another thread; raises `Problem` 503."""
         if cost is not Cost.LARGE:
-            return await self._pools.run("decode", work, stages)
+            return await self.pools.run("decode", work, stages)
         if self._large >= _LARGE_WAITING:
             raise overloaded(f"{self._large} large photos are waiting to be decoded, which is the limit", seconds=2)
         self._large += 1
         try:
-            return await self._pools.run("decode", work, stages, pool="decode-large", threads=1)
+            return await self.pools.run("decode", work, stages, pool="decode-large", threads=1)
         finally:
             self._large -= 1

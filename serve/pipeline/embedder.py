@@ -36,15 +36,8 @@ class Embedder:
     takes over.
 
     Attributes:
-        searcher: the bundle.
-        keys: make the keys of its embeddings in the cache.
-        pools: threads that hash large photos.
-        decoding: decodes within a budget.
-        batcher: runs the bundle's encoder.
-        metrics: counts shared and dropped images.
-        detector: finds objects in a photo.
+        keys: make the keys of the bundle's embeddings in the cache.
         breaker: the encoder's.
-        cache: embeddings made before.
         decode_ahead: decode all photos on threads of their own, while the encoder runs the batch before. Otherwise the
             encoder's thread decodes what is quick, and searches with the vector.
     """
@@ -69,18 +62,10 @@ class Embedder:
     async def embed(
         self, data: bytes, box: Box | None, deadline: Deadline, stages: Stages, *, search: Search | None = None
     ) -> Embedded:
-        """Embed a photo, or the part of it in a box.
+        """Embed a photo, or the part of it in a box; the vector is finite.
 
-        Args:
-            data: an image file.
-            box: the part; None takes all of the photo.
-            deadline: of the request.
-            stages: the request's times.
-            search: runs with the vector on the encoder's thread where that also decodes; otherwise the result has no
-                hits, and the caller searches.
-
-        Returns:
-            The embedding, a finite vector.
+        `search` runs with the vector on the encoder's thread where that also decodes. Otherwise the result has no hits,
+        and the caller searches.
 
         Raises:
             ImageError: the photo cannot be read.
@@ -109,9 +94,6 @@ class Embedder:
         """Embed the object that the detector finds in a photo, or all of the photo where it finds none.
 
         The photo is decoded each time, since the box is part of the key in the cache. Raises as `embed`.
-
-        Returns:
-            The embedding, and the box.
         """
 
         def find() -> tuple[Box, np.ndarray]:

@@ -1,6 +1,7 @@
 """The answer to a search whose photo cannot be searched: items by words, what sells, any items."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from serve.errors import Problem
 from serve.pipeline.current import CurrentHits, Found, page
@@ -9,6 +10,7 @@ from serve.pipeline.threads import ThreadPools
 from serve.schemas import Rung
 from serve.stages import Stages
 from src.search.changed_gallery import AnyGallery
+from src.search.gallery import Hit
 
 __all__ = ["Fallback"]
 
@@ -20,29 +22,19 @@ _SPARE = 3
 _MOST = 2_000
 
 
+@dataclass(frozen=True, kw_only=True)
 class Fallback:
     """Tries each rung until one has a result: words, trending items, any items that meet the filters."""
 
-    def __init__(self, *, current: CurrentHits, pools: ThreadPools) -> None:
-        self._current = current
-        self._pools = pools
+    current: CurrentHits
+    pools: ThreadPools
 
     async def answer(
         self, query: Query, gallery: AnyGallery, stages: Stages, *, leave_out: str | None = None
     ) -> tuple[Rung, Found]:
-        """Items for a search that cannot compare images.
+        """The rung that answers a search that cannot compare images, and hits without scores, none of them `leave_out`.
 
-        Args:
-            query: its words, filters, k, offset and dedupe.
-            gallery: the items.
-            stages: the request's times.
-            leave_out: id of an item that is not to be found.
-
-        Returns:
-            The rung that answered, and hits without scores.
-
-        Raises:
-            Problem: 503, no rung has an item.
+        Raises `Problem` 503 where no rung has an item.
         """
         rungs: list[tuple[Rung, Candidates]] = [
             ("text", lambda: self._by_words(query, gallery)),
@@ -53,12 +45,8 @@ class Fallback:
             found = await self._listed(candidates, query, gallery, stages, leave_out)
             if found.hits:
                 return rung, found
-        raise Problem(
-            503,
-            kind="search-unavailable",
-            detail="photos cannot be searched at the moment, and no item meets the filters; try again",
-            headers={"Retry-After": "2"},
-        )
+        detail = "photos cannot be searched at the moment, and no item meets the filters; try again"
+        raise Problem(503, kind="search-unavailable", detail=detail, headers={"Retry-After": "2"})
 
     async def by_words(self, query: Query, gallery: AnyGallery, stages: Stages) -> Found:
         """Items whose text has all words of the query."""
@@ -72,12 +60,11 @@ class Fallback:
     async def _listed(
         self, candidates: Candidates, query: Query, gallery: AnyGallery, stages: Stages, leave_out: str | None
     ) -> Found:
-        filters = query.filters if self._current.decided_by_bundle(query) else query.lasting
+        filters = query.filters if self.current.decided_by_bundle(query) else query.lasting
 
-        def look_up() -> Found:
-            names = [name for name in candidates()[:_MOST] if name != leave_out]
-            return Found(gallery.listed(names, filters=filters), fresh=False)
+        def look_up() -> list[Hit]:
+            return gallery.listed([name for name in candidates()[:_MOST] if name != leave_out], filters=filters)
 
-        listed = await self._pools.run("lookup", look_up, stages)
-        hits, fresh = await self._current.admitted(listed.hits, query, stages)
+        listed = await self.pools.run("lookup", look_up, stages)
+        hits, fresh = await self.current.admitted(listed, query, stages)
         return Found(page(hits, query), fresh)

@@ -23,19 +23,11 @@ _log = logging.getLogger("serve")
 
 
 class SearchFailedError(Exception):
-    """The encoder or the index failed, was late, or is not called at the moment; the request itself is fine.
-
-    Attributes:
-        late: this request's time was over; another request may have more.
-    """
+    """The encoder or the index failed, is not called at the moment, or was `late`: others may have more time."""
 
     def __init__(self, *, late: bool = False) -> None:
         super().__init__("late" if late else "failed")
         self.late = late
-
-
-class _ShortOfTimeError(Exception):
-    """A timeout of a call that had little time from the start."""
 
 
 async def guarded(breaker: Breaker, deadline: Deadline, call: Callable[[], Awaitable[T]]) -> T:
@@ -47,19 +39,15 @@ async def guarded(breaker: Breaker, deadline: Deadline, call: Callable[[], Await
     """
     seconds = _SHARE * deadline.remaining
     try:
-        with breaker.call(spares=(Problem, LookalikeError), undecided=(_ShortOfTimeError,)):
-            try:
-                async with asyncio.timeout(seconds):
-                    return await call()
-            except TimeoutError:
-                if seconds < _LEAST:
-                    raise _ShortOfTimeError from None
-                raise
+        undecided = (TimeoutError,) if seconds < _LEAST else ()
+        with breaker.call(spares=(Problem, LookalikeError), undecided=undecided):
+            async with asyncio.timeout(seconds):
+                return await call()
     except (Problem, LookalikeError):
         raise
     except BreakerOpenError:
         raise SearchFailedError from None
-    except (TimeoutError, _ShortOfTimeError):
+    except TimeoutError:
         _log.warning("a search takes a fallback: no result within %.2f s", seconds)
         raise SearchFailedError(late=True) from None
     except Exception as error:

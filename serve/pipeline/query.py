@@ -25,13 +25,10 @@ class Query:
     """What a search asks for, its photo or item apart.
 
     Attributes:
-        k: results wanted.
         offset: better results that are skipped: those of the pages before.
         dedupe: one result for each `item`, or for each `parent`.
-        filters: conditions that each result meets, all of them.
         words: for the fallback by words; may be empty.
         box: the part of the photo; `auto` is the object that the detector finds, None all of it.
-        timings: whether the answer has the times of the stages.
     """
 
     k: int
@@ -56,8 +53,7 @@ class Query:
     def admits(self, price: float | None, in_stock: bool | None) -> bool:
         """Whether current values meet the conditions on price and stock; null meets none."""
         values = {"price": price, "in_stock": in_stock}
-        volatile = [condition for condition in self.filters if condition.column in values]
-        return all(_meets(condition, values[condition.column]) for condition in volatile)
+        return all(_meets(one, values[one.column]) for one in self.filters if one.column in values)
 
 
 def _meets(condition: Condition, value: float | bool | None) -> bool:

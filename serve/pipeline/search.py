@@ -1,8 +1,8 @@
 """One search, from the request to the answer."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 
 from serve.breaker import Breaker, BreakerState
 from serve.deadline import Deadline
@@ -20,7 +20,7 @@ from serve.stages import Stages
 from src.index.filters import AnyOf, Condition
 from src.search.box import Box
 from src.search.changed_gallery import AnyGallery
-from src.search.gallery import Hit, UnknownItemError
+from src.search.gallery import Hit
 from src.search.regions import Region
 
 __all__ = ["Pipeline"]
@@ -31,14 +31,9 @@ class Pipeline:
     """Runs searches in one bundle.
 
     Attributes:
-        bundle_id: of the bundle.
         gallery: the newest state of the bundle's items; each request takes one, and uses it to its end.
-        embedder: of the same bundle.
-        pools: the threads that search.
-        metrics: counts searches.
-        current: reads current prices and stock.
         breaker: the index's.
-        image_path: the URL path of an image's thumbnail.
+        image_path: from an image's id to the URL path of its thumbnail.
     """
 
     bundle_id: str
@@ -74,11 +69,7 @@ class Pipeline:
                     embedded = await self.embedder.embed(data, box, deadline, stages, search=search)
                 if "embed" not in stages.seconds and not self.embedder.encoder_answers:
                     rung = "cache"
-
-                def nearest(k: int, filters: Sequence[Condition], offset: int, dedupe: str) -> list[Hit]:
-                    return gallery.search(embedded.vector, k, filters=filters, offset=offset, dedupe=dedupe)
-
-                find = self._find(nearest, deadline, stages)
+                find = self._find(partial(gallery.search, embedded.vector), deadline, stages)
                 if embedded.hits is not None:
                     stages.record("search", waited=None, worked=embedded.searched)
                     find = self._given(embedded.hits, deadline)
@@ -86,17 +77,6 @@ class Pipeline:
             except SearchFailedError:
                 rung, found = await self._fallback.answer(query, gallery, stages)
         return self._answer(found, rung, query, stages, box)
-
-    async def search_each(self, photos: Sequence[bytes], query: Query, deadline: Deadline) -> list[Results | Exception]:
-        """Search by several photos; of each the answer, or the exception that `search` raises for it."""
-
-        async def one(data: bytes) -> Results | Exception:
-            try:
-                return await self.search(data, query, deadline)
-            except Exception as error:
-                return error
-
-        return await asyncio.gather(*(one(data) for data in photos))
 
     async def similar(self, item_id: str, query: Query, deadline: Deadline) -> Results:
         """Items that look like an item.
@@ -106,21 +86,15 @@ class Pipeline:
         """
         stages = Stages(self.metrics)
         gallery = self.gallery()
+        if not len(gallery.rows_of_item(item_id)):
+            raise Problem(404, kind="unknown-item", detail=f"there is no item {item_id!r}")
         rung: Rung = "search"
-
-        def nearest(k: int, filters: Sequence[Condition], offset: int, dedupe: str) -> list[Hit]:
-            return gallery.similar(item_id, k, filters=filters, offset=offset, dedupe=dedupe)
-
+        find = self._find(partial(gallery.similar, item_id), deadline, stages)
         async with deadline.enforced():
             try:
-                found = await self.current.found(self._find(nearest, deadline, stages), query, stages)
-            except UnknownItemError:
-                raise _unknown(item_id) from None
+                found = await self.current.found(find, query, stages)
             except SearchFailedError:
-                own = gallery.listed([item_id])
-                if not own:
-                    raise _unknown(item_id) from None
-                like = _in_category(query, own[0].row["category"])
+                like = _in_category(query, gallery.listed([item_id])[0].row["category"])
                 rung, found = await self._fallback.answer(like, gallery, stages, leave_out=item_id)
         return self._answer(found, rung, query, stages)
 
@@ -140,14 +114,12 @@ class Pipeline:
         """The request's search, for the encoder's thread; None where the index is not called, or more than once."""
         if self.breaker.state is not BreakerState.CLOSED or not self.current.decided_by_bundle(query):
             return None
-        return lambda vector: gallery.search(
-            vector, query.k, filters=query.filters, offset=query.offset, dedupe=query.dedupe
-        )
+        return partial(gallery.search, k=query.k, filters=query.filters, offset=query.offset, dedupe=query.dedupe)
 
     def _find(self, search: Callable[..., list[Hit]], deadline: Deadline, stages: Stages) -> Find:
-        async def find(*arguments: object) -> list[Hit]:
-            run = self.pools.run
-            return await guarded(self.breaker, deadline, lambda: run("search", lambda: search(*arguments), stages))
+        async def find(k: int, filters: Sequence[Condition], offset: int, dedupe: str) -> list[Hit]:
+            work = partial(search, k, filters=filters, offset=offset, dedupe=dedupe)
+            return await guarded(self.breaker, deadline, lambda: self.pools.run("search", work, stages))
 
         return find
 
@@ -169,7 +141,7 @@ class Pipeline:
         self.metrics.rungs.labels(rung).inc()
         return Results(
             results=[
-                Result(**row, thumbnail=self.image_path(row["image_id"]), score=_rounded(score), rank=rank)
+                Result(**row, thumbnail=self.image_path(row["image_id"]), score=score, rank=rank)
                 for rank, (score, row) in enumerate(found.hits, start=1 + query.offset)
             ],
             rung=rung,
@@ -180,14 +152,6 @@ class Pipeline:
             box=None if box is None else astuple(box),
             timings_ms=stages.milliseconds() if query.timings else None,
         )
-
-
-def _rounded(score: float | None) -> float | None:
-    return None if score is None else round(score, 6)
-
-
-def _unknown(item_id: str) -> Problem:
-    return Problem(404, kind="unknown-item", detail=f"there is no item {item_id!r}")
 
 
 def _in_category(query: Query, category: str | None) -> Query:

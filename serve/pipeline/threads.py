@@ -21,23 +21,15 @@ class ThreadPools:
     """
 
     def __init__(self, *, threads: int) -> None:
-        """Start no thread yet.
-
-        Args:
-            threads: of each pool; 0 takes one for each core that this process may use.
-        """
+        """Start no thread yet; each pool gets `threads`, or, with 0, one for each core that this process may use."""
         self._threads = threads or len(os.sched_getaffinity(0))
         self._pools: dict[str, ThreadPoolExecutor] = {}
 
     async def run(self, stage: str, work: Callable[[], T], stages: Stages, *, pool: str = "", threads: int = 0) -> T:
         """Run one stage of a request on a thread and record its time.
 
-        Args:
-            stage: its name in the metrics, and of its pool unless `pool` names another.
-            work: blocks.
-            stages: the request's times.
-            pool: name of the pool.
-            threads: of that pool; 0 takes the default.
+        Its pool is named `stage`, as in the metrics, unless `pool` says otherwise, and has the default size, unless
+        `threads` does.
         """
         name = pool or stage
         if name not in self._pools:

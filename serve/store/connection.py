@@ -32,33 +32,27 @@ class WireDialect(PGDialect_psycopg):
 
     def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
         try:
-            version: tuple[int, ...] = super()._get_server_version_info(connection)  # type: ignore[no-untyped-call]
+            return super()._get_server_version_info(connection)  # type: ignore[no-untyped-call]
         except AssertionError:  # "CockroachDB CCL v24.1 ...": it speaks the protocol of PostgreSQL 13.
             return (13,)
-        return version
 
 
 registry.register("postgresql.lookalike", __name__, "WireDialect")
 
 
 def connect(text: str, *, threads: int) -> Engine:
-    """Make a pool that has not connected yet.
+    """Make a pool of at most `threads` connections that has not connected yet.
 
-    Args:
-        text: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, for CockroachDB as well.
-        threads: most connections.
-
-    Raises:
-        ConfigError: neither of these; the message does not repeat the text, since it may hold a password.
+    Raises `ConfigError` for a text that is no URL of a database, without repeating it: it may hold a password.
     """
     try:
-        url: URL | None = make_url(text)
+        url = make_url(text)
     except (ArgumentError, ValueError):
-        url = None
-    kind = url.drivername.partition("+")[0] if url else ""
+        url = URL.create("none")
+    kind = url.drivername.partition("+")[0]
     # In SQLite's memory, each connection would have a database of its own.
-    in_memory = kind == "sqlite" and url is not None and url.database in (None, "", ":memory:")
-    if url is None or in_memory or kind not in ("sqlite", "postgresql", "postgres", "cockroachdb"):
+    in_memory = kind == "sqlite" and url.database in (None, "", ":memory:")
+    if in_memory or kind not in ("sqlite", "postgresql", "postgres", "cockroachdb"):
         raise ConfigError(
             "LOOKALIKE_STORE_URL: must be sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE for "
             "PostgreSQL and CockroachDB"

@@ -3,10 +3,11 @@
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Boolean, Column, Float, MetaData, Select, Table, Text, bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError
 
 from serve.breaker import Breaker, BreakerOpenError
@@ -15,6 +16,8 @@ from serve.store.connection import connect
 from serve.store.threads import DaemonThreads
 
 __all__ = ["CurrentValues", "Store", "StoreUnavailableError"]
+
+T = TypeVar("T")
 
 _THREADS = 4
 _WRITE_SECONDS = 5.0
@@ -48,17 +51,7 @@ class Store:
     """The shop's database. The event loop's thread calls the coroutines."""
 
     def __init__(self, url: str, *, budget: float, breaker: Breaker, metrics: Metrics) -> None:
-        """Connect to nothing yet.
-
-        Args:
-            url: as `connect` takes it.
-            budget: seconds that a search waits.
-            breaker: stops queries while the database fails.
-            metrics: counts the queries.
-
-        Raises:
-            ConfigError: no such URL.
-        """
+        """Connect to nothing yet; a search waits for `budget` seconds. Raises as `connect`."""
         self._engine = connect(url, threads=_THREADS)
         self._threads = DaemonThreads(threads=_THREADS, name="store")
         self._budget = budget
@@ -66,11 +59,7 @@ class Store:
         self._metrics = metrics
 
     async def current(self, item_ids: Sequence[str]) -> Mapping[str, CurrentValues]:
-        """Price and stock of items, in one query; an item that the table does not have is left out.
-
-        Raises:
-            StoreUnavailableError: no answer in time.
-        """
+        """Price and stock of the items that the table has, in one query; raises `StoreUnavailableError`."""
         if not item_ids:
             return {}
         started = time.perf_counter()
@@ -78,8 +67,7 @@ class Store:
         try:
             # A value that the database cannot hold is the caller's fault: the database works.
             with self._breaker.call(spares=(DataError,)):
-                async with asyncio.timeout(self._budget):
-                    rows = await asyncio.wrap_future(self._threads.submit(lambda: self._rows(item_ids)))
+                rows = await self._run(lambda: self._rows(item_ids), self._budget)
             outcome = "answered"
             return {name: CurrentValues(_finite(price), in_stock) for name, price, in_stock in rows}
         except BreakerOpenError:
@@ -96,17 +84,12 @@ class Store:
                 self._metrics.store_seconds.observe(time.perf_counter() - started)
 
     async def write(self, item_id: str, values: Mapping[str, Any]) -> None:
-        """Write `price` and `in_stock`, as far as they are given; the item's last write wins.
-
-        Raises:
-            StoreUnavailableError: not written in time.
-        """
-        columns = [name for name in ("price", "in_stock") if name in values]
-        if not columns:
+        """Write `price` and `in_stock`, as far as they are given; raises `StoreUnavailableError`."""
+        given = {name: values[name] for name in ("price", "in_stock") if name in values}
+        if not given:
             return
         try:
-            async with asyncio.timeout(_WRITE_SECONDS):
-                await asyncio.wrap_future(self._threads.submit(lambda: self._written(item_id, values, columns)))
+            await self._run(lambda: self._write(item_id, given), _WRITE_SECONDS)
         except Exception as error:
             raise StoreUnavailableError(str(error)) from error
 
@@ -114,6 +97,10 @@ class Store:
         """Close the connections; blocks for a second at most. One to a hanging database ends with the process."""
         self._threads.close()
         self._engine.dispose()
+
+    async def _run(self, work: Callable[[], T], seconds: float) -> T:
+        async with asyncio.timeout(seconds):
+            return await asyncio.wrap_future(self._threads.submit(work))
 
     def _rows(self, item_ids: Sequence[str]) -> list[Any]:
         try:
@@ -127,17 +114,11 @@ class Store:
         with self._engine.connect() as connection:
             return list(connection.execute(_CURRENT, {"item_ids": list(item_ids)}))
 
-    def _written(self, item_id: str, values: Mapping[str, Any], columns: Iterable[str]) -> None:
-        from sqlalchemy.dialects import postgresql, sqlite
-
+    def _write(self, item_id: str, values: Mapping[str, Any]) -> None:
         insert: Any = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
-        row = {"item_id": item_id, **{name: values[name] for name in columns}}
+        row = insert(items).values(item_id=item_id, **values)
         with self._engine.connect() as connection:
-            connection.execute(
-                insert(items).values(row).on_conflict_do_update(
-                    index_elements=["item_id"], set_={name: values[name] for name in columns}
-                )
-            )  # fmt: skip
+            connection.execute(row.on_conflict_do_update(index_elements=["item_id"], set_=values))
 
 
 def _finite(price: float | None) -> float | None:

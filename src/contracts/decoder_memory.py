@@ -29,6 +29,9 @@ _INFLATION = 1032
 
 _INFLATED = (b"zTXt", b"iTXt", b"iCCP")
 _YCBCR = 6
+_TABLES = 2_600
+"""Sets of Huffman tables that libwebp's encoder makes at most."""
+
 _MIB = 1024 * 1024
 
 
@@ -71,20 +74,23 @@ def pillow_memory(image: Image.Image, data: bytes) -> int:
 
 def _huffman_tables(width: int, height: int, length: int) -> int:
     """Each block of at least 4 x 4 pixels may have tables of its own, which take at least 20 bits of the file."""
-    groups = min(65_536, -(-width // 4) * -(-height // 4), length * 8 // 20)
-    return groups * 6_000
+    return min(_TABLES, -(-width // 4) * -(-height // 4), length * 8 // 20) * 14_000
 
 
 def _tiff(image: TiffImageFile, length: int) -> int:
     tags = image.tag_v2
     memory = 2 * length + 600 * len(image.tile)
     if image.info.get("compression") != "raw":
-        width, height = tags.get(TILEWIDTH, image.width), tags.get(TILELENGTH, tags.get(ROWSPERSTRIP, image.height))
+        rows = min(_integer(tags.get(ROWSPERSTRIP), image.height), max(image.size))
+        columns = max(image.size)
+        if TILEWIDTH in tags:
+            columns, rows = _integer(tags.get(TILEWIDTH), columns), _integer(tags.get(TILELENGTH), rows)
         bits = sum(tags.get(BITSPERSAMPLE, (1,)))
         if tags.get(PHOTOMETRIC_INTERPRETATION) == _YCBCR:
             bits = max(bits, 32)
-        # A strip or tile as it is unpacked, and the window of LZMA or Zstandard.
-        memory += 2 * int(width) * min(int(height), max(image.size)) * bits // 8
+        # A strip or tile as it is unpacked; as large a window, for two of the compressions.
+        windows = 2 if image.info["compression"] in ("lzma", "zstd") else 1
+        memory += windows * columns * rows * bits // 8
     if "jpeg" in str(image.info.get("compression")):
         memory += 8 * image.width * image.height
     return memory
@@ -98,3 +104,7 @@ def _png(data: bytes) -> int:
         if kind != b"IDAT":
             others += length
     return min(texts, MAX_TEXT_MEMORY) + _COPIES * min(others, len(data))
+
+
+def _integer(value: object, otherwise: int) -> int:
+    return value if isinstance(value, int) else otherwise

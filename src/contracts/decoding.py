@@ -24,7 +24,7 @@ MAX_SIDE = 32_767
 """Longer sides are refused too: the memory that resizing one line takes grows with its length."""
 
 _WHITE = (255, 255, 255)
-_STRIP = 250_000  # pixels
+_STRIP = 125_000  # pixels
 
 # Each file's pixels are counted by its header, against a limit that the caller sets: Pillow's is one for all.
 Image.MAX_IMAGE_PIXELS = None

@@ -27,7 +27,7 @@ _SIDEWAYS = (5, 6, 7, 8)
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 """Bytes of a pixel as Pillow stores it: 4 in all other modes."""
 
-_FIXED = 16 * 1024 * 1024
+_FIXED = 12 * 1024 * 1024
 """Bytes for what does not grow with the picture: strips that are converted, rows, the allocator's rounding."""
 
 

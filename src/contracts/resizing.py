@@ -13,7 +13,6 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-_STRIP = 1_000_000  # pixels
 
 
 def resize(pixels: np.ndarray, spec: PreprocessingSpec) -> np.ndarray:
@@ -27,26 +26,27 @@ def resize(pixels: np.ndarray, spec: PreprocessingSpec) -> np.ndarray:
         uint8 array of shape (size, size, 3).
     """
     height, width = pixels.shape[:2]
+    image = Image.fromarray(pixels)
     method = _FILTERS[spec.interpolation]
     if spec.resize == "crop":
         side = min(width, height) * spec.crop_fraction
         left, top = (width - side) / 2, (height - side) / 2
-        image = _resample(pixels, (spec.size, spec.size), method, (left, top, left + side, top + side))
+        image = image.resize((spec.size, spec.size), method, box=(left, top, left + side, top + side))
     elif spec.resize == "pad":
         # Not ImageOps.pad: of a very long image it leaves no pixel at all.
         inner_width, inner_height = (max(1, round(side / max(width, height) * spec.size)) for side in (width, height))
-        inner = _resample(pixels, (inner_width, inner_height), method, (0, 0, width, height))
+        inner = image.resize((inner_width, inner_height), method)
         image = Image.new("RGB", (spec.size, spec.size), _WHITE)
         image.paste(inner, (round((spec.size - inner_width) / 2), round((spec.size - inner_height) / 2)))
     else:
-        image = _resample(pixels, (spec.size, spec.size), method, (0, 0, width, height))
+        image = image.resize((spec.size, spec.size), method)
     return np.asarray(image)
 
 
 def resizing_bytes(spec: PreprocessingSpec, width: int, height: int) -> int:
     """An upper bound of the memory that `resize` takes beside the decoded pixels, in bytes."""
-    # The rows after the first pass: as an array and as Pillow's; before it a strip, at least a row.
-    return 7 * spec.size * height + 8 * max(min(width * height, _STRIP), width) + 8 * spec.size**2
+    # Pillow's copy; after its first pass, which may be that of the rows or of the columns; the result, twice.
+    return 4 * width * height + 4 * spec.size * max(width, height) + 8 * spec.size**2
 
 
 def seen_area(spec: PreprocessingSpec, width: int, height: int) -> tuple[float, float, float, float]:
@@ -64,24 +64,3 @@ def seen_area(spec: PreprocessingSpec, width: int, height: int) -> tuple[float, 
         return 0.0, 0.0, 1.0, 1.0
     side = min(width, height) * spec.crop_fraction if spec.resize == "crop" else max(width, height)
     return (1 - side / width) / 2, (1 - side / height) / 2, side / width, side / height
-
-
-def _resample(
-    pixels: np.ndarray,
-    size: tuple[int, int],
-    method: Image.Resampling,
-    box: tuple[float, float, float, float],
-) -> Image.Image:
-    """Pillow's resize, which copies the whole picture at 4 bytes a pixel; strip by strip where that is much."""
-    height, width = pixels.shape[:2]
-    if width * height <= _STRIP:
-        return Image.fromarray(pixels).resize(size, method, box=box)
-    left, top, right, bottom = box
-    # Pillow resizes rows first, each by itself, then columns: the result is the same to the bit.
-    narrow = np.zeros((height, size[0], 3), np.uint8)
-    support = int(3 * max(1.0, (bottom - top) / size[1])) + 2
-    rows = max(1, _STRIP // width)
-    for y in range(max(0, int(top) - support), min(height, int(bottom) + support), rows):
-        strip = Image.fromarray(pixels[y : y + rows])
-        narrow[y : y + rows] = strip.resize((size[0], strip.height), method, box=(left, 0, right, strip.height))
-    return Image.fromarray(narrow).resize(size, method, box=(0, top, size[0], bottom))

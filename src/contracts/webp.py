@@ -52,6 +52,8 @@ def is_webp(data: bytes) -> bool:
 def read_webp(data: bytes) -> WebP:
     """Read what stands before and behind the pixels; raises `CorruptImageError` where that is damaged."""
     try:
+        if len(data) < 8 + _size(data, 0):
+            raise CorruptImageError(f"the image is truncated or damaged ({len(data):,} of {8 + _size(data, 0):,} bytes)")
         return _extended(data) if data[12:16] == b"VP8X" else _simple(data)
     except (struct.error, IndexError):
         raise CorruptImageError("the image is truncated or damaged (a WebP that ends before its header)") from None
@@ -61,8 +63,8 @@ def read_webp(data: bytes) -> WebP:
 def has_libwebp() -> bool:
     """Whether libwebp's functions can be called: not where Pillow's module has libwebp inside, as on Windows."""
     try:
-        return all(hasattr(_libwebp(), name) for name in ("WebPDecodeRGBInto", "WebPDecodeRGBAInto"))
-    except (ImportError, OSError):
+        return bool(_libwebp())
+    except (ImportError, OSError, AttributeError):
         return False
 
 
@@ -83,8 +85,6 @@ def decode_webp(data: bytes, webp: WebP) -> np.ndarray:
     _, _, width, height = webp.frame
     pixels = np.empty((height, width, 4 if webp.alpha else 3), np.uint8)
     decode = _libwebp().WebPDecodeRGBAInto if webp.alpha else _libwebp().WebPDecodeRGBInto
-    decode.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    decode.restype = ctypes.c_void_p
     if not decode(coded.ctypes.data, coded.size, pixels.ctypes.data, pixels.nbytes, pixels.strides[0]):
         raise CorruptImageError("the image is truncated or damaged (libwebp cannot decode it)")
     return pixels
@@ -95,7 +95,11 @@ def _libwebp() -> ctypes.CDLL:
     from PIL import _webp
 
     # Symbols are looked up in what the module is linked with, too.
-    return ctypes.CDLL(_webp.__file__)
+    library = ctypes.CDLL(_webp.__file__)
+    for function in (library.WebPDecodeRGBInto, library.WebPDecodeRGBAInto):
+        function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+        function.restype = ctypes.c_void_p
+    return library
 
 
 def _simple(data: bytes) -> WebP:

@@ -31,10 +31,8 @@ class FolderLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._file)
-            fix = "keep it on a local disk"
-            if isinstance(error, BlockingIOError):
-                fix = "another service has this folder open: stop it, or give this one another folder"
-            raise JournalError(f"{folder}: cannot be locked ({error.strerror}); {fix}") from None
+            why = "another service has it open" if isinstance(error, BlockingIOError) else error.strerror
+            raise JournalError(f"{folder}: {why}; stop that one, or give another folder on a local disk") from None
 
     def check(self, last_change: int) -> None:
         """Raise `JournalError` where a later change than the journal's last one was acknowledged."""
@@ -43,9 +41,9 @@ class FolderLock:
         acknowledged = int(text) if text.isdigit() else 0
         if acknowledged > last_change:
             raise JournalError(
-                f"{self._path.parent}: change {acknowledged} was acknowledged, but the journal ends at {last_change}: its "
-                "-wal file was removed, or it was replaced by an older copy; restore the newest copy of the folder, or "
-                f"remove {self._path} to go on without those changes"
+                f"{self._path.parent}: change {acknowledged} was acknowledged, but the journal ends at {last_change}: "
+                "its -wal file was removed, or it was replaced by an older copy; restore the newest copy of the "
+                f"folder, or remove {self._path} to go on without those changes"
             )
         self.acknowledge(last_change)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,7 @@ _TABLES = f"""
 BEGIN;
 CREATE TABLE items (change INTEGER PRIMARY KEY AUTOINCREMENT, item_id TEXT UNIQUE, state TEXT, checksum INTEGER);
 CREATE TABLE pictures (image_id TEXT PRIMARY KEY, item_id TEXT, place INTEGER, thumbnail BLOB, picture BLOB);
-CREATE INDEX pictures_of_item ON pictures (item_id, place);
+CREATE INDEX pictures_of_item ON pictures (item_id, place, image_id);
 CREATE TABLE embeddings (
     image_id TEXT PRIMARY KEY REFERENCES pictures ON DELETE CASCADE, made_by TEXT, vector BLOB
 );
@@ -42,31 +42,21 @@ _ROOM = "make room on its disk, and send the change again"
 _FIXES = {sqlite3.SQLITE_FULL: _ROOM, sqlite3.SQLITE_CORRUPT: _RESTORE, sqlite3.SQLITE_NOTADB: _RESTORE}
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture that came through the API.
-
-    Attributes:
-        image_id: see `picture_id`.
-        data: the file as it came.
-        thumbnail: JPEG.
-        vector: float32 of shape (dim,), its embedding.
-    """
+class Picture(NamedTuple):
+    """A picture as it came, its key (`picture_id`), its thumbnail (JPEG) and embedding (float32 of shape (dim,))."""
 
     image_id: str
-    data: bytes = field(repr=False)
-    thumbnail: bytes = field(repr=False)
-    vector: np.ndarray = field(repr=False)
+    data: bytes
+    thumbnail: bytes
+    vector: np.ndarray
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is known of an item since its last `put` or `delete`.
+    """What is known of an item, which was last changed by change `number`.
 
     Attributes:
-        number: of its last change; later changes have higher numbers.
-        item_id: the item.
-        kind: `put`, `delete`, or `patch` where there was neither.
+        kind: `put` or `delete`, whichever was last; `patch` where there was neither.
         whole: number of that `put` or `delete`, or 0.
         attributes: of the `put`, by name.
         patched: number and value of each attribute that was patched since.
@@ -98,8 +88,7 @@ class Journal:
         """Lock the folder, and open or make the file.
 
         Raises:
-            JournalError: another process has the folder open; it cannot be written; the file is damaged, or has lost
-                acknowledged changes.
+            JournalError: the folder is locked or cannot be written; the file is damaged, or has lost changes.
         """
         self._path = folder / "journal.sqlite"
         self._write_lock, self._read_lock = threading.Lock(), threading.Lock()
@@ -112,7 +101,6 @@ class Journal:
                 self._writing = self._connect()
                 self._make_tables()
                 self._reading = self._connect()
-            # Kept by AUTOINCREMENT; empty before the first change.
             found = self._read("SELECT seq FROM sqlite_sequence WHERE name = 'items'")
             self.last_change = int(found[0][0]) if found else 0
             self._folder.check(self.last_change)
@@ -147,19 +135,13 @@ class Journal:
         return number
 
     def changes_after(self, bundle_id: str, given: int | None) -> int:
-        """The number up to which a bundle has the changes: the one given, which is kept, else the one kept, else 0.
-
-        Raises:
-            ConfigError: there is no such change yet.
-        """
+        """The number up to which a bundle has the changes: the one given, which is kept, else the one kept, else 0."""
         if given is None:
             kept = self._read("SELECT changes_after FROM bundles WHERE bundle_id = ?", bundle_id)
             return int(kept[0][0]) if kept else 0
         if not 0 <= given <= self.last_change:
-            raise ConfigError(
-                f"changes_after={given}: the last change is {self.last_change}; give the number that it was when the "
-                "bundle's catalogue was read"
-            )
+            fix = "give the number that it was when the bundle's catalogue was read"
+            raise ConfigError(f"changes_after={given}: the last change is {self.last_change}; {fix}")
         with self._transaction() as (cursor, _):
             cursor.execute("INSERT OR REPLACE INTO bundles VALUES (?, ?)", (bundle_id, given))
         return given
@@ -172,10 +154,8 @@ class Journal:
 
     def vectors(self, item_id: str, made_by: str) -> dict[str, np.ndarray | None]:
         """An encoder's embeddings of an item's pictures, by image_id in their order; None where it was not kept."""
-        statement = (
-            "SELECT pictures.image_id, vector FROM pictures LEFT JOIN embeddings "
-            "ON embeddings.image_id = pictures.image_id AND made_by = ? WHERE item_id = ? ORDER BY place"
-        )
+        vector = "(SELECT vector FROM embeddings WHERE embeddings.image_id = pictures.image_id AND made_by = ?)"
+        statement = f"SELECT image_id, {vector} FROM pictures WHERE item_id = ? ORDER BY place"  # noqa: S608
         found = self._read(statement, made_by, item_id)
         return {image_id: None if vector is None else np.frombuffer(vector, "<f4") for image_id, vector in found}
 
@@ -206,7 +186,7 @@ class Journal:
         return connection
 
     def _make_tables(self) -> None:
-        if not self._writing.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        if self._writing.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:
             self._writing.executescript(_TABLES)
         found = self._writing.execute("PRAGMA user_version").fetchone()[0]
         if found != _FORMAT:

@@ -1,9 +1,11 @@
 """A part of a picture."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
+
+from src.contracts.preprocessing import cut
 
 __all__ = ["WHOLE", "Box"]
 
@@ -52,16 +54,8 @@ class Box:
 
     def cut(self, pixels: np.ndarray) -> np.ndarray:
         """The part of an array of shape (height, width, 3), at least one pixel of it; a view."""
-        rows, columns = pixels.shape[:2]
-        top, bottom = _span(self.y, self.height, rows)
-        left, right = _span(self.x, self.width, columns)
-        return pixels[top:bottom, left:right]
+        return cut(pixels, astuple(self))
 
 
 WHOLE = Box(x=0.0, y=0.0, width=1.0, height=1.0)
 """All of a picture."""
-
-
-def _span(start: float, length: float, size: int) -> tuple[int, int]:
-    first = min(round(start * size), size - 1)
-    return first, max(first + 1, min(round((start + length) * size), size))

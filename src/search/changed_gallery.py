@@ -16,11 +16,15 @@ from src.search.changed_rows import ChangedRows
 from src.search.gallery import IMAGES_OF_AN_ITEM, Gallery, Hit, UnknownItemError
 from src.search.hidden import Visible
 from src.search.values import ColumnValues
+from src.search.words import MOST_RANKED
 
 __all__ = ["PATCHED", "AnyGallery", "ChangedGallery"]
 
 PATCHED = ("price", "in_stock")
 """What a patch changes."""
+
+_Allowed = tuple[np.ndarray | None, np.ndarray]
+"""Bool arrays: which rows of the bundle (None: all), and which changed rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,7 @@ class ChangedGallery:
         self, vector: np.ndarray, k: int, *, filters: Sequence[Condition] = (), dedupe: str = "item", offset: int = 0
     ) -> list[Hit]:
         """See `Gallery.search`."""
-        return self._nearest(vector[None], k, *self._allowed(filters), self.hidden, dedupe, offset)
+        return self._nearest(vector[None], self._allowed(filters), self.hidden, k, dedupe, offset)
 
     def similar(
         self, item_id: str, k: int, *, filters: Sequence[Condition] = (), dedupe: str = "item", offset: int = 0
@@ -60,10 +64,10 @@ class ChangedGallery:
         own = self.rows_of_item(item_id)
         if not len(own):
             raise UnknownItemError(f"item {item_id!r} is not in this bundle; give the `item_id` of one of its items")
-        base, changed = self._allowed(filters)
-        changed[own[own >= len(self.base)] - len(self.base)] = False
+        allowed = self._allowed(filters)
+        allowed[1][own[own >= len(self.base)] - len(self.base)] = False
         hidden = np.union1d(self.hidden, own[own < len(self.base)])
-        return self._nearest(self.vectors_of_item(item_id), k, base, changed, hidden, dedupe, offset)
+        return self._nearest(self.vectors_of_item(item_id), allowed, hidden, k, dedupe, offset)
 
     def vectors_of_item(self, item_id: str) -> np.ndarray:
         """See `Gallery.vectors_of_item`."""
@@ -87,13 +91,10 @@ class ChangedGallery:
 
     def by_words(self, text: str, limit: int) -> list[str]:
         """See `Gallery.by_words`; items of the bundle and changed ones in turn, since their ranks do not compare."""
-        asked = limit
-        while True:
-            found = self.base.by_words(text, asked)
-            kept = [item_id for item_id in found if item_id not in self.changed.of_item]
-            if len(kept) >= limit or len(found) < asked:
+        for asked in (limit, 8 * limit, MOST_RANKED):
+            kept = [item_id for item_id in self.base.by_words(text, asked) if item_id not in self.changed.of_item]
+            if len(kept) >= limit:
                 break
-            asked *= 4
         pairs = zip_longest(kept, self.changed.by_words(text, limit))
         return [item_id for pair in pairs for item_id in pair if item_id is not None][:limit]
 
@@ -111,20 +112,15 @@ class ChangedGallery:
         """See `Gallery.describe`."""
         numbers, size = [int(row) for row in rows], len(self.base)
         of_base = iter(self.base.describe([row for row in numbers if row < size]))
-        shown = [next(of_base) if row < size else self.changed.shown[row - size] for row in numbers]
         return [
-            {**one, **self.patches[row]} if row in self.patches else one
-            for row, one in zip(numbers, shown, strict=True)
+            self.changed.shown[row - size] if row >= size else {**next(of_base), **self.patches.get(row, {})}
+            for row in numbers
         ]
 
     def rows_of_item(self, item_id: str) -> np.ndarray:
         """See `Gallery.rows_of_item`."""
         rows = self.changed.of_item.get(item_id)
         return self.base.rows_of_item(item_id) if rows is None else len(self.base) + np.array(rows, np.int64)
-
-    def has_item(self, item_id: str) -> bool:
-        """Whether there is an item of this id."""
-        return len(self.rows_of_item(item_id)) > 0
 
     def has_image(self, image_id: str) -> bool:
         """See `Gallery.has_image`."""
@@ -151,22 +147,15 @@ class ChangedGallery:
         return [hit.row for hit in self.listed([str(row["item_id"]) for row in self.base.examples()])]
 
     def _nearest(
-        self,
-        vectors: np.ndarray,
-        k: int,
-        base: np.ndarray | None,
-        changed: np.ndarray,
-        hidden: np.ndarray,
-        dedupe: str,
-        offset: int,
+        self, vectors: np.ndarray, allowed: _Allowed, hidden: np.ndarray, k: int, dedupe: str, offset: int
     ) -> list[Hit]:
-        """The groups nearest to any vector, among rows of `base` (None: all) that are not hidden, and of `changed`."""
+        """The groups that are nearest to any of some vectors, among rows that are allowed and not hidden."""
         groups, wanted, size = self.base.groups(dedupe, k, offset), offset + k, len(self.base)
         index = Visible(self.base.index, hidden) if len(hidden) else self.base.index
-        found = [search_items(index, vector, groups, wanted, allowed=base) for vector in vectors]
+        found = [search_items(index, vector, groups, wanted, allowed=allowed[0]) for vector in vectors]
         rows = np.unique(np.concatenate([rows for _, rows in found]))
         shown = dict(zip(rows.tolist(), self.describe(rows), strict=True))
-        scores, rows = self.changed.nearest(vectors, changed)
+        scores, rows = self.changed.nearest(vectors, allowed[1])
         best: dict[tuple[bool, str], Hit] = {}
         streams = [zip(-scores, rows, strict=True) for scores, rows in (*found, (scores, size + rows))]
         for negative, row in heapq.merge(*streams):
@@ -181,8 +170,8 @@ class ChangedGallery:
                 best.setdefault((by_parent, one["parent_id" if by_parent else "item_id"]), hit)
         return list(best.values())[offset:]
 
-    def _allowed(self, filters: Sequence[Condition]) -> tuple[np.ndarray | None, np.ndarray]:
-        """Which rows of the bundle (None: all) and which changed rows meet the filters by their current values."""
+    def _allowed(self, filters: Sequence[Condition]) -> _Allowed:
+        """The rows that meet the filters by their current values."""
         lasting, changing = ([one for one in filters if (one.column in PATCHED) is of] for of in (False, True))
         base = self.base.items.mask(changing)
         if base is not None and self.patches:

@@ -7,9 +7,10 @@ import numpy as np
 
 from src.contracts.errors import LookalikeError
 from src.search.changed_gallery import PATCHED, ChangedGallery
-from src.search.changed_rows import ChangedRows, words_of
+from src.search.changed_rows import ChangedRows
 from src.search.gallery import Gallery
 from src.search.items import SHOWN
+from src.search.words import read_tokens
 
 __all__ = ["MOST_IMAGES", "Changes"]
 
@@ -26,13 +27,7 @@ class Changes:
     """
 
     def __init__(self, base: Gallery, *, dim: int, jpeg: Callable[[str], bytes | None] = lambda image_id: None) -> None:
-        """No changes yet.
-
-        Args:
-            base: of the bundle.
-            dim: of the vectors.
-            jpeg: from the id of a changed item's image to its small JPEG.
-        """
+        """No changes yet to a bundle of so many dimensions; `jpeg` gives the small picture of a changed image's id."""
         self._base, self._dim, self._jpeg = base, dim, jpeg
         self._of_item: dict[str, range] = {}
         self._hidden, self._newly_hidden = np.empty(0, np.int64), list[int]()
@@ -61,15 +56,12 @@ class Changes:
             )
 
     def put(self, item_id: str, vectors: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> None:
-        """Add an item, or replace all of it.
+        """Add an item, or replace all of it; raises as `check_room`.
 
         Args:
             item_id: the item.
             vectors: float32 of shape (dim,), L2-normalised, by image_id; at least one.
             attributes: of `SHOWN`, by name; those that are left out are null.
-
-        Raises:
-            LookalikeError: see `check_room`.
         """
         self.check_room(item_id, len(vectors))
         self.delete(item_id)
@@ -105,30 +97,21 @@ class Changes:
         """Make the changes since the last call visible, all at once."""
         if self._newly_hidden:
             self._hidden, self._newly_hidden = np.union1d(self._hidden, self._newly_hidden), []
-        count = self._count
-        changed = ChangedRows(
-            vectors=self._vectors[:count],
-            alive=self._is_alive[:count].copy(),
-            shown=self._shown,
-            words=self._words,
-            of_item=self._of_item.copy(),
-        )
-        self._gallery = ChangedGallery(
-            base=self._base, changed=changed, hidden=self._hidden, patches=self._patches.copy(), jpeg=self._jpeg
-        )
+        vectors, alive = self._vectors[: self._count], self._is_alive[: self._count].copy()
+        changed = ChangedRows(vectors, alive, self._shown, self._words, self._of_item.copy())
+        self._gallery = ChangedGallery(self._base, changed, self._hidden, self._patches.copy(), self._jpeg)
 
     def _item(self, item_id: str) -> tuple[np.ndarray, list[Mapping[str, Any]]]:
-        rows = self._of_item[item_id]
-        return self._vectors[rows.start : rows.stop], self._shown[rows.start : rows.stop]
+        rows = slice(self._of_item[item_id].start, self._of_item[item_id].stop)
+        return self._vectors[rows], self._shown[rows]
 
     def _append(self, item_id: str, vectors: np.ndarray, shown: Sequence[Mapping[str, Any]]) -> None:
         first, end = self._count, self._count + len(vectors)
-        words = words_of(" ".join(shown[0][name] or "" for name in ("brand", "color", "category")))
+        words = read_tokens(" ".join(shown[0][name] or "" for name in ("brand", "color", "category")))
         self._vectors[first:end], self._is_alive[first:end] = vectors, True
         self._shown += shown
         self._words += [words] * len(shown)
-        self._count = end
-        self._alive += len(vectors)
+        self._count, self._alive = end, self._alive + len(vectors)
         self._of_item[item_id] = range(first, end)
 
     def _make_room(self, more: int) -> None:

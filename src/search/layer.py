@@ -21,9 +21,7 @@ _log = logging.getLogger(__name__)
 class Layer:
     """Applies the journal to one bundle. One thread at a time calls `catch_up`; any thread reads `gallery`.
 
-    Attributes:
-        made_by: key of the bundle's encoder and its arithmetic; layers of the same key share embeddings.
-        changes: what was applied.
+    Layers whose encoder and arithmetic have the same key, `made_by`, share embeddings.
     """
 
     def __init__(self, searcher: Searcher, journal: Journal, *, made_by: str, changes_after: int) -> None:
@@ -38,29 +36,20 @@ class Layer:
         return self.changes.gallery()
 
     def catch_up(self, *, rest: float = 0.0) -> None:
-        """Apply what the journal has and this does not yet have; it is visible when this returns.
+        """Apply what is new in the journal, and make it visible; sleeps `rest` seconds for each second of CPU time.
 
-        An item whose pictures this encoder cannot embed stays as it was, and is logged.
-
-        Args:
-            rest: seconds to sleep after each second of CPU time.
-
-        Raises:
-            JournalError: the journal cannot be read.
-            LookalikeError: more images of changed items than fit in memory.
+        An item whose pictures this encoder cannot embed stays as it was, and is logged. Raises as `open_layer`.
         """
-        try:
-            for change in self._journal.changes(self._applied):
-                began = time.thread_time()
-                try:
-                    self._apply(change)
-                except ImageError as error:
-                    bundle_id = self._searcher.bundle.bundle_id[:12]
-                    _log.error("bundle %s: item %r stays as it was: %s", bundle_id, change.item_id, error)
-                self._applied = change.number
-                time.sleep(rest * (time.thread_time() - began))
-        finally:
-            self.changes.publish()
+        for change in self._journal.changes(self._applied):
+            began = time.thread_time()
+            try:
+                self._apply(change)
+            except ImageError as error:
+                bundle_id = self._searcher.bundle.bundle_id[:12]
+                _log.error("bundle %s: item %r stays as it was: %s", bundle_id, change.item_id, error)
+            self._applied = change.number
+            time.sleep(rest * (time.thread_time() - began))
+        self.changes.publish()
 
     def embed_picture(self, data: bytes) -> np.ndarray:
         """Embed an image file: float32 of shape (dim,); raises `ImageError`."""
@@ -85,10 +74,11 @@ class Layer:
                 vectors[image_id] = kept
             elif (data := self._journal.picture(image_id)) is not None:
                 vectors[image_id] = made[image_id] = self.embed_picture(data)
-        self._journal.keep_embeddings(self.made_by, made)
+        if made:
+            self._journal.keep_embeddings(self.made_by, made)
         return vectors
 
 
 def _is_unit(vector: np.ndarray) -> bool:
-    """Whether a vector is normalised; one with NaN is not."""
+    # NaN is not.
     return abs(float(np.linalg.norm(vector)) - 1) <= _TOLERANCE

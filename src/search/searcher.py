@@ -115,8 +115,8 @@ class Searcher:
         Raises:
             ImageError: no image that can be read.
         """
-        part = None if box is None else astuple(box)
-        return preprocess(data, self._spec, box=part, max_pixels=max_pixels)
+        place = None if box is None else astuple(box)
+        return preprocess(data, self._spec, box=place, max_pixels=max_pixels)
 
     def embed(self, images: Sequence[Query]) -> np.ndarray:
         """Embed images.

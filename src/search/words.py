@@ -1,6 +1,8 @@
 """`words.sqlite`: the words of each item, for a search without a picture (SQLite's FTS5, ranked by BM25)."""
 
+import re
 import sqlite3
+import unicodedata
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ import pyarrow as pa
 from src.contracts.errors import BundleError
 from src.search.items import Items
 
-__all__ = ["MOST_RANKED", "WORD_COLUMNS", "Words", "read_words", "write_words"]
+__all__ = ["MOST_RANKED", "WORD_COLUMNS", "Words", "read_tokens", "read_words", "write_words"]
 
 WORD_COLUMNS = ("title", "name", "description", "brand", "color", "category")
 _READ = 16
@@ -138,3 +140,9 @@ def read_words(text: str) -> list[str]:
     # A lone surrogate is no Unicode, and SQLite ends a text at a NUL.
     clean = text.encode("utf-8", "replace").decode().replace("\0", " ").replace('"', " ")
     return [word for word in clean.split() if any(map(str.isalnum, word))][:_READ]
+
+
+def read_tokens(text: str) -> list[str]:
+    """The words of a text as FTS5 compares them: letters and digits, in lower case, Latin ones without diacritics."""
+    plain = re.sub("([A-Za-z])[\u0300-\u036f]+", r"\1", unicodedata.normalize("NFD", text))
+    return re.findall(r"[^\W_]+", unicodedata.normalize("NFC", plain).lower())

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from serve.settings import PREFIX, ServeSettings
 
+from serve.settings import PREFIX, ServeSettings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

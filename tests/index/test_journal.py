@@ -144,6 +144,8 @@ def test_the_embedding_of_the_last_encoder_is_kept(tmp_path: Path) -> None:
             journal.keep_embeddings("three", {some[0].image_id: vector(7)})  # Kept or not: nothing is raised.
             other.execute("ROLLBACK")
         assert [*journal.vectors("a", "three").values()] == [None, None]
+        journal.delete("a")
+        assert journal._reading.execute("SELECT count(*) FROM embeddings").fetchone() == (0,)
 
 
 def test_where_a_bundle_begins_is_kept_for_each_bundle(tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_a_folder_has_one_process_and_is_free_after_its_death(tmp_path: Path, re
     with started(tmp_path / "state", repository) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "1\n"
-        with pytest.raises(JournalError, match="another service has this folder open: stop it"):
+        with pytest.raises(JournalError, match="another service has it open; stop that one"):
             Journal(tmp_path / "state")
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -1,5 +1,6 @@
 """Changes over a gallery against a plain dictionary of items that is searched by brute force."""
 
+import inspect
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -163,6 +164,10 @@ def check_hits(hits: list[Hit], best: list, k: int, offset: int, dedupe: str, mo
         assert hit.row == rows[hit.row["image_id"]]
 
 
+def has_item(gallery: ChangedGallery, item_id: str) -> bool:
+    return len(gallery.rows_of_item(item_id)) > 0
+
+
 def check(gallery: ChangedGallery, model: Model) -> None:
     """Everything that a gallery is asked, against the model."""
     assert len(gallery) == sum(1 for _ in model.images())
@@ -193,7 +198,7 @@ def check(gallery: ChangedGallery, model: Model) -> None:
 def check_item(gallery: ChangedGallery, model: Model, name: str) -> None:
     images = model.items.get(name, [])
     rows = gallery.rows_of_item(name)
-    assert gallery.has_item(name) == (len(images) > 0)
+    assert has_item(gallery, name) == (len(images) > 0)
     assert sorted(row["image_id"] for row in gallery.describe(rows)) == sorted(i.row["image_id"] for i in images)
     vectors = gallery.vectors_of_item(name)
     if not images:
@@ -299,6 +304,15 @@ def test_a_gallery_stays_as_it_was_whatever_is_changed_later() -> None:
         check_hits(before.search(vector(1), 9, filters=filters), best, 9, 0, "item", model)
 
 
+def test_a_gallery_with_changes_offers_what_a_gallery_offers() -> None:
+    parts = {"open", "picture", "groups"}
+    offered = {name: member for name, member in vars(Gallery).items() if name[0] != "_" and name not in parts}
+    assert len(offered) > 10
+    for name, member in offered.items():
+        expected = [one for one in inspect.signature(member).parameters.values() if one.name != "hidden"]
+        assert [*inspect.signature(getattr(ChangedGallery, name)).parameters.values()] == expected, name
+
+
 def test_nothing_is_visible_before_it_is_published() -> None:
     base, _ = base_and_model()
     changes = Changes(base, dim=DIM)
@@ -306,11 +320,11 @@ def test_nothing_is_visible_before_it_is_published() -> None:
     changes.delete("item-0")
     changes.patch("item-1", {"price": 9.0})
     gallery = changes.gallery()
-    assert not gallery.has_item("new")
-    assert gallery.has_item("item-0")
+    assert not has_item(gallery, "new")
+    assert has_item(gallery, "item-0")
     assert gallery.listed(["item-1"])[0].row["price"] != 9.0
     changes.publish()
-    assert changes.gallery().has_item("new")
+    assert has_item(changes.gallery(), "new")
 
 
 def test_words_find_changed_items_and_others_in_turn() -> None:
@@ -337,11 +351,11 @@ def test_more_images_than_fit_are_refused_and_nothing_is_changed(monkeypatch: py
     changes.put("a", {"a/0": vector(0), "a/1": vector(1)}, {})
     with pytest.raises(LookalikeError, match=r"'b' has 2 images, and 2 of other .* at most 3; export a new bundle"):
         changes.put("b", {"b/0": vector(0), "b/1": vector(1)}, {})
-    assert not published(changes).has_item("b")
+    assert not has_item(published(changes), "b")
     changes.put("a", {f"a/{view}": vector(view) for view in range(3)}, {})  # Its own two are replaced.
     changes.delete("a")
     changes.put("b", {"b/0": vector(0), "b/1": vector(1)}, {})
-    assert published(changes).has_item("b")
+    assert has_item(published(changes), "b")
 
 
 @pytest.mark.parametrize("filters", [[AnyOf("size", frozenset({"x"}))], [AnyOf("price", frozenset({"x"}))]])

@@ -20,8 +20,8 @@ TOKEN = "the-token-of-the-tests"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "serve", *arguments]
+def command(*arguments: str, module: str = "serve") -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
 
 
 def run(
@@ -82,6 +82,7 @@ def running(
     environment: dict[str, str] | None = None,
     root: Path = ROOT,
     wrapper: Sequence[str] = (),
+    module: str = "serve",
 ) -> Iterator[Running]:
     """Start, wait for the line that names the URL, and end in any case.
 
@@ -90,9 +91,10 @@ def running(
         environment: variables beside those of this process.
         root: working directory.
         wrapper: a command that runs the command that follows it.
+        module: a launcher that takes the same arguments.
     """
     with subprocess.Popen(
-        [*wrapper, *command(*arguments, "--port", "0")],
+        [*wrapper, *command(*arguments, "--port", "0", module=module)],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
         stdout=subprocess.PIPE,

@@ -18,6 +18,7 @@ from src.contracts.errors import ConfigError, JournalError, LookalikeError
 from src.contracts.preprocessing import ImageError
 from src.index.journal import Journal, Picture, picture_id
 from src.search import changes
+from src.search.changed_gallery import ChangedGallery
 from src.search.layer import Layer
 from tests.serve.searchers import BASE, Searcher, picture
 
@@ -47,6 +48,10 @@ def found(layer: Layer, searcher: Searcher, data: bytes) -> dict[str, Any]:
     return {**hit.row, "score": hit.score}
 
 
+def has_item(gallery: ChangedGallery, item_id: str) -> bool:
+    return len(gallery.rows_of_item(item_id)) > 0
+
+
 def test_a_change_is_visible_and_durable_when_the_call_returns(journal: Journal) -> None:
     noted: list[tuple[str, float]] = []
     searcher = Searcher()
@@ -69,7 +74,7 @@ def test_a_change_is_visible_and_durable_when_the_call_returns(journal: Journal)
         assert found(live.layer, searcher, b"base-0/1")["price"] == 7.0
         for _ in range(2):
             await live.delete(BASE[1])
-            assert not live.layer.gallery().has_item(BASE[1])
+            assert not has_item(live.layer.gallery(), BASE[1])
         for name in (BASE[1], "nobody"):
             with pytest.raises(UnknownItemError, match=name):
                 await live.patch(name, {"price": 1.0})
@@ -149,7 +154,7 @@ def test_what_is_no_image_changes_nothing(journal: Journal, files: list[bytes]) 
     with pytest.raises(LookalikeError, match=r"image (1 of 1|2 of 2)|no image"):
         asyncio.run(live.put("new", files, {}))
     assert journal.last_change == 0
-    assert not live.layer.gallery().has_item("new")
+    assert not has_item(live.layer.gallery(), "new")
 
 
 def test_a_picture_without_a_usable_embedding_is_refused(journal: Journal) -> None:
@@ -176,7 +181,7 @@ def test_where_there_is_no_room_nothing_is_kept(journal: Journal, monkeypatch: p
     monkeypatch.setattr(changes, "MOST_IMAGES", 1)
     with pytest.raises(LookalikeError, match="export a new bundle"):
         opened(live, Searcher())
-    assert opened(live, Searcher(), changes_after=2).gallery().has_item("b")
+    assert has_item(opened(live, Searcher(), changes_after=2).gallery(), "b")
 
 
 def test_what_the_journal_refuses_is_not_visible(journal: Journal) -> None:
@@ -189,10 +194,10 @@ def test_what_the_journal_refuses_is_not_visible(journal: Journal) -> None:
         with pytest.raises(JournalError):
             await live.delete(BASE[0])
         gallery = live.layer.gallery()
-        assert (gallery.has_item("new"), gallery.has_item(BASE[0])) == (False, True)
+        assert (has_item(gallery, "new"), has_item(gallery, BASE[0])) == (False, True)
         journal._writing.execute("PRAGMA query_only = OFF")
         await live.put("new", [picture(1)], {})
-        assert live.layer.gallery().has_item("new")
+        assert has_item(live.layer.gallery(), "new")
 
     asyncio.run(change())
 
@@ -207,11 +212,26 @@ def test_a_change_that_was_kept_and_not_shown_is_shown_with_the_next(
             patch.setattr(live.layer.changes, "put", None)
             with pytest.raises(TypeError):
                 await live.put("new", [picture(1)], {})
-        assert not live.layer.gallery().has_item("new")
+        assert not has_item(live.layer.gallery(), "new")
         await live.delete(BASE[0])
-        assert live.layer.gallery().has_item("new")
+        assert has_item(live.layer.gallery(), "new")
 
     asyncio.run(change())
+
+
+def test_a_change_is_applied_once(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = serving(journal, Searcher())
+    applied: list[str] = []
+    apply = live.layer._apply
+
+    async def change() -> None:
+        monkeypatch.setattr(live.layer, "_apply", lambda one: (applied.append(one.item_id), apply(one)))
+        await live.put("new", [picture(1)], {})
+        await live.delete(BASE[0])
+        await live.patch("new", {"price": 1.0})
+
+    asyncio.run(change())
+    assert applied == ["new", BASE[0], "new"]
 
 
 def test_a_bundle_gets_the_changes_after_those_that_it_has(journal: Journal) -> None:
@@ -236,13 +256,13 @@ def test_a_bundle_gets_the_changes_after_those_that_it_has(journal: Journal) -> 
     two = Searcher(bundle_id="two", items=[*BASE, "old"])
     for more in ({"changes_after": 3}, {}):  # Kept for this bundle.
         layer = opened(live, two, **more)
-        assert layer.gallery().has_item(BASE[1])
+        assert has_item(layer.gallery(), BASE[1])
         assert prices(layer, BASE[0]) == prices(layer, "old") == {(1.0, False)}
         assert len(layer.gallery().vectors_of_item("old")) == 2
-        assert layer.gallery().has_item("new")
+        assert has_item(layer.gallery(), "new")
     everything = opened(live, Searcher(bundle_id="three"))
     assert (prices(everything, BASE[0]), prices(everything, "old")) == ({(5.0, False)}, {(1.0, False)})
-    assert not everything.gallery().has_item(BASE[1])
+    assert not has_item(everything.gallery(), BASE[1])
     with pytest.raises(ConfigError, match="changes_after=7: the last change is 6"):
         opened(live, two, changes_after=7)
 
@@ -258,7 +278,7 @@ def test_an_item_that_a_bundle_has_again_is_changed_in_that_bundle(journal: Jour
         assert gallery.describe(gallery.rows_of_item(BASE[0]))[0]["price"] == 9.0
 
     asyncio.run(change())
-    assert not opened(live, Searcher()).gallery().has_item(BASE[0])
+    assert not has_item(opened(live, Searcher()).gallery(), BASE[0])
 
 
 def test_only_another_encoder_embeds_again(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
@@ -276,7 +296,7 @@ def test_only_another_encoder_embeds_again(journal: Journal, caplog: pytest.LogC
     with caplog.at_level(logging.ERROR):
         layer = opened(live, other)
     assert other.embedded == [picture(0), picture(1), picture(2)]
-    assert [layer.gallery().has_item(f"new-{seed}") for seed in range(3)] == [True, False, True]
+    assert [has_item(layer.gallery(), f"new-{seed}") for seed in range(3)] == [True, False, True]
     assert "bundle three: item 'new-1' stays as it was: the encoder has no usable embedding" in caplog.text
     assert found(layer, other, picture(2))["item_id"] == "new-2"
     third = Searcher(bundle_id="four", salt=5)
@@ -383,12 +403,12 @@ def test_changes_wait_while_a_bundle_takes_over_and_go_to_it(journal: Journal) -
         layer = opened(live, Searcher(bundle_id="two"))
         await live.delete(BASE[0])  # After the layer was opened.
         async with live.handing_over(layer):
-            assert not layer.gallery().has_item(BASE[0])
+            assert not has_item(layer.gallery(), BASE[0])
             call = asyncio.ensure_future(live.delete(BASE[1]))
             await asyncio.wait([call], timeout=0.05)
             assert journal.last_change == 1
         await call
-        assert [one.gallery().has_item(BASE[1]) for one in (first, layer)] == [True, False]
+        assert [has_item(one.gallery(), BASE[1]) for one in (first, layer)] == [True, False]
         await live.delete(BASE[2])
 
     asyncio.run(change())
@@ -405,7 +425,7 @@ def test_a_bundle_that_does_not_take_over_leaves_the_other_one(journal: Journal)
             async with live.handing_over(layer):
                 raise RuntimeError
         await live.delete(BASE[1])
-        assert not first.gallery().has_item(BASE[1])
+        assert not has_item(first.gallery(), BASE[1])
 
     asyncio.run(change())
     assert live.layer is first
@@ -452,7 +472,7 @@ def test_a_caller_that_leaves_neither_stops_a_change_nor_lets_the_next_one_in(
                 await asyncio.wait([next_one], timeout=0.05)
                 assert not next_one.done()
         await next_one
-        assert live.layer.gallery().has_item(BASE[0]) is fails
+        assert has_item(live.layer.gallery(), BASE[0]) is fails
 
     asyncio.run(change())
     assert journal.last_change == (1 if fails else 2)

@@ -22,7 +22,10 @@ _LEAST_SPEED = 1.1
 _MOMENT = 0.5
 """Seconds of timing at one batch size, and of f32's largest timed batch: a slow encoder is timed on fewer images."""
 
-_ROUNDS = (2, 20)
+_PATIENCE = 2.0
+"""Seconds of timing at one batch size before bf16 is called too slow: other work on the machine may have delayed it."""
+
+_ROUNDS = (2, 100)
 
 
 def try_bf16(
@@ -111,12 +114,13 @@ def _best(f32: EncoderRuntime, bf16: EncoderRuntime, pixels: np.ndarray) -> tupl
     """Seconds of the quickest call of each; the two take turns, so that other work on the machine delays both."""
     least, most = _ROUNDS
     best = [float("inf"), float("inf")]
-    end = time.perf_counter() + _MOMENT
+    begin = time.perf_counter()
     for number in range(most):
         for place, encoder in enumerate((f32, bf16)):
             start = time.perf_counter()
             encoder.embed(pixels)
             best[place] = min(best[place], time.perf_counter() - start)
-        if number + 1 >= least and time.perf_counter() > end:
+        enough = _MOMENT if best[0] >= _LEAST_SPEED * best[1] else _PATIENCE
+        if number + 1 >= least and time.perf_counter() - begin > enough:
             break
     return best[0], best[1]

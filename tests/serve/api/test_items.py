@@ -73,8 +73,8 @@ def test_item_of_any_usual_id_is_put_found_patched_and_deleted(writer, item_id):
 @pytest.mark.parametrize(
     "path",
     [
-        "%2E", "%2e%2e", "a/%2E%2E/b", "%2E/a", "a/%2e", "a%2F..%2Fb", "a%0Ab", "a%0A", "a%0Db", "a%E2%80%A8b", "a%E2%80%A9b",
-        "%00", "a%1Bb", "a%7Fb", "a%C2%85b", "x" * 201, "",
+        "%2E", "%2e%2e", "a/%2E%2E/b", "%2E/a", "a/%2e", "a%2F..%2Fb", "a%0Ab", "a%0A", "a%0Db",
+        "a%E2%80%A8b", "a%E2%80%A9b", "%00", "a%1Bb", "a%7Fb", "a%C2%85b", "x" * 201, "",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
