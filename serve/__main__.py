@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve; returns the exit code."""
     # FAISS reads it when it is imported: threads that spin between searches would take the cores from others.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OTEL_SERVICE_NAME", "lookalike")
     try:
         settings = read_settings(sys.argv[1:] if argv is None else argv)
         logging.config.dictConfig(log_config(form=settings.log_format, level=settings.log_level))

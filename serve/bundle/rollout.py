@@ -129,12 +129,15 @@ class Rollout:
             opened = await anyio.to_thread.run_sync(self._open, path, changes_after)
             checks, found = opened.checks, opened.pipeline.bundle_id
             replaced = await self._swap(opened)
-            self.previous = old
+            self.source, self.previous = Source(path, found), old
             self._metrics.bundle_images.labels(found).set(len(opened.searcher.gallery))
+            breakers = {"encoder": opened.pipeline.embedder.breaker, "index": opened.pipeline.breaker}
             del opened
             loaded = time.perf_counter() - started
             await replaced.drained.wait()
             self._metrics.bundle_images.remove(old.bundle_id)
+            for dependency, breaker in breakers.items():  # Those of the old bundle may have been open.
+                self._metrics.breaker_state.labels(dependency).set(breaker.state)
             await anyio.to_thread.run_sync(_close, replaced)
             drained = time.perf_counter() - started - loaded
         self.source = Source(path, found)
