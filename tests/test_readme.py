@@ -9,8 +9,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
-from serve.commandline import read_settings
 
+from serve.settings import read_settings
 from src.commandline import CONF, register_schema, settings_from
 from src.contracts.settings import EvaluateSettings, ExportSettings, TrainSettings
 

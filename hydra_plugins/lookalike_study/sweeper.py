@@ -51,7 +51,7 @@ class StudySweeper(Sweeper):
         self._launched = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra passes to a sweeper, and let `${hydra:...}` resolve outside a run, as in `hydra.sweep.dir`."""
+        """Store what Hydra passes, and let `${hydra:...}` resolve outside a run, as in `hydra.sweep.dir`."""
         HydraConfig.instance().set_config(config)
         self.hydra_context, self.config = hydra_context, config
         self._launcher: Launcher = Plugins.instance().instantiate_launcher(
