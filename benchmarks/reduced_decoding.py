@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 from PIL import Image
 from rich.progress import track
-from src.eval.checkpoint_comparison import Difference, compare_checkpoints
 
 from src.catalog.catalogue import Catalogue, open_catalogue
 from src.commandline import composed
@@ -25,6 +24,7 @@ from src.contracts.exit_codes import exit_with_message
 from src.contracts.image_header import read_header
 from src.contracts.preprocessing import PreprocessingSpec, decode, preprocess
 from src.contracts.settings import TrainSettings
+from src.eval.checkpoint_comparison import Difference, compare_checkpoints
 from src.models.encoder import build_encoder
 from src.models.inference import embedder
 

@@ -95,15 +95,17 @@ class Service:
     async def _open_first(self, shared: Shared) -> None:
         # A method of its own: a variable of `running` would keep the first bundle in memory to the end.
         opened = await anyio.to_thread.run_sync(Opened.open, self._bundle_path, shared)
-        if self.live is not None and opened.layer is not None:
-            self.live.serve(opened.layer)
+        live = self.live
+        if live is not None and opened.layer is not None:
+            live.serve(opened.layer)
+            self.metrics.changed_images.set_function(lambda: live.layer.changes.images)
         self.current = Current(opened)
         self.rollout = Rollout(
             current=self.current,
             path=self._bundle_path,
             open_path=lambda path, after: Opened.open(path, shared, beside=True, changes_after=after),
             metrics=self.metrics,
-            live=self.live,
+            live=live,
         )
 
     def _close_last(self) -> None:

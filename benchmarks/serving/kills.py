@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import simplejpeg
+from PIL import Image
 
 from serve.live_items import LiveItems
 from src.contracts.tables import ITEMS, validate_items
@@ -297,6 +298,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the state folder is made; the disk decides the time")
     arguments = parser.parse_args()
     began = time.perf_counter()
+    Image.init()  # Once, and not in each process.
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         account, problem = kill_many(Path(folder) / "state", arguments.kills, arguments.seed)
     print(f"{arguments.kills} kills in {time.perf_counter() - began:.0f} s: {account.line()}")

@@ -138,7 +138,7 @@ def _refuse_empty(table: pa.Table, data: DataSettings) -> None:
 
 def _fix(table: pa.Table, data: DataSettings) -> str:
     if data.split_by == "count":
-        return f"divide the {len(set(_products(table)))} products otherwise"
+        return f"divide {len(set(_products(table)))} products otherwise"
     if data.split_by == "time":
         listed = pc.min_max(table["listed_at"]).as_py()
         return f"items were listed from {listed['min']} to {listed['max']}"

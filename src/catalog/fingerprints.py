@@ -21,7 +21,8 @@ from src.contracts.preprocessing import ImageError, PreprocessingSpec, preproces
 
 __all__ = ["FINGERPRINT", "fingerprint", "fingerprints"]
 
-_SPEC = PreprocessingSpec(size=32, resize="squash")
+# All pixels of any file: fingerprints of a JPEG and of the same picture as a PNG are compared.
+_SPEC = PreprocessingSpec(size=32, resize="squash", decoding="full")
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 FINGERPRINT = np.dtype([("file", "S16"), ("bits", "u1", 8), ("colours", "u1", (8, 8, 3))])

@@ -14,6 +14,7 @@ from PIL.TiffImagePlugin import (
 
 from src.contracts.jpeg_frame import JpegFrame
 from src.contracts.png_chunks import png_chunks
+from src.contracts.vp8l import TABLES_BYTES, huffman_tables
 from src.contracts.webp import WebP, has_libwebp
 
 __all__ = ["jpeg_memory", "pillow_memory", "webp_memory"]
@@ -29,9 +30,6 @@ _INFLATION = 1032
 
 _INFLATED = (b"zTXt", b"iTXt", b"iCCP")
 _YCBCR = 6
-_TABLES = 2_600
-"""Sets of Huffman tables that libwebp's encoder makes at most."""
-
 _MIB = 1024 * 1024
 
 
@@ -46,14 +44,16 @@ def jpeg_memory(image: Image.Image, frame: JpegFrame) -> int:
     return _COPIES * frame.scan + coefficients
 
 
-def webp_memory(webp: WebP, length: int) -> int:
+def webp_memory(webp: WebP, data: bytes) -> int:
     """Bytes for libwebp's own planes and tables, and for Pillow's canvases where it must decode."""
     _, _, width, height = webp.frame
     pixels = width * height
     memory = _COPIES * (len(webp.exif) + len(webp.xmp))
     if webp.lossless or webp.alpha:
         # The pixels, and a plane of alpha; alpha itself is coded as a lossless picture is.
-        memory += (4 if webp.lossless else 5) * pixels + _huffman_tables(width, height, length)
+        memory += (4 if webp.lossless else 5) * pixels
+    if webp.entropy_coded is not None:
+        memory += TABLES_BYTES * huffman_tables(data[webp.entropy_coded], width, height)
     if not has_libwebp():
         memory += 16 * webp.width * webp.height
     return memory
@@ -70,11 +70,6 @@ def pillow_memory(image: Image.Image, data: bytes) -> int:
     # Run-length coded, a BMP is decoded in Python.
     run_length = isinstance(image, BmpImageFile) and image.tile and image.tile[0][0] == "bmp_rle"
     return 2 * image.width * image.height + len(data) if run_length else 0
-
-
-def _huffman_tables(width: int, height: int, length: int) -> int:
-    """Each block of at least 4 x 4 pixels may have tables of its own, which take at least 20 bits of the file."""
-    return min(_TABLES, -(-width // 4) * -(-height // 4), length * 8 // 20) * 14_000
 
 
 def _tiff(image: TiffImageFile, length: int) -> int:

@@ -109,7 +109,7 @@ def open_image(data: bytes) -> tuple[ImageHeader, Image.Image | WebP]:
     check_structure(data)
     if is_webp(data):
         webp = read_webp(data)
-        return _header_of_webp(webp, len(data)), webp
+        return _header_of_webp(webp, data), webp
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
     return _header_of(image, data), image
 
@@ -137,7 +137,7 @@ def _header_of(image: Image.Image, data: bytes) -> ImageHeader:
     )
 
 
-def _header_of_webp(webp: WebP, length: int) -> ImageHeader:
+def _header_of_webp(webp: WebP, data: bytes) -> ImageHeader:
     texts = Image.Image()
     texts.info = {name: text for name, text in (("exif", webp.exif), ("xmp", webp.xmp)) if text}
     orientation = _orientation(texts)
@@ -148,7 +148,7 @@ def _header_of_webp(webp: WebP, length: int) -> ImageHeader:
         height=webp.width if orientation in _SIDEWAYS else webp.height,
         orientation=orientation,
         reducible=False,
-        decoder_bytes=webp_memory(webp, length),
+        decoder_bytes=webp_memory(webp, data),
     )
 
 

@@ -40,7 +40,7 @@ class PreprocessingSpec:
     interpolation: str = "bicubic"
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    decoding: str = "full"
+    decoding: str = "reduced"
 
     def __post_init__(self) -> None:
         # Numbers of one value must hash alike, whether they were written 1 or 1.0.

@@ -30,6 +30,7 @@ class WebP:
         lossless: how the first frame is coded.
         frame: left edge, upper edge, width and height of the first frame, in pixels; it may be a part of the picture.
         bitstream: where libwebp begins to read, and where it ends.
+        entropy_coded: where the pixels of a lossless frame, or the alpha of another, are coded; None where neither is.
         exif: empty if there is none.
         xmp: likewise.
     """
@@ -40,6 +41,7 @@ class WebP:
     lossless: bool
     frame: tuple[int, int, int, int]
     bitstream: slice
+    entropy_coded: slice | None
     exif: bytes = b""
     xmp: bytes = b""
 
@@ -53,7 +55,9 @@ def read_webp(data: bytes) -> WebP:
     """Read what stands before and behind the pixels; raises `CorruptImageError` where that is damaged."""
     try:
         if len(data) < 8 + _size(data, 0):
-            raise CorruptImageError(f"the image is truncated or damaged ({len(data):,} of {8 + _size(data, 0):,} bytes)")
+            raise CorruptImageError(
+                f"the image is truncated or damaged ({len(data):,} of {8 + _size(data, 0):,} bytes)"
+            )
         return _extended(data) if data[12:16] == b"VP8X" else _simple(data)
     except (struct.error, IndexError):
         raise CorruptImageError("the image is truncated or damaged (a WebP that ends before its header)") from None
@@ -105,7 +109,15 @@ def _libwebp() -> ctypes.CDLL:
 def _simple(data: bytes) -> WebP:
     width, height, lossless, alpha = _frame_header(data, 12)
     frame = (0, 0, width, height)
-    return WebP(width=width, height=height, alpha=alpha, lossless=lossless, frame=frame, bitstream=slice(None))
+    return WebP(
+        width=width,
+        height=height,
+        alpha=alpha,
+        lossless=lossless,
+        frame=frame,
+        bitstream=slice(None),
+        entropy_coded=_entropy_coded(data, {data[12:16]: 12}),
+    )
 
 
 def _extended(data: bytes) -> WebP:
@@ -118,9 +130,10 @@ def _extended(data: bytes) -> WebP:
         place = _first(chunks, b"ANMF")
         left, top = 2 * _number(data, place + 8), 2 * _number(data, place + 11)
         bitstream = slice(place + 24, place + 8 + _size(data, place))
-        place = _first(_first_chunks(data, bitstream.start, bitstream.stop), b"VP8 ", b"VP8L")
+        parts = _first_chunks(data, bitstream.start, bitstream.stop)
     else:
-        place = _first(chunks, b"VP8 ", b"VP8L")
+        parts = chunks
+    place = _first(parts, b"VP8 ", b"VP8L")
     frame_width, frame_height, lossless, _ = _frame_header(data, place)
     if left + frame_width > width or top + frame_height > height:
         raise CorruptImageError("the image is truncated or damaged (a WebP frame larger than its picture)")
@@ -135,6 +148,7 @@ def _extended(data: bytes) -> WebP:
         lossless=lossless,
         frame=(left, top, frame_width, frame_height),
         bitstream=bitstream,
+        entropy_coded=_entropy_coded(data, parts),
         **texts,
     )
 
@@ -155,6 +169,15 @@ def _first(chunks: dict[bytes, int], *kinds: bytes) -> int:
     if not found:
         raise CorruptImageError("the image is truncated or damaged (a WebP without a frame)")
     return min(found)
+
+
+def _entropy_coded(data: bytes, chunks: dict[bytes, int]) -> slice | None:
+    """Behind the five bytes before a lossless frame, or the one before alpha, whose lowest bits say how it is coded."""
+    for kind, header in ((b"VP8L", 5), (b"ALPH", 1)):
+        place = chunks.get(kind)
+        if place is not None and (kind == b"VP8L" or data[place + 8] & 3):
+            return slice(place + 8 + header, place + 8 + _size(data, place))
+    return None
 
 
 def _size(data: bytes, place: int) -> int:

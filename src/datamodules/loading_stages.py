@@ -51,8 +51,8 @@ def first_epoch_stages(catalogue: Catalogue, rows: np.ndarray, spec: Preprocessi
     files = [catalogue.image_bytes(int(row)) for row in rows]
     yield Stage("read files, cold", count / (time.perf_counter() - start), False)
     yield Stage("read files, warm", _rate(lambda: [catalogue.image_bytes(int(row)) for row in rows], count), False)
-    yield Stage("decode, one thread", _rate(lambda: [decode(file) for file in files], count), False)
-    pictures = [decode(file) for file in files]
+    yield Stage("decode, one thread", _rate(lambda: [decode(file, spec=spec) for file in files], count), False)
+    pictures = [decode(file, spec=spec) for file in files]
     yield Stage("resize, one thread", _rate(lambda: [resize(picture, spec) for picture in pictures], count), False)
 
     def all_of_it() -> None:

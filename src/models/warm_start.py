@@ -40,7 +40,8 @@ def initial_encoder(*, spec: PreprocessingSpec, weights: str | None = None, **mo
     card = read_card(Path(weights)) if weights else None
     if weights is None or card is None:
         return build_encoder(spec=spec, weights=weights, **model)
-    problems = [*_other_backbone(card["model"], model), *_other_pixels(card["preprocessing"], spec)]
+    earlier_pixels = PreprocessingSpec.from_dict(card["preprocessing"])
+    problems = [*_other_backbone(card["model"], model), *_other_pixels(earlier_pixels, spec)]
     if problems:
         raise ConfigError(
             f"`model.weights={weights}`: the run {card['name']!r} does not fit these settings:\n  "
@@ -71,10 +72,11 @@ def _other_backbone(earlier: Mapping[str, Any], model: Mapping[str, Any]) -> lis
     return [f"`model.{name}` was {one}, is {other}" for name, one, other in pairs if (one or {}) != (other or {})]
 
 
-def _other_pixels(earlier: Mapping[str, Any], spec: PreprocessingSpec) -> list[str]:
-    now = spec.to_dict()
-    if earlier["hash"] == now["hash"]:
+def _other_pixels(earlier: PreprocessingSpec, spec: PreprocessingSpec) -> list[str]:
+    if earlier == spec:
         return []
-    names = [name for name in now if name != "hash" and earlier.get(name) != now[name]]
-    differences = ", ".join(f"`preprocessing.{name}` was {earlier.get(name)}, is {now[name]}" for name in names)
-    return [f"preprocessing {earlier['hash']} there, {now['hash']} here: {differences}"]
+    was, now = asdict(earlier), asdict(spec)
+    differences = ", ".join(
+        f"`preprocessing.{name}` was {was[name]}, is {now[name]}" for name in now if was[name] != now[name]
+    )
+    return [f"preprocessing {earlier.hash} there, {spec.hash} here: {differences}"]

@@ -46,6 +46,11 @@ class Changes:
         """The items as of the last `publish`."""
         return self._gallery
 
+    @property
+    def images(self) -> int:
+        """How many images of changed items are in memory."""
+        return self._alive
+
     def check_room(self, item_id: str, images: int) -> None:
         """Raise `LookalikeError` where an item of so many images does not fit."""
         others = self._alive - len(self._of_item.get(item_id, ()))

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_sweep_trains_records_what_fails_and_is_done_when_asked_again(tmp_path: Path, repository: Path) -> None:
-    folder = tmp_path / "sweep"
+    # Where a sweep goes unless it is told otherwise.
+    folder = tmp_path / "multirun" / "demo" / "grid"
     command = [
         sys.executable,
         str(repository / "train.py"),
@@ -35,7 +36,6 @@ def test_a_sweep_trains_records_what_fails_and_is_done_when_asked_again(tmp_path
         "hydra.sweeper.pruner=median",
         "hydra/launcher=joblib",
         "hydra.launcher.n_jobs=1",
-        f"hydra.sweep.dir={folder}",
     ]
     # From another folder than the repository's, where processes that are started must find the code all the same.
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=dict(os.environ))

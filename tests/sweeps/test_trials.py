@@ -75,7 +75,7 @@ def test_the_objective_is_the_mean_over_seeds_and_is_what_was_trained(tmp_path: 
     assert (first.trial_id, first.metric, other) == (3, "recall@1", None)
     printed = capsys.readouterr().out
     assert "6 finished, 0 pruned, 0 failed" in printed
-    assert "of 6 trials: the best value is optimistic" in printed
+    assert "from 6 trials: the best value is optimistic" in printed
     with (tmp_path / "s" / "trials.csv").open() as file:
         rows = [*csv.DictReader(file)]
     assert [float(row["value"]) for row in rows] == [trial.value for trial in study.trials]

@@ -1,4 +1,4 @@
-"""The API that changes items; tests/serve/live has what becomes of the changes."""
+"""The API that changes items; tests/serve/test_live_items.py has what becomes of the changes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +13,7 @@ from serve.settings import ServeSettings
 from tests.search.small_bundle import Shop, picture
 from tests.serve.problems import check_problem
 from tests.serve.running import AUTHORIZED, TOKEN
+from tests.serve.samples import sample
 from tests.serve.shop_database import make_table
 
 NEW = picture(900_001)
@@ -49,6 +50,7 @@ def last_change(client: TestClient) -> int:
 
 @pytest.mark.parametrize("item_id", ["new", "new/1 ö", "...", "a/.b", "x" * 200, "similar", "日本"])
 def test_item_of_any_usual_id_is_put_found_patched_and_deleted(writer, item_id):
+    images = sample(writer, "lookalike_changed_images")
     response = put(
         writer, item_id, NEW, picture(900_002), category="shoes", price="19.5", in_stock="true", brand="acme"
     )
@@ -56,6 +58,7 @@ def test_item_of_any_usual_id_is_put_found_patched_and_deleted(writer, item_id):
     body = response.json()
     assert body["item_id"] == item_id
     assert len(body["image_ids"]) == 2
+    assert sample(writer, "lookalike_changed_images") == images + 2
     assert body["bundle_id"] == writer.get("/v1/bundle").json()["bundle_id"]
     row = found(writer, NEW)[item_id]
     assert row["score"] == pytest.approx(1, abs=1e-6)
@@ -68,6 +71,7 @@ def test_item_of_any_usual_id_is_put_found_patched_and_deleted(writer, item_id):
     assert (row["price"], row["in_stock"], row["brand"]) == (7, False, "acme")
     assert writer.delete(f"/v1/items/{quote(item_id, safe='/')}").status_code == 200
     assert item_id not in found(writer, NEW)
+    assert sample(writer, "lookalike_changed_images") == images
 
 
 @pytest.mark.parametrize(
