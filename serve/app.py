@@ -26,12 +26,13 @@ def create_app(
     bundle_path: Path,
     settings: ServeSettings | None = None,
     *,
+    on_ready: Callable[[], object] = lambda: None,
     on_refusal: Callable[[LookalikeError], object] = lambda error: None,
 ) -> FastAPI:
     """Make the application; raises `ConfigError` for an address in the settings that is none.
 
-    The bundle is verified and loaded when the lifespan starts; `on_refusal` is called where it, or the state folder,
-    cannot be served.
+    The bundle is verified and loaded when the lifespan starts; then `on_ready` is called, or `on_refusal` where it, or
+    the state folder, cannot be served.
     """
     settings = settings or ServeSettings()
     service = Service(bundle_path, settings)
@@ -40,6 +41,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
             async with service.running():
+                on_ready()
                 yield
         except LookalikeError as error:
             on_refusal(error)
@@ -50,7 +52,6 @@ def create_app(
         description="Visual similarity search over one bundle.",
         version="1",
         lifespan=lifespan,
-        root_path=settings.root_path,
         # Their scripts come from another host, which the content security policy refuses.
         docs_url=None,
         redoc_url=None,

@@ -22,10 +22,10 @@ from typing import Any, NoReturn
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server.mp import MPServer
 
 from serve.logs import SERVER, log_config
 from serve.settings import ServeSettings
+from serve.workers import REFUSED, RollingServer, mark_ready
 from src.contracts.errors import ConfigError, LookalikeError
 
 __all__ = ["serve"]
@@ -47,15 +47,16 @@ def serve(bundle: Path, settings: ServeSettings) -> int:
     Raises:
         ConfigError: the address is in use, not allowed, or not one of this machine; there is no temporary folder.
     """
-    with _run_folder() as run_folder, _reserved(settings.host, settings.port) as reserved:
+    with _run_folder() as name, _reserved(settings.host, settings.port) as reserved:
+        run_folder = Path(name)
         address, port = reserved.getsockname()[:2]
         if settings.processes > 1:
-            os.environ[_MULTIPROCESS] = run_folder
-        refused = Path(run_folder) / "refused"
+            os.environ[_MULTIPROCESS] = name
+        refused = run_folder / REFUSED
         # The reason has been printed; the server's line about the worker adds nothing.
         logging.getLogger(SERVER).addFilter(lambda _: not refused.exists())
-        server = MPServer(
-            "serve.app",  # For its log; `_load` makes the application.
+        server = RollingServer(
+            run_folder=run_folder,
             address=address,
             port=port,
             interface=Interfaces.ASGI,
@@ -65,15 +66,17 @@ def serve(bundle: Path, settings: ServeSettings) -> int:
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=1000 * settings.head_seconds, max_buffer_size=_HEAD_BYTES),
             websockets=False,
+            url_path_prefix=settings.root_path or None,
             backpressure=_connections(),
             workers_kill_timeout=settings.drain_seconds,
             log_level=LogLevels.warning,
             log_dictconfig=log_config(form=settings.log_format, level=settings.log_level),
         )
+        os.register_at_fork(after_in_child=_reset_signals)
         announcer = threading.Thread(target=_announce, args=(server, address, port, settings.processes), daemon=True)
         server.on_startup(announcer.start)
         try:
-            server.serve(target_loader=partial(_load, bundle, settings, refused), wrap_loader=False)
+            server.serve(target_loader=partial(_load, bundle, settings, run_folder), wrap_loader=False)
         except SystemExit as ended:
             return 2 if refused.exists() else int(ended.code or 0)
         return 0
@@ -96,10 +99,14 @@ def _reserved(host: str, port: int) -> Iterator[socket.socket]:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise ConfigError(f"`--host {host}`: {error.strerror}; give an address of this machine") from None
-    with socket.socket(family, kind, protocol) as held:
+    with socket.socket(family, kind, protocol) as tried, socket.socket(family, kind, protocol) as held:
         try:
-            # A restart would otherwise wait for the connections of the process before it to time out.
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            for one in (tried, held):
+                # A restart would otherwise wait for the connections of the process before it to time out.
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if port:
+                tried.bind(address)  # With SO_REUSEPORT, a second service would share the port of the first one.
+                tried.close()
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             held.bind(address)
         except OSError as error:
@@ -119,23 +126,23 @@ def _connections() -> int:
     return _CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(_CONNECTIONS, soft - _OTHER_FILES))
 
 
-def _load(bundle: Path, settings: ServeSettings, refused: Path) -> Any:
+def _load(bundle: Path, settings: ServeSettings, run_folder: Path) -> Any:
     """In a worker process: make the application."""
     from serve.app import create_app
     from serve.bundle.memory import map_large_blocks
 
     def refuse(error: LookalikeError) -> NoReturn:
         with suppress(FileExistsError):  # Another process has said so.
-            refused.touch(exist_ok=False)
+            (run_folder / REFUSED).touch(exist_ok=False)
             print("serve: " + "; ".join(str(error).splitlines()), file=sys.stderr, flush=True)
         os._exit(2)  # Granian would print a traceback.
 
     map_large_blocks()
     _end_with_parent()
     if settings.processes > 1:
-        _forget_dead_processes(Path(os.environ[_MULTIPROCESS]))
+        _forget_dead_processes(run_folder)
     try:
-        app = create_app(bundle, settings, on_refusal=refuse)
+        app = create_app(bundle, settings, on_ready=partial(mark_ready, run_folder), on_refusal=refuse)
     except LookalikeError as error:
         refuse(error)
     # What exists before a bundle stays: the collector need not look at it whenever a bundle goes, which would hold up
@@ -143,6 +150,15 @@ def _load(bundle: Path, settings: ServeSettings, refused: Path) -> Any:
     gc.freeze()
     gc.set_threshold(20_000)
     return app
+
+
+def _reset_signals() -> None:
+    """In a worker process: a fork has copies of its parent's handlers, which do nothing here.
+
+    Until the server sets handlers, SIGTERM of the parent ends the process; SIGINT of a terminal is left to the parent.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _end_with_parent() -> None:
@@ -167,7 +183,7 @@ def _forget_dead_processes(folder: Path) -> None:
             mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
 
 
-def _announce(server: MPServer, host: str, port: int, processes: int) -> None:
+def _announce(server: RollingServer, host: str, port: int, processes: int) -> None:
     """Say where the service listens once it is ready; from then on, a worker that ends is started again."""
     while not server.interrupt_signal and not server.interrupt_children:
         if _ready(host, port):

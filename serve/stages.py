@@ -23,7 +23,7 @@ class Stages:
         if waited is not None:
             waits.observe(waited)
         works.observe(worked)
-        self.seconds[stage] = worked
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + worked
         if trace.get_current_span().is_recording():
             end = time.time_ns()
             tracer = trace.get_tracer_provider().get_tracer("lookalike.serve")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
-from starlette.convertors import PathConvertor, register_url_convertor
 
+import serve.api.any_path  # noqa: F401 - makes `any` in paths known
 from serve.api.body import object_of, read_form
 from serve.api.parameters import Boolean, Price, check_repeats
 from serve.api.token import token_required
@@ -39,14 +39,6 @@ def _reachable(item_id: str) -> str:
         raise ValueError("must not contain `.` or `..` as a part of the path: clients and proxies resolve these")
     return _plain(item_id)
 
-
-class _AnyPath(PathConvertor):
-    """Starlette's `path` ends at a line break: `/a%0A` would change the item `a`."""
-
-    regex = "(?s:.*)"
-
-
-register_url_convertor("any", _AnyPath())
 
 _ItemId = Annotated[str, Path(min_length=1, max_length=_MAX_TEXT), AfterValidator(_reachable)]
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=_MAX_TEXT), AfterValidator(_plain)]

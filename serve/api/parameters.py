@@ -15,7 +15,16 @@ from src.index.filters import AnyOf, Between, Condition
 from src.search.box import Box
 from src.search.changed_gallery import AnyGallery
 
-__all__ = ["Boolean", "PhotoParameters", "Price", "SearchParameters", "check_repeats", "parse", "repeats_checked"]
+__all__ = [
+    "Boolean",
+    "PhotoParameters",
+    "Price",
+    "SearchParameters",
+    "WordParameters",
+    "check_repeats",
+    "parse",
+    "repeats_checked",
+]
 
 P = TypeVar("P", bound="SearchParameters")
 
@@ -119,6 +128,14 @@ class SearchParameters(BaseModel):
                 raise FilterError(f"filter on `{column}`: no such column")
             further.setdefault(column, []).append(value)
         return conditions + [gallery.condition(column, values) for column, values in further.items()]
+
+
+class WordParameters(SearchParameters):
+    """What a search by words takes."""
+
+    q: Annotated[str, AfterValidator(_without_nul)] = Field(
+        pattern=r"\S", max_length=200, description="Words to search for."
+    )
 
 
 class PhotoParameters(SearchParameters):

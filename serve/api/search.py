@@ -13,8 +13,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+import serve.api.any_path  # noqa: F401 - makes `any` in paths known
 from serve.api.body import Body, object_of, read_photos
-from serve.api.parameters import PhotoParameters, SearchParameters, parse, repeats_checked
+from serve.api.parameters import PhotoParameters, SearchParameters, WordParameters, parse, repeats_checked
 from serve.deadline import Deadline
 from serve.edge.client import client_waits
 from serve.errors import Problem, as_problem, problems
@@ -87,15 +88,13 @@ def search_routes(service: Service) -> APIRouter:
         responses={**_answer(Results), **problems(422, 503, 504)},
         dependencies=[Depends(repeats_checked)],
     )
-    async def search_text(request: Request, parameters: Annotated[SearchParameters, Query()]) -> Response:
+    async def search_text(request: Request, parameters: Annotated[WordParameters, Query()]) -> Response:
         """Items whose title, name, description, brand, color or category has all words of `q`."""
-        if not parameters.q.strip():
-            raise Problem(422, kind="invalid-parameters", detail="q is missing; give words to search for")
         async with admitted(request) as (pipeline, deadline):
             return _json(await pipeline.by_words(parameters.query(pipeline.gallery()), deadline))
 
     @router.get(
-        "/items/{item_id:path}/similar",
+        "/items/{item_id:any}/similar",
         summary="Items that look like an item, which is not among them",
         responses={**_answer(Results), **problems(404, 422, 503, 504)},
         dependencies=[Depends(repeats_checked)],
@@ -121,7 +120,7 @@ def search_routes(service: Service) -> APIRouter:
         return _json(Regions(regions=[RegionFound(box=astuple(box), score=score) for box, score in found]))
 
     @router.get(
-        "/images/{image_id:path}",
+        "/images/{image_id:any}",
         summary="An image's thumbnail",
         response_class=Response,
         responses={200: {"content": {"image/jpeg": {}}}, 304: {"description": "Not modified"}, **problems(404, 422)},

@@ -1,6 +1,7 @@
 """The command: what it refuses, in one line and with exit code 2."""
 
 import json
+import logging.config
 import shutil
 import socket
 import tempfile
@@ -37,6 +38,7 @@ def check_refusal(code: int, output: str, errors: str, *words: str) -> None:
 def refuses(capsys, monkeypatch):
     """Runs the command in this process, which must refuse before it starts another one."""
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setattr(logging.config, "dictConfig", lambda _: None)  # It would close the handlers of pytest.
 
     def refuse(arguments: list[str], *words: str) -> None:
         code = main(arguments)
@@ -104,7 +106,7 @@ def test_state_folder_of_another_service_is_refused_whatever_its_bundle(service:
     changed = service.client.get("/v1/bundle").json()["bundle_id"]
     _rewritten(copied, lambda draft: draft.content.update(catalogue={"name": "other", "rows": 120}))
     result = run("--bundle", str(copied), "--state", str(state), "--port", "0")
-    check_refusal(result.returncode, result.stdout, result.stderr, str(state), "another service has this folder open")
+    check_refusal(result.returncode, result.stdout, result.stderr, str(state), "another service has it open")
     assert service.client.get("/v1/bundle").json()["bundle_id"] == changed
 
 

@@ -73,8 +73,8 @@ def test_requests_are_counted_by_endpoint_and_status(fresh):
         ("/v1/search", "200"): 2,
         ("/v1/search", "415"): 1,
         ("/v1/search", "405"): 1,
-        ("/v1/items/{item_id:path}/similar", "200"): 1,
-        ("/v1/items/{item_id:path}/similar", "404"): 1,
+        ("/v1/items/{item_id:any}/similar", "200"): 1,
+        ("/v1/items/{item_id:any}/similar", "404"): 1,
         ("unmatched", "404"): 3,
     }
 

@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from serve.server import _forget_dead_processes
-from tests.search.small_bundle import Shop, picture
+from tests.search.small_bundle import Shop, damage, picture
 from tests.serve.load import Load
 from tests.serve.pipeline.test_decoding import encoded
 from tests.serve.raw_http import END, PART, connection, form_head, head, read_response
-from tests.serve.running import PATIENCE, ROOT, Running, command, gone, running, until
+from tests.serve.running import PATIENCE, ROOT, Running, command, gone, run, running, until
 from tests.serve.samples import sample, samples
 
 MIB = 1024 * 1024
@@ -32,23 +32,27 @@ def alive(url: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def pair(shop: Shop) -> Iterator[Running]:
+def bundle(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the bundle, which a test damages for a while."""
+    return Path(shutil.copytree(shop.root, tmp_path_factory.mktemp("server") / "bundle"))
+
+
+@pytest.fixture(scope="module")
+def pair(bundle: Path) -> Iterator[Running]:
     """Two processes. The last test that uses it kills the parent."""
-    with running(["--bundle", str(shop.root), "--processes", "2"]) as started:
+    with running(["--bundle", str(bundle), "--processes", "2", "--root-path", "/shop"]) as started:
         assert len(started.workers()) == 2
         yield started
 
 
 def test_metrics_are_sums_over_the_processes(pair):
     path = "/v1/bundle"
-    served = 0
-    until_both = time.monotonic() + PATIENCE
-    for _ in range(40):  # Each on a connection of its own, which the kernel deals out.
+    served = 16
+    for _ in range(served):  # Each on a connection of its own, which the kernel deals out.
         assert httpx.get(f"{pair.url}{path}").status_code == 200
-        served += 1
-        counts = {sample(pair.client, "lookalike_requests_total", endpoint=path, status="200") for _ in range(3)}
-        assert counts == {served}
-        assert time.monotonic() < until_both
+    for _ in range(6):
+        with httpx.Client(base_url=pair.url) as client:
+            assert sample(client, "lookalike_requests_total", endpoint=path, status="200") == served
     assert sample(pair.client, "lookalike_request_seconds_count", endpoint=path) == served
     assert sample(pair.client, "lookalike_breaker_state", dependency="index") == 0
     bundle_id = pair.client.get(path).json()["bundle_id"]
@@ -68,7 +72,7 @@ def test_killed_worker_is_started_again_and_the_other_goes_on(pair, shop):
     assert {response.status_code for response in load.answers} == {200}
     # Each connection has one request in flight: no more than those of the killed process can be lost.
     assert len(load.lost) <= 3
-    assert sample(pair.client, "lookalike_searches_in_flight") == 0
+    until(lambda: sample(pair.client, "lookalike_searches_in_flight") == 0, "its searches are still counted")
 
 
 def test_hangup_restarts_the_workers_without_a_failed_request(pair, shop):
@@ -82,6 +86,32 @@ def test_hangup_restarts_the_workers_without_a_failed_request(pair, shop):
     assert load.lost == []
 
 
+def test_hangup_with_a_bundle_that_cannot_serve_leaves_the_workers_as_they_are(pair, bundle, shop):
+    before = set(pair.workers())
+    shutil.copytree(bundle, bundle.with_name("damaged"))
+    damage(bundle.with_name("damaged"), "index.faiss")
+    bundle.rename(bundle.with_name("good"))
+    bundle.with_name("damaged").rename(bundle)
+    with Load(pair, shop) as load:
+        pair.process.send_signal(signal.SIGHUP)
+        until(lambda: len(pair.workers()) == 3, "no new worker was started")
+        until(lambda: set(pair.workers()) == before, "the old workers are gone")
+        load.wait_for(20)
+    assert {response.status_code for response in load.answers} == {200}
+    assert load.lost == []
+    bundle.rename(bundle.with_name("damaged"))
+    bundle.with_name("good").rename(bundle)
+    pair.process.send_signal(signal.SIGHUP)
+    until(lambda: len(pair.workers()) == 2 and not before & set(pair.workers()), "they were not restarted")
+
+
+def test_paths_have_the_prefix_that_a_proxy_strips(pair, shop):
+    (row, *_) = pair.client.post("/v1/search", files={"image": ("p", shop.pictures[0])}).json()["results"]
+    assert row["thumbnail"].startswith("/shop/v1/images/")
+    for path in (row["thumbnail"], row["thumbnail"].removeprefix("/shop")):
+        assert pair.client.get(path).content == shop.pictures[0]
+
+
 def test_workers_end_with_a_parent_that_was_killed(pair):
     workers = pair.workers()
     os.kill(pair.process.pid, signal.SIGKILL)
@@ -91,14 +121,13 @@ def test_workers_end_with_a_parent_that_was_killed(pair):
 def test_gauges_of_processes_that_have_ended_are_dropped(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()
-    for kind in ("gauge_livesum", "gauge_livemax", "counter"):
+    kinds = ("gauge_livesum", "gauge_livemax", "counter")
+    for kind in kinds:
         for pid in (ended.pid, os.getpid()):
             (tmp_path / f"{kind}_{pid}.db").write_bytes(b"")
     _forget_dead_processes(tmp_path)
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {
-        f"counter_{ended.pid}.db", *(f"{kind}_{os.getpid()}.db" for kind in ("gauge_livesum", "gauge_livemax", "counter"))
-    }  # fmt: skip
+    assert left == {f"counter_{ended.pid}.db", *(f"{kind}_{os.getpid()}.db" for kind in kinds)}
 
 
 def test_endless_head_is_refused_and_takes_no_memory(service):
@@ -131,20 +160,25 @@ def test_head_of_many_fields_is_refused(service):
     assert alive(service.url)
 
 
-@pytest.mark.parametrize("sent", [b"", b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Le"], ids=["nothing", "half"])
-def test_connections_without_a_request_are_closed_and_take_no_file_descriptor_for_long(shop, sent):
+@pytest.fixture(scope="module")
+def hasty(shop: Shop) -> Iterator[Running]:
+    """A process with a second for each head, and 300 file descriptors."""
     limited = ["/bin/sh", "-c", 'ulimit -n 300; exec "$@"', "sh"]
-    with running(["--bundle", str(shop.root), "--head-seconds", "1"], wrapper=limited) as started, ExitStack() as stack:
-        for _ in range(320):
-            opened = stack.enter_context(connection(started.url))
-            opened.sendall(sent)
-        until(lambda: alive(started.url), "/livez does not answer")
-        # All 320 are gone by now, or soon: none of them holds a descriptor of the service.
-        until(lambda: _open_files(started) < 150, "connections stay open")
-        photo = {"image": ("p", picture(1))}
-        assert httpx.post(f"{started.url}/v1/search", files=photo, timeout=PATIENCE).status_code == 200
+    with running(["--bundle", str(shop.root), "--head-seconds", "1"], wrapper=limited) as started:
+        yield started
         code, errors = started.stop()
         assert code == 0, errors
+
+
+def test_connections_without_a_request_are_closed_and_hold_no_file_descriptor(hasty):
+    with ExitStack() as stack:
+        for number in range(320):
+            opened = stack.enter_context(connection(hasty.url))
+            opened.sendall(b"" if number % 2 else b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Le")
+        until(lambda: alive(hasty.url), "/livez does not answer")
+        until(lambda: _open_files(hasty) < 150, "connections stay open")
+        photo = {"image": ("p", picture(1))}
+        assert httpx.post(f"{hasty.url}/v1/search", files=photo, timeout=PATIENCE).status_code == 200
 
 
 def _open_files(started: Running) -> int:
@@ -152,21 +186,19 @@ def _open_files(started: Running) -> int:
     return len(list(Path(f"/proc/{worker}/fd").iterdir()))
 
 
-def test_idle_connection_is_closed_after_its_time_and_a_busy_one_stays(shop):
-    with running(["--bundle", str(shop.root), "--head-seconds", "1"]) as started, connection(started.url) as idle:
-        request = head("GET", "/livez")
-        idle.sendall(request)
+def test_idle_connection_is_closed_after_its_time_and_a_busy_one_stays(hasty):
+    photo = PART + picture(1) + END
+    with connection(hasty.url) as idle, connection(hasty.url) as slow:
+        idle.sendall(head("GET", "/livez"))
         assert read_response(idle).status_code == 200
+        slow.sendall(form_head(len(photo)) + photo[:100])  # A body may take longer than a head.
         assert idle.recv(1) == b"", "it is closed"
-        photo = PART + picture(1) + END
-        with connection(started.url) as slow:  # A body may take longer than a head.
-            slow.sendall(form_head(len(photo)) + photo[:100])
-            with pytest.raises(TimeoutError):
-                slow.settimeout(2)
-                slow.recv(1)
-            slow.settimeout(PATIENCE)
-            slow.sendall(photo[100:])
-            assert read_response(slow).status_code == 200
+        slow.settimeout(1)
+        with pytest.raises(TimeoutError):
+            slow.recv(1)
+        slow.settimeout(PATIENCE)
+        slow.sendall(photo[100:])
+        assert read_response(slow).status_code == 200
 
 
 def test_running_searches_are_answered_before_the_end(shop):
@@ -198,16 +230,33 @@ def _refused(started: Running) -> bool:
     return False
 
 
-def test_signal_while_it_loads_ends_it_with_0(shop):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_while_it_loads_ends_it_with_0(shop, number):
+    """Also SIGINT from a terminal, which goes to all processes."""
     with subprocess.Popen(
-        command("--bundle", str(shop.root), "--port", "0"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command("--bundle", str(shop.root), "--port", "0"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     ) as process:
         started = Running(process, "")
         until(lambda: bool(started.workers()))
-        process.send_signal(signal.SIGTERM)
+        sent = time.monotonic()
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         output, errors = process.communicate(timeout=PATIENCE)
+        assert time.monotonic() - sent < 15, "it waits for --drain-seconds"
         assert (process.returncode, output) == (0, b""), errors
         assert b"Traceback" not in errors
+
+
+def test_second_service_on_the_same_port_is_refused(service, shop):
+    result = run("--bundle", str(shop.root), "--port", service.url.rpartition(":")[2])
+    assert result.returncode == 2, result.stderr
+    assert "in use" in result.stderr
 
 
 def test_worker_whose_bundle_has_disappeared_ends_the_service_with_2(copied):

@@ -1,17 +1,12 @@
-"""Spans, in a process of their own: a tracer provider can be set once only."""
+"""Spans, of a service in a process of its own."""
 
-import json
-import os
-import subprocess
-import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
-import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.search.small_bundle import Shop, picture
-from tests.serve.running import ROOT, running
+from tests.serve.running import running
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -42,8 +37,8 @@ def test_stages_are_spans_of_the_callers_trace(shop: Shop):
         with running(["--bundle", str(shop.root)], environment=variables) as started:
             headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
             files = {"image": ("p", picture(1))}
-            assert httpx.post(f"{started.url}/v1/search", files=files, headers=headers).status_code == 200
-            httpx.get(f"{started.url}/livez")
+            assert started.client.post("/v1/search?k=3", files=files, headers=headers).status_code == 200
+            started.client.get("/livez")
             code, errors = started.stop()
             assert code == 0, errors
         server.shutdown()
@@ -59,19 +54,3 @@ def test_stages_are_spans_of_the_callers_trace(shop: Shop):
         assert request.start_time_unix_nano <= span.end_time_unix_nano <= request.end_time_unix_nano
     [named] = {pair.value.string_value for pair in resources[0].resource.attributes if pair.key == "service.name"}
     assert named == "lookalike"
-
-
-def test_without_an_sdk_there_are_no_spans():
-    code = (
-        "import json, sys\n"
-        "from serve.observe.exporter import exporting\n"
-        "from serve.observe.tracing import request_span, trace_stage\n"
-        "with exporting(), request_span('GET', {}) as span:\n"
-        "    trace_stage('decode', waited=0, worked=1)\n"
-        "print(json.dumps([span, 'opentelemetry.sdk' in sys.modules]))\n"
-    )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
-    assert json.loads(result.stdout) == [None, False]
