@@ -52,6 +52,8 @@ def webp_memory(webp: WebP, data: bytes) -> int:
     if webp.lossless or webp.alpha:
         # The pixels, and a plane of alpha; alpha itself is coded as a lossless picture is.
         memory += (4 if webp.lossless else 5) * pixels
+    if webp.frame != (0, 0, webp.width, webp.height):
+        memory += 3 * pixels
     if webp.entropy_coded is not None:
         memory += TABLES_BYTES * huffman_tables(data[webp.entropy_coded], width, height)
     if not has_libwebp():

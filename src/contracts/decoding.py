@@ -26,9 +26,6 @@ MAX_SIDE = 32_767
 _WHITE = (255, 255, 255)
 _STRIP = 125_000  # pixels
 
-# Each file's pixels are counted by its header, against a limit that the caller sets: Pillow's is one for all.
-Image.MAX_IMAGE_PIXELS = None
-
 
 def decode(
     data: bytes, *, spec: PreprocessingSpec | None = None, box: Box | None = None, max_pixels: int = MAX_PIXELS

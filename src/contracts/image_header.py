@@ -10,7 +10,7 @@ from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from src.contracts.decoder_memory import jpeg_memory, pillow_memory, webp_memory
 from src.contracts.image_errors import CorruptImageError, ImageError, UnsupportedImageError
-from src.contracts.image_structure import check_structure
+from src.contracts.image_structure import check_exif, check_structure
 from src.contracts.jpeg_frame import read_jpeg_frame
 from src.contracts.jpeg_reduction import Box, jpeg_reduction, reduced
 from src.contracts.png_chunks import png_chunks
@@ -29,6 +29,9 @@ _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2
 
 _FIXED = 12 * 1024 * 1024
 """Bytes for what does not grow with the picture: strips that are converted, rows, the allocator's rounding."""
+
+# `decode` counts each file's pixels by its header, against a limit that its caller sets; Pillow's is one for all.
+Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,9 @@ class ImageHeader:
 
 
 def read_header(data: bytes) -> ImageHeader:
-    """Read an image file's header; decode nothing.
+    """Read an image file's header; decode no pixel.
+
+    It takes memory for what stands before the pixels: at most 64 MiB, for the texts of a PNG.
 
     Args:
         data: the whole file.
@@ -98,7 +103,8 @@ def decoding_bytes(header: ImageHeader, *, spec: PreprocessingSpec | None = None
         peak = max(stored + 3, 2 * stored)  # Pillow turns it.
     else:
         peak = max(stored + 3, 6 if header.format == "JPEG" and turned else 0)
-    resizing = 0 if spec is None else 3 * pixels + resizing_bytes(spec, width, height)
+    # A cut is copied once more than the whole picture is: its rows do not follow one another.
+    resizing = 0 if spec is None else (3 if box is None else 6) * pixels + resizing_bytes(spec, width, height)
     return _FIXED + header.decoder_bytes + max(peak * pixels, resizing)
 
 
@@ -109,6 +115,7 @@ def open_image(data: bytes) -> tuple[ImageHeader, Image.Image | WebP]:
     check_structure(data)
     if is_webp(data):
         webp = read_webp(data)
+        check_exif(webp.exif)
         return _header_of_webp(webp, data), webp
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
     return _header_of(image, data), image
@@ -155,7 +162,7 @@ def _header_of_webp(webp: WebP, data: bytes) -> ImageHeader:
 def _orientation(image: Image.Image) -> int:
     # Not `image.getexif()`: that of a PNG decodes the picture first.
     value = Image.Image.getexif(image).get(_ORIENTATION, 1)
-    return value if value in range(1, 9) else 1
+    return int(value) if value in range(1, 9) else 1
 
 
 @contextmanager

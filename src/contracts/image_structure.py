@@ -10,7 +10,7 @@ import struct
 
 from src.contracts.image_errors import CorruptImageError, ImageTooLargeError
 
-__all__ = ["MAX_SCANNED_PIXELS", "check_structure"]
+__all__ = ["MAX_SCANNED_PIXELS", "check_exif", "check_structure"]
 
 MAX_SCANNED_PIXELS = 1_000_000_000
 """Pixels of a JPEG times the passes over them: 15 at 64 megapixels; encoders make 10 or fewer."""
@@ -80,7 +80,7 @@ def _check_jpeg(data: bytes) -> None:
                 exif.append(data[place + (8 if exif else 2) : end])
             elif marker == 0xDA:
                 if not scans:
-                    _check_exif(b"".join(exif))
+                    check_exif(b"".join(exif))
                 if sequential and data[place + 2] == components:
                     return  # One scan has it all: decoders read no further.
                 scans += 1
@@ -111,7 +111,7 @@ def _check_png(data: bytes) -> None:
     for _ in range(_MAX_CHUNKS):
         length, kind = struct.unpack_from(">I4s", data, place)
         if kind == b"eXIf":
-            _check_exif(data[place + 8 : place + 8 + length])
+            check_exif(data[place + 8 : place + 8 + length])
         if kind == b"IEND":
             return
         place += 12 + length
@@ -136,7 +136,15 @@ def _check_gif(data: bytes) -> None:
             raise CorruptImageError(f"over {_MAX_CHUNKS:,} blocks stand before this GIF's first frame")
 
 
-def _check_exif(exif: bytes) -> None:
+def check_exif(exif: bytes) -> None:
+    """Refuse EXIF data of more tags than a picture has use for.
+
+    Args:
+        exif: empty, or from `Exif` or the byte order on.
+
+    Raises:
+        CorruptImageError: too many tags.
+    """
     try:
         _check_tags(exif.removeprefix(b"Exif\0\0"))
     except (struct.error, IndexError):

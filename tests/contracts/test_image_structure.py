@@ -102,3 +102,11 @@ def test_strips_change_no_pixel(monkeypatch):
         monkeypatch.setattr(decoding, "_STRIP", 50)
         np.testing.assert_array_equal(decode(data), whole, err_msg=name)
         monkeypatch.undo()
+
+
+def test_a_webp_of_many_tags_is_refused():
+    tags = b"II*\0\x08\0\0\0" + struct.pack("<H", 5_000) + bytes(12 * 5_000)
+    buffer = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(buffer, "WEBP", exif=b"Exif\0\0" + tags)
+    with pytest.raises(CorruptImageError, match="5,000 tags"):
+        decode(buffer.getvalue())

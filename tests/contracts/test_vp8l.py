@@ -1,5 +1,7 @@
 """Sets of Huffman tables are counted as libwebp makes them, in an encoder's files and in files made for the purpose."""
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -67,3 +69,11 @@ def test_damaged_bits_are_counted_within_bounds(seed: int) -> None:
     for place in rng.integers(25, len(data), 4):
         data[place] = rng.integers(256)
     assert 1 <= counted(bytes(data)) <= 15 * 18
+
+
+def test_large_images_at_the_front_are_not_read_in_python():
+    """A few bits can stand for an image of millions of pixels."""
+    stream = lossless_webp(2048, [0, 1])[25:]
+    started = time.thread_time()
+    assert huffman_tables(stream, 2048, 2048) > 1_000
+    assert time.thread_time() - started < 0.5
