@@ -20,6 +20,9 @@ from src.contracts.webp import WebP, is_webp, read_webp
 
 __all__ = ["ImageHeader", "decoding_bytes", "image_errors", "open_image", "read_header"]
 
+# Pillow loads its formats when the first file is opened, and two threads that do so at once may miss one (13.0).
+Image.init()
+
 # MPO (several JPEGs in one file) comes with JPEG; Pillow has no opener of that name and would raise KeyError.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _ORIENTATION = 0x0112
