@@ -1,6 +1,6 @@
-"""A large gallery opened and searched, the encoder apart: python -m benchmarks.searcher FOLDER.
+"""A large gallery opened and searched, the encoder apart: python -m benchmarks.searcher DIR.
 
-FOLDER keeps the generated bundle, 1.2 GB for a million items, which takes minutes to make. What is measured runs in a
+DIR keeps the generated bundle, 1.2 GB for a million items, which takes minutes to make. What is measured runs in a
 process of its own, with the files in the page cache.
 """
 

@@ -8,8 +8,9 @@ from pathlib import Path
 __all__ = ["Command", "commands_of"]
 
 _PROGRAMS = (
-    "python", "make", "curl", "jupytext", "pytest", "pip", "uv", "openssl", "promtool", "kubectl", "podman", "docker", "helm",
-    "tensorboard", "wandb", "mlflow", "redis-benchmark", "redis-cli", "psql", "sqlite3", "kill", "git", "apt-get", "time",
+    "python", "make", "curl", "jupytext", "pytest", "pip", "uv", "openssl", "promtool", "kubectl", "podman", "docker",
+    "helm", "tensorboard", "wandb", "mlflow", "redis-benchmark", "redis-cli", "psql", "sqlite3", "kill", "git",
+    "apt-get", "time",
 )  # fmt: skip
 _FIRST = rf"(?:\S*/)?(?:{'|'.join(_PROGRAMS)})3?"
 _VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s"']*)"""

@@ -35,7 +35,7 @@ def served(text: str, folder: Path, environment: Mapping[str, str]) -> Iterator[
     ) as process:  # fmt: skip
         try:
             url = _url(process, folder)
-            with urllib.request.urlopen(url, timeout=_PATIENCE) as answer:  # noqa: S310  # loopback
+            with urllib.request.urlopen(url, timeout=_PATIENCE) as answer:  # loopback
                 assert answer.status == 200
             yield url
             os.killpg(process.pid, signal.SIGTERM)

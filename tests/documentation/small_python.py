@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from small import small  # noqa: E402
+from small import small
 
 
 def main() -> None:

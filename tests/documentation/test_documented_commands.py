@@ -1,6 +1,5 @@
 """Every command line of the documents starts, does its work on small settings, and ends as it should."""
 
-import os
 import re
 import shlex
 import shutil
@@ -77,11 +76,8 @@ class Documents:
 
     def _run(self, command: Command) -> tuple[Done, Path]:
         text = typed(command)
-        if text.startswith("python "):
-            # What is the same with small settings is the same.
-            key = shlex.join(small(shlex.split(text)[1:]))
-        else:
-            key = text
+        # Commands that are equal with small settings are equal.
+        key = shlex.join(small(shlex.split(text)[1:])) if text.startswith("python ") else text
         if re.search(IN_EACH_FOLDER, text):
             key += f" # {self.folder(command)}"
         if key not in self._done:
@@ -112,7 +108,7 @@ def url(documents: Documents) -> Iterator[str]:
     workplace = documents.workplace
     folder = workplace.folder()
     workplace.lay_out("--bundle bundles/v1", folder)
-    text = "python -m serve --bundle bundles/v1 --bundles bundles --state state"
+    text = "python -m serve --bundle bundles/v1 --state state"
     with served(text, folder, workplace.environment) as found:
         yield found
 
@@ -181,7 +177,7 @@ def test_what_is_not_run_exists_at_least(command: Command, documents: Documents)
         check = re.sub(r"^(wandb sync|tensorboard).*", r"\1 --help", text)
     elif "benchmarks.serving" in text:
         check = text.replace("python -m", f"python {ROOT / 'tests' / 'documentation' / 'parse_only.py'}")
-    elif text == "python -m benchmarks.gpu":
+    elif re.match(r"python -m benchmarks\.(gpu$|reduced_decoding)", text):
         check = f"{text} --help"
     else:
         return

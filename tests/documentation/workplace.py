@@ -1,4 +1,4 @@
-"""Folders that look like a checkout in which somebody has worked: photos, a trained run, its bundle, files of vectors."""
+"""Folders like a checkout in which somebody has worked: photos, a trained run, its bundle, vectors."""
 
 import csv
 import os
@@ -19,7 +19,6 @@ from serve.settings import ServeSettings
 from tests.catalog.public.layouts import write_sop
 from tests.conftest import write_folder_catalogue
 from tests.documentation.placeholders import BUNDLE, CHECKPOINT
-from tests.documentation.small import SHOP
 from tests.pictures import encode, smooth_picture
 from tests.signing_keys import write_keys
 
@@ -27,8 +26,8 @@ __all__ = ["Done", "Workplace"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _LINKED = (
-    "train.py", "evaluate.py", "export.py", "src", "serve", "conf", "hydra_plugins", "benchmarks", "notebooks", "deploy",
-    "tests", "Makefile", "pyproject.toml", "requirements.lock", ".pre-commit-config.yaml",
+    "train.py", "evaluate.py", "export.py", "src", "serve", "conf", "hydra_plugins", "benchmarks", "notebooks",
+    "deploy", "tests", "Makefile", "pyproject.toml", "requirements.lock", ".pre-commit-config.yaml",
 )  # fmt: skip
 _HERE = Path(__file__).parent
 _PATIENCE = 300

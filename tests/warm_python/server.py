@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _PACKAGES = (
-    "torch", "torchvision", "lightning.pytorch", "timm", "pytorch_metric_learning.losses", "pytorch_metric_learning.miners",
-    "hydra", "hydra.core.plugins", "omegaconf", "pyarrow.parquet", "faiss", "scipy.stats", "sklearn.cluster", "sklearn.manifold",
-    "matplotlib.pyplot", "cv2", "onnx", "onnxscript", "optuna", "pandas", "rich.progress",
-    "simplejpeg", "safetensors.torch", "fastapi", "uvicorn", "sqlalchemy", "prometheus_client", "jinja2", "captum.attr",
+    "torch", "torchvision", "lightning.pytorch", "timm", "pytorch_metric_learning.losses",
+    "pytorch_metric_learning.miners", "hydra", "hydra.core.plugins", "omegaconf", "pyarrow.parquet", "faiss",
+    "scipy.stats", "sklearn.cluster", "sklearn.manifold", "matplotlib.pyplot", "cv2", "onnx", "onnxscript",
+    "optuna", "pandas", "rich.progress",
+    "simplejpeg", "safetensors.torch", "fastapi", "granian", "sqlalchemy", "prometheus_client", "jinja2", "captum.attr",
     "networkx", "torch._functorch.aot_autograd", "torch.onnx._internal.exporter._core", "torch.utils.serialization",
 )  # fmt: skip
 """What our commands import; one that is missing here is imported by each command that needs it."""
