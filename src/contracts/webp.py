@@ -1,6 +1,6 @@
 """WebP files, read by libwebp's own functions.
 
-Pillow reads every WebP as an animation: two canvases and two copies of one, 19 bytes a pixel. Its module is linked with
+Pillow reads every WebP as an animation: two canvases and two copies of one, 16 bytes a pixel. Its module is linked with
 libwebp, whose decoder writes to where the pixels are wanted: 3 bytes a pixel, and 4 more while a lossless file is read.
 """
 

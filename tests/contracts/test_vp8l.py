@@ -36,7 +36,7 @@ def test_sets_that_blocks_name_are_counted(tables: list[int], count: int) -> Non
     assert counted(data) == count
 
 
-@pytest.mark.parametrize("method", range(7))
+@pytest.mark.parametrize("method", [0, 2, 4, 5])
 @pytest.mark.parametrize("kind", ["colours", "few colours", "alpha", "noise", "long"])
 def test_encoders_make_few(kind: str, method: int) -> None:
     """A file that is misread gives the most that it has room for, which is thousands."""

@@ -30,6 +30,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.label_errors": ("--planted", "4", "--repeats", "2"),
     "benchmarks.live_changes": ("--rows", "2000", "--dim", "16", "--changed", "30", "--queries", "20"),
     "benchmarks.losses": ("--batches", "32", "--dim", "16", "--rounds", "1"),
+    "benchmarks.metrics_contestants": (),
     "benchmarks.metrics_scale": ("--images", "300", "--large", "400", "--queries", "50", "--dim", "16"),
     "benchmarks.null_simulations": ("--simulations", "2", "--processes", "1"),
     "benchmarks.plain_loops": ("--epochs", "1", "--steps", "2"),
