@@ -39,9 +39,9 @@ def run(
     )
 
 
-def until(condition: Callable[[], bool], what: str = "waited in vain") -> None:
+def until(condition: Callable[[], bool], what: str = "waited in vain", *, seconds: float = PATIENCE) -> None:
     """Wait for a condition, asked every few milliseconds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.01)

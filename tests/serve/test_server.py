@@ -175,8 +175,8 @@ def test_connections_without_a_request_are_closed_and_hold_no_file_descriptor(ha
         for number in range(320):
             opened = stack.enter_context(connection(hasty.url))
             opened.sendall(b"" if number % 2 else b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Le")
-        until(lambda: alive(hasty.url), "/livez does not answer")
-        until(lambda: _open_files(hasty) < 150, "connections stay open")
+        until(lambda: alive(hasty.url), "/livez does not answer", seconds=15)
+        until(lambda: _open_files(hasty) < 150, "connections stay open", seconds=15)
         photo = {"image": ("p", picture(1))}
         assert httpx.post(f"{hasty.url}/v1/search", files=photo, timeout=PATIENCE).status_code == 200
 

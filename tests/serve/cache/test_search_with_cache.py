@@ -4,18 +4,16 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
-from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from serve.app import create_app
 from serve.settings import ServeSettings
 from src.contracts.errors import ConfigError
 from tests.search.small_bundle import Shop, picture
-from tests.serve.running import running
+from tests.serve.samples import sample
 from tests.serve.servers import RedisServer, redis_server
 
 
@@ -29,14 +27,6 @@ def search(client: TestClient, data: bytes, **fields: object) -> dict:
     response = client.post("/v1/search", files={"image": ("p.jpg", data)}, data=fields)
     assert response.status_code == 200, response.text
     return response.json()
-
-
-def sample(client: TestClient, name: str, **labels: str) -> float:
-    for family in text_string_to_metric_families(client.get("/metrics").text):
-        for found in family.samples:
-            if found.name == name and found.labels == labels:
-                return found.value
-    return 0.0
 
 
 def embedded(client: TestClient) -> float:
@@ -114,14 +104,12 @@ def test_searches_are_answered_while_redis_is_dead_stopped_and_back(server, shop
         assert sample(client, "lookalike_cache_lookups_total", level="redis", outcome="skipped") > 0
 
 
-def test_the_service_starts_with_a_dead_redis_and_ends(shop: Shop):
-    environment = {"LOOKALIKE_REDIS_URL": "redis://:hidden@127.0.0.1:1/0"}
-    with running(["--bundle", str(shop.root)], environment=environment) as started:
-        response = httpx.post(f"{started.url}/v1/search", files={"image": ("p.jpg", shop.pictures[0])})
-        assert response.status_code == 200
-        code, errors = started.stop()
-        assert code == 0, errors
-        assert "hidden" not in errors
+def test_service_with_a_dead_redis_answers(shop: Shop):
+    settings = ServeSettings(redis_url=SecretStr("redis://:hidden@127.0.0.1:1/0"))
+    with TestClient(create_app(shop.root, settings)) as client:
+        for seed in range(8):
+            search(client, picture(seed))
+        assert sample(client, "lookalike_breaker_state", dependency="redis") == 2
 
 
 def test_bad_url_is_an_error_before_anything_is_loaded():

@@ -1,6 +1,7 @@
 """Which photos are decoded where, which are refused, and what decoding takes of a real process."""
 
 import asyncio
+import dataclasses
 import functools
 import io
 import itertools
@@ -80,9 +81,9 @@ def test_cost_follows_from_the_memory_that_the_header_announces(pools, data, cos
 
 def test_cost_is_that_of_the_scale_at_which_the_encoder_needs_it(pools):
     data = encoded(2500, 2500, "JPEG")
-    spec = type(SPEC)(**{**SPEC.__dict__, "decoding": "reduced"})
-    assert decoding(pools).cost(data, spec) is Cost.QUICK
-    assert decoding(pools).cost(data, SPEC) is Cost.NORMAL
+    costs = {"reduced": Cost.QUICK, "full": Cost.NORMAL}
+    for name, cost in costs.items():
+        assert decoding(pools).cost(data, dataclasses.replace(SPEC, decoding=name)) is cost
 
 
 def test_pixels_are_bounded_and_what_is_no_image_is_refused(pools):
