@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -22,7 +23,7 @@ from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings._secrets import secret_problems
 
-__all__ = ["CONF", "command", "composed", "register_schema", "settings_from"]
+__all__ = ["CONF", "ResolveInSweeps", "command", "composed", "register_schema", "settings_from"]
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,14 @@ def command(
         return main
 
     return decorate
+
+
+class ResolveInSweeps(Callback):
+    """Lets `${hydra:...}` resolve while a sweep is set up, as in the name of its folder; Hydra does so in runs only."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Make the sweep's config Hydra's own."""
+        HydraConfig.instance().set_config(config)
 
 
 def _refuse_secrets(arguments: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """What the tests share: shape checks on tensors, and builders of pictures and small catalogues."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 # The networks are tiny: threads that wait for one another cost several times what they give, in child processes as
@@ -24,6 +24,7 @@ jaxtyping.install_import_hook(
 from src.contracts.settings import DataSettings, ShopSettings  # noqa: E402
 from src.contracts.settings.splits import CountSplitSettings, TimeSplitSettings  # noqa: E402
 from tests.pictures import encode, smooth_picture  # noqa: E402
+from tests.warm_python import warm_python as started_python  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data" / "grocery_store"
@@ -79,6 +80,13 @@ def make_data_settings(**overrides: object) -> DataSettings:
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """In the place of `sys.executable` for a command of ours, which then needs not import torch and the rest."""
+    with started_python(tmp_path_factory.mktemp("python")) as executable:
+        yield executable
 
 
 @pytest.fixture(scope="session")

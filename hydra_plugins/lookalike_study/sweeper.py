@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
@@ -51,8 +50,7 @@ class StudySweeper(Sweeper):
         self._launched = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra passes to a sweeper, and let `${hydra:...}` resolve outside a run, as in `hydra.sweep.dir`."""
-        HydraConfig.instance().set_config(config)
+        """Take what Hydra hands over."""
         self.hydra_context, self.config = hydra_context, config
         self._launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config

@@ -30,10 +30,10 @@ from src.contracts.preprocessing import CorruptImageError, ImageError, ImageTooL
 )
 def test_costly_file_is_refused_at_once(name, error, words):
     data = BOMBS[name]()
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(error, match=words):
         decode(data)
-    assert time.perf_counter() - started < 2  # Some take minutes without the check.
+    assert time.process_time() - started < 2  # Some take minutes without the check.
 
 
 def test_junk_between_segments_is_refused():

@@ -1,8 +1,6 @@
 """Pieces of several processes make one data set, in which each row counts once."""
 
 import os
-import socket
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +20,9 @@ def vectors_of(rows: torch.Tensor) -> torch.Tensor:
     return torch.stack([rows, rows**2, -rows], dim=1).float()
 
 
-def embed_and_gather(rank: int, port: int, folder: str) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=WORLD, timeout=timedelta(seconds=60))
+def embed_and_gather(rank: int, folder: str) -> None:
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=WORLD)
     try:
         sampler: DistributedSampler = DistributedSampler(range(ROWS), num_replicas=WORLD, rank=rank, shuffle=False)
         rows = torch.tensor(list(sampler))
@@ -41,12 +39,7 @@ def embed_and_gather(rank: int, port: int, folder: str) -> None:
 
 @pytest.mark.slow
 def test_two_processes_count_a_padded_row_once(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.start_processes(
-        embed_and_gather, args=(port, str(tmp_path)), nprocs=WORLD, start_method="spawn"
-    )
+    torch.multiprocessing.start_processes(embed_and_gather, args=(str(tmp_path),), nprocs=WORLD, start_method="spawn")
     expected = vectors_of(torch.arange(ROWS)).numpy()
     for rank in range(WORLD):
         with np.load(tmp_path / f"{rank}.npz") as saved:

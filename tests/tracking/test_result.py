@@ -1,7 +1,6 @@
 """What Weights & Biases gets, read back from what an offline run wrote: pictures, artifacts, and the way between."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -67,7 +66,13 @@ def folder(offline: None, tmp_path: Path, data_settings, folder_catalogue) -> Pa
         )
     # The process may run another.
     assert wandb.run is None
+    wait_for_the_service()
     return folder
+
+
+def wait_for_the_service() -> None:
+    """Wait until W&B's service has ended: it writes a run's file in a process of its own, also after `finish`."""
+    wandb.teardown()
 
 
 def artifacts(path: Path) -> dict:
@@ -80,12 +85,7 @@ def test_from_the_run_to_its_bundle(folder: Path, tmp_path: Path) -> None:
     run = read_run(folder)
     assert run is not None
     assert (run.project, run.name, run.offline) == ("shop", "tiny-seed5", True)
-    # The service behind W&B writes its file in a process of its own, and may be behind on a busy machine.
-    until = time.monotonic() + 30
-    while not (records := [each.run for each in wandb_records(trained) if each.HasField("run")]):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    (record,) = records
+    (record,) = (record.run for record in wandb_records(trained) if record.HasField("run"))
     assert (record.run_id, record.run_group, record.job_type) == (run.id, run.group, "train")
     assert {*record.tags} == {"tiny", "resnet10t", "TripletMarginLoss"}
     assert wandb_config(trained)["optim"] == {"lr": 0.5}
@@ -107,6 +107,7 @@ def test_from_the_run_to_its_bundle(folder: Path, tmp_path: Path) -> None:
     (root / "manifest.json").write_text("{}")
     content = {"dim": 16, "encoder_id": "e", "index": {"layout": "exact"}, "catalogue": {"images": 3}}
     log_bundle(Bundle(root, "b" * 64, content, {}), folder / "checkpoints" / "best.ckpt", CARD)
+    wait_for_the_service()
     (exported,) = {*folder.rglob("run-*.wandb")} - {trained}
     made = artifacts(exported)
     used, bundle = made[f"encoder-{run.id}"], made[f"bundle-{run.id}"]

@@ -80,7 +80,7 @@ def overhead(name: str, builds: Builds, source: Source) -> float:
     searches = (lambda query: ours.search(query, K), lambda query: index.search(query, K))
     with faiss_threads(1):
         for number in range(-_WARM, len(source.queries)):
-            query = source.queries[number, None]
+            query = source.queries[number % len(source.queries), None]
             for which in (0, 1) if number % 2 else (1, 0):
                 start = time.perf_counter()
                 searches[which](query)

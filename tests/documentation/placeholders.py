@@ -1,0 +1,88 @@
+"""What stands for a name that the reader puts in, and which commands no test machine can run."""
+
+import re
+from importlib.util import find_spec
+from zlib import crc32
+
+from tests.documentation.commands import Command
+
+__all__ = ["NOT_RUN", "left_over", "typed"]
+
+CHECKPOINT = "outputs/demo/train/checkpoints/best.ckpt"
+BUNDLE = "outputs/demo/bundle"
+
+_SUBSTITUTES: tuple[tuple[str, str], ...] = (
+    (r"^time ", ""),
+    (r" \[(data )?overrides\]", ""),
+    (r" \.\.\.(?= |$)", ""),
+    # What may be left out is given.
+    (r"(?<= )\[([^\]]+)\]", r"\1"),
+    (r"\b(experiment=|multirun/)NAME", r"\1demo"),
+    (r"\bdata=NAME", "data=shop"),
+    (r"--runtime NAME", f"--bundle {BUNDLE} --runtime onnxruntime"),
+    (r"\bcheckpoint=PATH", f"checkpoint={CHECKPOINT}"),
+    (r"\bCKPT\b", CHECKPOINT),
+    (r"\b(FILE|EMBEDDINGS)\.parquet", "vectors.parquet"),
+    (r"ITEMS\.parquet", "data/shop/items.parquet"),
+    (r"(data=folder data\.root=)(ROOT|PHOTOS)", r"\1photos"),
+    (r"(data=manifest data\.root=)ROOT", r"\1goods"),
+    (r"data\.root=OTHER", "data.root=data/other"),
+    (r"--photos PHOTOS", "--photos ../shared/data/grocery_store/val"),
+    (r"/data/Stanford_Online_Products", "sop"),
+    # An interpreter that has open-metric-learning and an older NumPy.
+    (r" --oml-python DIR/bin/python", ""),
+    # A column that the shop has.
+    (r"exclude=session", "exclude=domain"),
+    (r"--json FILE", "--json out.json"),
+    (r"--markdown FILE", "--markdown out.md"),
+    (r"--html FILE", "--html out.html"),
+    (r"(--bundle |src\.export\.\w+ )DIR", rf"\1{BUNDLE}"),
+    (r"\bOLD NEW\b", f"outputs/older/bundle {BUNDLE}"),
+    (r"(compare|label_errors) (RUN RUN|DIR DIR)", r"\1 runs/triplet runs/infonce"),
+    (r"--baseline RUN", "--baseline runs/triplet"),
+    (r"\bRUN\b", "runs/it"),
+    (r"\bHOW\b", "sampler=neighbours"),
+    (r"parents=300, seed=0, image_size=160, sessions=2000", "parents=10, seed=0, image_size=32, sessions=2"),
+    (r"items/ITEM/", "items/P00001-1/"),
+)
+"""Patterns and what takes their place, in this order; `DIR` that is left is an output folder of the command's own."""
+
+NOT_RUN: dict[str, str] = {
+    r"make (test|\.venv/\.installed|lint|lock|audit)": "runs these tests or installs packages; --dry-run is run",
+    r"(python -m )?pytest ": "these tests are part of this run; that they exist is checked",
+    r"(\.venv/bin/)?pip install ": "downloads packages",
+    r"wandb sync|tensorboard --logdir": "needs a network, or serves until it is stopped; --help is run",
+    r"podman |kubectl apply|redis-benchmark ": "needs a container engine, a cluster or Redis; tests/deploy checks the files",
+    r"kill ": "the process is the reader's",
+    r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
+    r"python -m benchmarks\.serving\.": "loads a server; its arguments are parsed, and tests/benchmarks/serving runs it",
+}
+"""Patterns of commands that are not run, and why; `check_of` in the test says what is run in their place."""
+
+_WORDS = {"PASSIVE", "PUT", "PATCH", "DELETE", "POST", "GET", "PRIVATE", "PUBLIC"}
+
+
+def typed(command: Command) -> str:
+    """The command line with names in the place of its placeholders."""
+    return _filled(command.text, command)
+
+
+def left_over(text: str) -> list[str]:
+    """Placeholders that nothing takes the place of: words of capitals that are no variable."""
+    words = re.findall(r"(?<![\w$.-])[A-Z]{2,}(?![\w=(])", text)
+    return [word for word in words if word not in _WORDS]
+
+
+def files_left(command: Command) -> list[str]:
+    """The files that the command is said to leave."""
+    return [_filled(name, command) for name in command.leaves]
+
+
+def _filled(text: str, command: Command) -> str:
+    for pattern, substitute in _SUBSTITUTES:
+        text = re.sub(pattern, substitute, text)
+    if find_spec("hnswlib") is None:
+        # The extra `bench`, which tests do without.
+        text = text.replace(" --peers", "")
+    # Equal commands get equal names, and others names of their own.
+    return re.sub(r"\bDIR\b", f"out-{crc32(command.text.encode())}", text)
