@@ -75,7 +75,9 @@ def _is_code(lines: list[str], number: int) -> bool:
 
 
 def _between_backquotes(file: str, lines: list[str]) -> Iterator[Command]:
-    text = "\n".join("" if _is_code(lines, number) else line for number, line in enumerate(lines))
+    text = "\n".join(
+        "" if _is_code(lines, number) or line.lstrip().startswith("```") else line for number, line in enumerate(lines)
+    )
     for span in re.finditer(r"`([^`]+)`", text):
         typed = " ".join(span[1].split())
         # One word alone names a program.

@@ -48,17 +48,17 @@ _SUBSTITUTES: tuple[tuple[str, str], ...] = (
 """Patterns and what takes their place, in this order; `DIR` that is left is an output folder of the command's own."""
 
 NOT_RUN: dict[str, str] = {
-    r"make (test|\.venv/\.installed)|make lint|make lock|make audit": "the tests are run by it; checked with --dry-run",
+    r"make (test|\.venv/\.installed|lint|lock|audit)": "runs these tests or installs packages; --dry-run is run",
     r"(python -m )?pytest ": "these tests are part of this run; that they exist is checked",
-    r"(\.venv/bin/)?pip install ": "downloads",
-    r"wandb sync|tensorboard --logdir": "needs a network or serves until it is stopped; its --help is asked for",
-    r"podman |kubectl apply|redis-benchmark ": "needs what no test machine has; tests/deploy reads the files",
-    r"python -m benchmarks\.reduced_decoding": "needs weights of networks that were trained; its --help is asked for",
+    r"(\.venv/bin/)?pip install ": "downloads packages",
+    r"wandb sync|tensorboard --logdir": "needs a network, or serves until it is stopped; --help is run",
+    r"podman |kubectl apply|redis-benchmark ": "needs an engine, a cluster or Redis; tests/deploy checks the files",
+    r"python -m benchmarks\.reduced_decoding": "needs weights of trained networks; --help is run",
     r"kill ": "the process is the reader's",
-    r"python -m benchmarks\.gpu$": "needs a GPU; `--rehearse`, the same code on the CPU, is run",
-    r"python -m benchmarks\.serving\.": "takes minutes; its arguments are parsed, tests/benchmarks/serving runs it",
+    r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
+    r"python -m benchmarks\.serving\.": "loads a server; its arguments are parsed, and tests/benchmarks/serving runs it",
 }
-"""Patterns of commands that are not run, and why; the test checks that they exist."""
+"""Patterns of commands that are not run, and why; `check_of` in the test says what is run in their place."""
 
 _WORDS = {"PASSIVE", "PUT", "PATCH", "DELETE", "POST", "GET", "PRIVATE", "PUBLIC"}
 
@@ -70,7 +70,7 @@ def typed(command: Command) -> str:
 
 def left_over(text: str) -> list[str]:
     """Placeholders that nothing takes the place of: words of capitals that are no variable."""
-    words = re.findall(r"(?<![\w$./-])[A-Z]{2,}(?![\w=(])", text)
+    words = re.findall(r"(?<![\w$.-])[A-Z]{2,}(?![\w=(])", text)
     return [word for word in words if word not in _WORDS]
 
 

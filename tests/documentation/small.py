@@ -59,12 +59,14 @@ def small(arguments: Sequence[str]) -> list[str]:
     Raises:
         KeyError: a module of ours for which there are none.
     """
-    program, *given = arguments or [""]
+    if not arguments:
+        return []
+    program, *given = arguments
     for script, settings in {"train.py": _training, "evaluate.py": _evaluation, "export.py": _export}.items():
         if program.endswith(script):
             overrides = [word for word in given if "=" in word]
             return [program, *overrides, *settings(overrides), *(word for word in given if "=" not in word)]
-    module = given[0] if program == "-m" else ""
+    module = given[0] if program == "-m" and given else ""
     # A name with an underscore is that of a process which a program of ours starts.
     if not re.match(r"(src|serve|benchmarks)\b", module) or "._" in module:
         return [*arguments]

@@ -19,11 +19,11 @@ from typing import Any, NoReturn
 
 _PACKAGES = (
     "torch", "torchvision", "lightning.pytorch", "timm", "pytorch_metric_learning.losses",
-    "pytorch_metric_learning.miners", "hydra", "hydra.core.plugins", "omegaconf", "pyarrow.parquet", "faiss",
-    "scipy.stats", "sklearn.cluster", "sklearn.manifold", "matplotlib.pyplot", "cv2", "onnx", "onnxscript",
-    "optuna", "pandas", "rich.progress",
-    "simplejpeg", "safetensors.torch", "fastapi", "granian", "sqlalchemy", "prometheus_client", "jinja2", "captum.attr",
-    "networkx", "torch._functorch.aot_autograd", "torch.onnx._internal.exporter._core", "torch.utils.serialization",
+    "pytorch_metric_learning.miners", "torch.utils.serialization", "torch._functorch.aot_autograd",
+    "torch.onnx._internal.exporter._core", "networkx", "onnx", "onnxscript", "safetensors.torch", "captum.attr",
+    "hydra", "hydra.core.plugins", "omegaconf", "optuna", "rich.progress", "pyarrow.parquet", "pandas", "faiss",
+    "scipy.stats", "sklearn.cluster", "sklearn.manifold", "matplotlib.pyplot", "cv2", "simplejpeg", "jinja2",
+    "fastapi", "granian", "sqlalchemy", "prometheus_client",
 )  # fmt: skip
 """What our commands import; one that is missing here is imported by each command that needs it."""
 
