@@ -56,7 +56,7 @@ NOT_RUN: dict[str, str] = {
     r"python -m benchmarks\.reduced_decoding": "needs weights of trained networks; --help is run",
     r"kill ": "the process is the reader's",
     r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
-    r"python -m benchmarks\.serving\.": "loads a server; its arguments are parsed, and tests/benchmarks/serving runs it",
+    r"python -m benchmarks\.serving\.": "loads a server; arguments are parsed, and tests/benchmarks/serving runs it",
 }
 """Patterns of commands that are not run, and why; `check_of` in the test says what is run in their place."""
 

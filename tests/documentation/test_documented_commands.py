@@ -113,7 +113,7 @@ def url(documents: Documents) -> Iterator[str]:
     workplace = documents.workplace
     folder = workplace.folder()
     workplace.lay_out("--bundle bundles/v1", folder)
-    text = "python -m serve --bundle bundles/v1 --state state"
+    text = "python -m serve --bundle bundles/v1 --bundles bundles --state state"
     with served(text, folder, workplace.environment) as found:
         yield found
 
