@@ -13,12 +13,12 @@ from serve.bundle.rollout import Rollout
 from serve.cache.embedding_cache import EmbeddingCache
 from serve.cache.redis_cache import RedisCache
 from serve.edge.admission import Admission
-from serve.live_items import LiveItems
 from serve.metrics import Metrics
 from serve.pipeline.threads import ThreadPools
 from serve.settings import ServeSettings
 from serve.store.store import Store
 from src.index.journal import Journal
+from src.search.live_items import LiveItems
 
 __all__ = ["Service"]
 

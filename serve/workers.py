@@ -36,9 +36,9 @@ class RollingServer(MPServer):
     def _respawn_workers(self, workers: Any, spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
         for index in workers:
             if (self._run_folder / REFUSED).exists():  # The worker before this one could not start, nor would the next.
-                self.shutdown(2)
+                self.shutdown(2)  # type: ignore[no-untyped-call]
             if not self.wrks[index].is_alive():
-                super()._respawn_workers([index], spawn_target, target_loader)  # type: ignore[no-untyped-call]
+                super()._respawn_workers([index], spawn_target, target_loader)
             elif not self._replace(index, self._spawn_worker(index, spawn_target, target_loader)):
                 return
 

@@ -27,12 +27,12 @@ import pyarrow as pa
 import simplejpeg
 from PIL import Image
 
-from serve.live_items import LiveItems
 from src.contracts.tables import ITEMS, validate_items
 from src.index.journal import Journal, picture_id
 from src.search.gallery import Gallery
 from src.search.items import Items
 from src.search.layer import Layer
+from src.search.live_items import LiveItems
 from src.search.trending import Trending
 
 _DIM = 12

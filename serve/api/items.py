@@ -13,13 +13,13 @@ from serve.api.body import object_of, read_form
 from serve.api.parameters import Boolean, Price, check_repeats
 from serve.api.token import token_required
 from serve.errors import Problem, problems
-from serve.live_items import LiveItems
 from serve.schemas import Changed
 from serve.service import Service
 from serve.store.store import StoreUnavailableError
 from src.contracts.errors import LookalikeError
 from src.contracts.image_errors import ImageError
 from src.search.gallery import UnknownItemError
+from src.search.live_items import LiveItems
 
 __all__ = ["item_routes"]
 

@@ -11,7 +11,6 @@ from serve.bundle.describe import describe, image_path
 from serve.bundle.priority import at_low_priority
 from serve.cache.embedding_cache import EmbeddingCache
 from serve.cache.key import EmbeddingKeys
-from serve.live_items import LiveItems
 from serve.metrics import Metrics
 from serve.pipeline.batcher import Batcher
 from serve.pipeline.current import CurrentHits
@@ -24,6 +23,7 @@ from serve.store.store import Store
 from src.contracts.bundle import ENCODER, open_bundle
 from src.search.checks import check_finds
 from src.search.layer import Layer
+from src.search.live_items import LiveItems
 from src.search.regions import open_detector
 from src.search.searcher import Searcher
 

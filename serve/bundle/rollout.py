@@ -14,11 +14,11 @@ import anyio.to_thread
 from serve.bundle.current import Current, Place
 from serve.bundle.memory import give_back
 from serve.bundle.opened import Opened
-from serve.live_items import LiveItems
 from serve.metrics import Metrics
 from serve.schemas import RolledOut
 from src.contracts.bundle import read_bundle_id
 from src.contracts.errors import BundleError, LookalikeError
+from src.search.live_items import LiveItems
 
 __all__ = ["BusyError", "Rollout", "Source"]
 

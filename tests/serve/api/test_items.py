@@ -1,4 +1,4 @@
-"""The API that changes items; tests/serve/test_live_items.py has what becomes of the changes."""
+"""The API that changes items; tests/search/test_live_items.py has what becomes of the changes."""
 
 from collections.abc import Iterator
 from pathlib import Path

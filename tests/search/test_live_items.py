@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve.live_items import LiveItems, UnknownItemError
 from src.contracts.errors import ConfigError, JournalError, LookalikeError
 from src.contracts.preprocessing import ImageError
 from src.index.journal import Journal, Picture, picture_id
 from src.search import changes
 from src.search.changed_gallery import ChangedGallery
 from src.search.layer import Layer
-from tests.serve.searchers import BASE, Searcher, picture
+from src.search.live_items import LiveItems, UnknownItemError
+from tests.search.searchers import BASE, Searcher, picture
 
 PATIENCE = 30.0
 """Seconds until something that must happen is taken for stuck."""
