@@ -9,8 +9,9 @@ from src.commandline import command
 from src.contracts.settings import EvaluateSettings, complete_data
 from src.eval.baselines import open_baseline
 from src.eval.confidence import confidence_metrics
+from src.eval.evaluated_model import EvaluatedModel, open_evaluated_model
 from src.eval.evaluation import Evaluation, evaluate_embedded, evaluate_split, print_metrics, write_metrics
-from src.eval.explanations.worst import Explained, explain_worst
+from src.eval.explanations.explained_results import Explained, explain_worst
 from src.eval.hard_cases import write_hard_cases
 from src.eval.per_query import about_queries, write_queries
 from src.eval.pictures import draw_results
@@ -18,7 +19,6 @@ from src.eval.protocol import protocol_of
 from src.eval.report.build import write_report
 from src.eval.rerank_report import measure_reranking, print_reranking, write_reranking
 from src.eval.slices import Slice, print_slices, slice_queries, write_slices
-from src.eval.subject import Subject, open_subject
 from src.eval.vectors_file import read_vectors
 
 
@@ -26,7 +26,7 @@ from src.eval.vectors_file import read_vectors
 def main(settings: EvaluateSettings) -> None:
     """Write metrics.json, queries.parquet, slices.parquet, hard_cases.json, report.html and a picture of results."""
     output = Path(settings.output)
-    evaluation, about, catalogue, subject = _of_vectors(settings) if settings.embeddings else _of_images(settings)
+    evaluation, about, catalogue, model = _of_vectors(settings) if settings.embeddings else _of_images(settings)
     title = f"{about['name']}: {about['split']} split" if about["split"] else about["name"]
     write_queries(evaluation.per_query, output / "queries.parquet", **about)
     cases = write_hard_cases(evaluation.per_query, output / "hard_cases.json")
@@ -59,7 +59,7 @@ def main(settings: EvaluateSettings) -> None:
             confidence=settings.confidence,
             config=about,
             catalogue=catalogue,
-            explained=_explained(settings, catalogue, evaluation, subject),
+            explained=_explained(settings, catalogue, evaluation, model),
             map_images=settings.map_images,
         )
         print(f"report: {output / 'report.html'}")
@@ -72,11 +72,11 @@ def _of_vectors(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any],
     return evaluation, {"name": path.stem, "split": None, "method": None, "seed": None}, None, None
 
 
-def _of_images(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], Catalogue, Subject]:
+def _of_images(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], Catalogue, EvaluatedModel]:
     """Embed a split's images with a checkpoint or a baseline, and evaluate them."""
-    trained = open_subject(settings.checkpoint) if settings.checkpoint else None
+    trained = open_evaluated_model(settings.checkpoint) if settings.checkpoint else None
     catalogue = open_catalogue(complete_data(settings.data, trained.trained_on if trained else None))
-    subject = trained or open_baseline(
+    model = trained or open_baseline(
         str(settings.baseline),
         catalogue,
         seed=settings.seed,
@@ -88,24 +88,24 @@ def _of_images(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], 
     evaluation = evaluate_split(
         catalogue,
         split,
-        subject.spec,
-        subject.embed,
+        model.spec,
+        model.embed,
         protocol=protocol_of(settings),
         roles=settings.roles,
         batch=settings.batch,
         memory_mb=settings.memory_mb,
     )
-    about = {"name": subject.name, "split": split, "method": subject.method, "seed": subject.seed}
-    return evaluation, about, catalogue, subject
+    about = {"name": model.name, "split": split, "method": model.method, "seed": model.seed}
+    return evaluation, about, catalogue, model
 
 
 def _explained(
-    settings: EvaluateSettings, catalogue: Catalogue | None, evaluation: Evaluation, subject: Subject | None
+    settings: EvaluateSettings, catalogue: Catalogue | None, evaluation: Evaluation, model: EvaluatedModel | None
 ) -> list[Explained]:
     """The worst false positives, where a network made them."""
-    if catalogue is None or subject is None or subject.encoder is None or subject.spec is None:
+    if catalogue is None or model is None or model.encoder is None or model.spec is None:
         return []
-    return explain_worst(catalogue, evaluation, subject.encoder, subject.spec, settings.explanations)
+    return explain_worst(catalogue, evaluation, model.encoder, model.spec, settings.explanations)
 
 
 if __name__ == "__main__":

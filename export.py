@@ -14,7 +14,7 @@ from src.tracking.artifacts import log_bundle
 
 @command(ExportSettings, "export", completed_later="data")
 def main(settings: ExportSettings) -> None:
-    """Write the bundle and say where it is."""
+    """Write the bundle and print its path."""
     checkpoint = Path(settings.checkpoint)
     if settings.triton:
         check_triton(Path(settings.triton))

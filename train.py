@@ -23,7 +23,7 @@ from src.models.checkpoint import load_encoder, make_card, method_of
 from src.models.inference import embedder
 from src.models.last_checkpoint import last_checkpoint
 from src.models.metric_learning import MetricLearning
-from src.models.pca_start import begin_from_features
+from src.models.pca_initialisation import initialise_pca_head
 from src.models.trainer import build_trainer, fit
 from src.models.warm_start import initial_encoder
 from src.sweeps.report import study_reports
@@ -35,7 +35,7 @@ def train(settings: TrainSettings, folder: Path) -> Path | None:
     """Train into a folder, evaluate the best checkpoint on the validation split, write metrics.json.
 
     Returns:
-        The best checkpoint; None in processes beside the first, which are done when training is.
+        The best checkpoint; None in processes other than the first, which end after training.
     """
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     data, trainer_settings = settings.data, asdict(settings.trainer)
@@ -44,7 +44,7 @@ def train(settings: TrainSettings, folder: Path) -> Path | None:
     )
 
     catalogue = open_catalogue(data, need_gallery=True)
-    # Before images are read to be compared, and again when copies are out.
+    # Checked before images are read for the leakage check, and again after copies were removed.
     check_batch_fits(len(catalogue.train_rows()), p=data.p, k=data.k)
     catalogue = check_leakage(
         catalogue,
@@ -70,7 +70,7 @@ def train(settings: TrainSettings, folder: Path) -> Path | None:
     card = make_card(settings)
     last = last_checkpoint(folder, card) if resume else None
     encoder = initial_encoder(spec=settings.preprocessing, **asdict(settings.model))
-    begin_from_features(encoder, datamodule.training_pixels, batch=eval_batch)
+    initialise_pca_head(encoder, datamodule.training_pixels, batch=eval_batch)
     objective = build_objective(
         settings.loss, settings.miner, make=instantiate, images=images, dim=encoder.dim, **asdict(settings.objective)
     )

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from src.eval.bootstrap import cluster_intervals
-from src.eval.paired import compare_checkpoints
+from src.eval.checkpoint_comparison import compare_checkpoints
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.exact_search import ExactSearch
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
-from src.export.exact_search import ExactSearch
 
 if TYPE_CHECKING:
     from src.models.encoder import Encoder
@@ -71,7 +71,7 @@ def _trained(encoder: "Encoder", pixels: torch.Tensor, *, k: int, chunk: int, pe
     from src.datamodules.training_set import Facts
     from src.losses.info_nce import InfoNCE
     from src.losses.objective import Objective
-    from src.models.chunks import embed_in_chunks
+    from src.models.chunked_embedding import embed_in_chunks
 
     batch, device = len(pixels), pixels.device.type
     objective = Objective(InfoNCE(temperature=0.07))

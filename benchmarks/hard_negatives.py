@@ -20,8 +20,8 @@ from src.commandline import composed
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings import TrainSettings
-from src.eval.methods import compare_methods
-from src.eval.paired import Difference
+from src.eval.checkpoint_comparison import Difference
+from src.eval.method_comparison import compare_methods
 from src.eval.runs import Run, check_comparable, open_run
 
 FIRST = "before"

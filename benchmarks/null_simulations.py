@@ -13,9 +13,9 @@ import numpy as np
 from scipy import stats
 
 from src.eval.bootstrap import cluster_intervals, product_totals, resampled_totals
+from src.eval.checkpoint_comparison import Difference, compare_checkpoints
 from src.eval.comparison import verdict_of
-from src.eval.methods import compare_methods
-from src.eval.paired import Difference, compare_checkpoints
+from src.eval.method_comparison import compare_methods
 
 __all__ = ["Population", "World", "coverage", "false_alarms", "power"]
 

@@ -13,7 +13,6 @@ DIR gets embeddings.parquet (what `evaluate.py embeddings=` reads), metrics.json
 """
 
 import argparse
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from torchvision.transforms import v2
 
 from src.catalog.catalogue import Catalogue, open_catalogue
 from src.commandline import composed
+from src.contracts.atomic_file import atomic_file
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import TrainSettings
@@ -160,9 +160,8 @@ def write_embeddings(catalogue: Catalogue, rows: np.ndarray, vectors: np.ndarray
     """The file that `evaluate.py embeddings=` reads, whole or not at all."""
     table = catalogue.items.take(pa.array(rows))
     flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    part = path.with_suffix(".part")
-    pq.write_table(table.append_column("vector", flat), part)
-    os.replace(part, path)
+    with atomic_file(path) as temporary:
+        pq.write_table(table.append_column("vector", flat), temporary)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ round in another order and each turn in a process of its own:
 - plain: `MPerClassSampler`, torch's DataLoader over single images, forward, loss, backward, `AdamW.step` and
   `loss.item()`, and none of the above;
 - plain with our memory settings: the same loop, convolutions' weights with channels last, and freed memory kept
-  (`src/models/heap.py`), so that what these two bring can be told from the rest.
+  (`src/models/allocator.py`), so that what these two bring can be told from the rest.
 
 What is timed: whole steps, from the end of the last step of the warm-up to the end of the last one, so that fetching a
 batch and each tenth step's log are in it. What is not: starting, reading the catalogue, validation, checkpoints (all
@@ -45,7 +45,7 @@ from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings import TrainSettings
 from src.datamodules.pixel_cache import open_pixel_cache
 from src.datamodules.training_set import training_set
-from src.models.heap import keep_freed_memory
+from src.models.allocator import keep_freed_memory
 from src.models.trainer import build_trainer
 from src.models.warm_start import initial_encoder
 

@@ -37,9 +37,9 @@ EPOCHS, PARENTS, SEEDS = 1, 40, 2
 from src.catalog.catalogue import open_catalogue
 from src.commandline import composed
 from src.contracts.settings import TrainSettings
+from src.eval.evaluated_model import open_evaluated_model
 from src.eval.evaluation import evaluate_split
 from src.eval.per_query import write_queries
-from src.eval.subject import open_subject
 from train import train
 
 small = [f"data.root={work / 'shop'}", f"data.cache={work / 'pixels'}", f"data.shop.parents={PARENTS}"]
@@ -49,14 +49,14 @@ for name, overrides in LOSSES.items():
         folder = work / f"{name}-{seed}"
         place = f"hydra.runtime.output_dir={folder}"
         settings = composed(TrainSettings, "train", "experiment=demo", *overrides, *small, f"seed={seed}", place)
-        subject = open_subject(str(train(settings, folder)))
-        evaluation = evaluate_split(open_catalogue(settings.data), "test", subject.spec, subject.embed)
+        model = open_evaluated_model(str(train(settings, folder)))
+        evaluation = evaluate_split(open_catalogue(settings.data), "test", model.spec, model.embed)
         write_queries(
             evaluation.per_query,
             folder / "evaluation" / "queries.parquet",
             name=name,
             split="test",
-            method=subject.method,
+            method=model.method,
             seed=seed,
         )
 

@@ -45,7 +45,7 @@ from IPython.display import display
 
 from src.catalog.catalogue import open_catalogue
 from src.eval.evaluation import evaluate_split
-from src.eval.explanations.worst import explain_worst, panel
+from src.eval.explanations.explained_results import explain_worst, panel
 from src.models.checkpoint import load_encoder
 from src.models.inference import embedder
 
@@ -69,7 +69,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from src.eval.explanations.masked_pairs import read_pairs
-from src.eval.explanations.measures import check_method
+from src.eval.explanations.method_checks import check_method
 
 pairs = read_pairs(catalogue, "test", encoder, spec, limit=40)
 checks = [asdict(check) for check in check_method(encoder, pairs, "grad_cam", randomised=8)]
@@ -84,3 +84,38 @@ figures = {
     for check in checks
 }
 pd.DataFrame(figures).round(2)
+
+# %% [markdown]
+# ## What the service would answer
+#
+# `Searcher` opens the bundle that serving gets, without torch: the same preprocessing, encoder and index. Each row is a
+# user's photo and the four items that it finds.
+
+# %%
+import subprocess
+import sys
+
+bundle = work / "bundle"
+export = [sys.executable, "export.py", f"checkpoint={checkpoint}", f"output={bundle}"]
+subprocess.run(export, check=True)  # noqa: S603
+
+# %%
+import io
+
+import matplotlib.pyplot as plt
+from PIL import Image
+
+from src.search import Searcher
+
+searcher = Searcher.open(bundle)
+photos = [catalogue.image_bytes(row) for row in catalogue.query_rows("test")[:3]]
+figure, axes = plt.subplots(len(photos), 5, figsize=(9, 6), squeeze=False)
+for line, photo in zip(axes, photos, strict=True):
+    hits = searcher.search(photo, k=4)
+    shown = [photo, *(searcher.gallery.thumbnail(hit.row["image_id"]) for hit in hits)]
+    titles = ["photo", *(f"{hit.row['item_id']}\n{hit.score:.2f}" for hit in hits)]
+    for axis, picture, title in zip(line, shown, titles, strict=True):
+        axis.imshow(Image.open(io.BytesIO(picture)))
+        axis.set_title(title, fontsize=8)
+        axis.axis("off")
+figure.tight_layout()

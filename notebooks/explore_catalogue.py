@@ -93,8 +93,8 @@ figure.tight_layout()
 from src.eval.baselines import open_baseline
 from src.eval.evaluation import evaluate_split, print_metrics
 
-subject = open_baseline("color_histogram", catalogue, seed=0, batch=128, model={}, spec=settings.preprocessing)
-evaluation = evaluate_split(catalogue, "val", subject.spec, subject.embed)
+model = open_baseline("color_histogram", catalogue, seed=0, batch=128, model={}, spec=settings.preprocessing)
+evaluation = evaluate_split(catalogue, "val", model.spec, model.embed)
 print_metrics(evaluation.metrics, "colour histogram, validation")
 
 # %%

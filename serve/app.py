@@ -1,82 +1,82 @@
-"""The application: routes, middlewares and the bundle's life, put together."""
+"""The FastAPI application: routes, middlewares and the service's lifetime."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
-from serve.api.admin import admin
-from serve.api.endpoints import api
-from serve.api.explain import explain
-from serve.api.items import items
-from serve.api.probes import probes
-from serve.edge.admission import Admission
-from serve.edge.authorization import Authorization
+from serve.api.admin import admin_routes
+from serve.api.items import item_routes
+from serve.api.probes import probe_routes
+from serve.api.search import search_routes
 from serve.edge.body_limit import BodyLimit
-from serve.edge.direct import Direct
-from serve.edge.lingering import LingeringClose
-from serve.edge.request_context import RequestContext
-from serve.edge.tracing import Tracing
-from serve.edge.write_limit import WriteLimit
+from serve.edge.context import RequestContext
 from serve.errors import install_handlers
 from serve.page import page
-from serve.peers import Peers
 from serve.service import Service
 from serve.settings import ServeSettings
+from src.contracts.errors import LookalikeError
 
 __all__ = ["create_app"]
 
 
-def create_app(bundle_path: Path, settings: ServeSettings | None = None, peers: Peers | None = None) -> FastAPI:
-    """Make the application; the bundle is verified and loaded when its lifespan begins.
+def create_app(
+    bundle_path: Path,
+    settings: ServeSettings | None = None,
+    *,
+    on_ready: Callable[[], object] = lambda: None,
+    on_refusal: Callable[[LookalikeError], object] = lambda error: None,
+) -> FastAPI:
+    """Make the application; raises `ConfigError` for an address in the settings that is none.
 
-    Args:
-        bundle_path: the bundle's folder.
-        settings: its limits.
-        peers: the other processes of the service; None: there are none.
-
-    Raises:
-        ConfigError: keys that cannot be read.
+    The bundle is verified and loaded when the lifespan starts; then `on_ready` is called, or `on_refusal` where it, or
+    the state folder, cannot be served.
     """
     settings = settings or ServeSettings()
-    service = Service(bundle_path=bundle_path, settings=settings, peers=peers)
+    service = Service(bundle_path, settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
-            yield
+        try:
+            async with service.running():
+                on_ready()
+                yield
+        except LookalikeError as error:
+            on_refusal(error)
+            raise
 
     app = FastAPI(
         title="Lookalike",
         description="Visual similarity search over one bundle.",
         version="1",
         lifespan=lifespan,
-        # Their scripts come from a CDN, which the content security policy and a closed network both refuse.
+        # Their scripts come from another host, which the content security policy refuses.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Newer FastAPIs make spans, metrics and logs of their own, with exceptions' texts; ours are what is documented.
-        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+        telemetry={
+            "tracing": True,
+            "auto_configure": True,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "exclude": lambda scope: not scope["path"].startswith("/v1/"),
+        },
     )
     app.state.service = service
     install_handlers(app)
-    searches = api(service)
-    for router in (searches, explain(service), admin(service), items(service), probes(service), page()):
+    for routes in (search_routes, item_routes, admin_routes, probe_routes):
+        router = routes(service)
         app.include_router(router)
-    # The last one added is the outermost: refusals, too, have an id and are counted.
-    app.add_middleware(Direct, routes=searches.routes)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_upload, seconds=settings.upload_seconds)
-    app.add_middleware(WriteLimit, metrics=service.metrics)
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                service.metrics.expect(route.path, [200, 500, *route.responses])
+    app.include_router(page())
+    # The last one added is the outermost.
     app.add_middleware(
-        Admission,
-        limit=settings.max_in_flight,
-        standing=settings.max_standing or settings.max_in_flight,
-        max_body=settings.max_upload,
-        metrics=service.metrics,
+        BodyLimit, max_bytes=settings.max_upload, seconds=settings.upload_seconds, metrics=service.metrics
     )
-    app.add_middleware(Authorization, access=service.access, metrics=service.metrics)
-    app.add_middleware(LingeringClose, max_bytes=2 * settings.max_upload)
-    app.add_middleware(Tracing)
     app.add_middleware(RequestContext, metrics=service.metrics)
     return app

@@ -1,27 +1,8 @@
-"""What the service answers, as OpenAPI describes it."""
+"""The models of answers, as OpenAPI describes them. A module of models alone: all of them are public."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
-
-__all__ = [
-    "BatchAnswer",
-    "BatchResults",
-    "Bundle",
-    "Explanation",
-    "Item",
-    "Limits",
-    "Problem",
-    "RegionFound",
-    "Regions",
-    "Result",
-    "Results",
-    "Rung",
-    "SimilarityMap",
-    "Status",
-    "ValueCount",
-    "Values",
-]
+from pydantic import AfterValidator, BaseModel, Field
 
 Rung = Literal["search", "cache", "text", "trending"]
 """What answered a search; see `Results.rung`."""
@@ -44,8 +25,8 @@ class Item(BaseModel):
 class Result(Item):
     """An item that was found."""
 
-    score: float | None = Field(
-        description="Cosine similarity of its nearest image to the query, -1 to 1; null where no images were compared."
+    score: Annotated[float, AfterValidator(lambda score: round(score, 6))] | None = Field(
+        description="Cosine of its nearest image to the query; null without a comparison."
     )
     rank: int = Field(description="Counts from 1.")
 
@@ -55,31 +36,23 @@ class Results(BaseModel):
 
     results: list[Result] = Field(description="Best first; fewer than k where fewer items pass the filters.")
     rung: Rung = Field(
-        default="search",
-        description="What answered: images that were compared (`search`; `cache` where only an embedding kept from "
-        "before made that possible), or, where that failed, words and filters (`text`) or what sells (`trending`).",
+        description="What answered: compared images (`search`; `cache` with a cached embedding while the encoder "
+        "fails), or, where that failed, words and filters (`text`) or what sells (`trending`)."
     )
-    fresh: bool = Field(
-        default=False,
-        description="Whether price and stock of all results were read for this answer; else some are the bundle's.",
-    )
+    fresh: bool = Field(description="Whether price and stock of all results are those of now; else some are older.")
     bundle_id: str = Field(description="The bundle that answered.")
     k: int = Field(description="Results that were asked for.")
-    offset: int = Field(default=0, description="Results that were passed over.")
+    offset: int = Field(description="Results that were skipped.")
     box: tuple[float, float, float, float] | None = Field(
-        default=None,
-        description="The part of the photo that was searched for, x, y, width and height in fractions of it; null "
-        "where the request names none.",
+        description="The part of the photo that was searched for: x, y, width, height in fractions of it; null for all."
     )
     timings_ms: dict[str, float] | None = Field(
-        default=None,
-        description="With `timings=true`: milliseconds of work per stage; `wait`, the time between them; `total`, from "
-        "the whole request to the answer.",
+        description="With `timings=true`: work of each stage, `wait` between them, and the `total`, in milliseconds."
     )
 
 
 class BatchAnswer(BaseModel):
-    """What became of one photo: one of the two is null."""
+    """The outcome of one photo; one of the two is null."""
 
     answer: Results | None
     problem: "Problem | None"
@@ -104,32 +77,6 @@ class Regions(BaseModel):
     regions: list[RegionFound] = Field(description="Best first; none where the whole photo is the better query.")
 
 
-class SimilarityMap(BaseModel):
-    """Which parts of an image make it like another."""
-
-    cells: int = Field(description="Cells a side.")
-    losses: list[list[float]] = Field(
-        description="Row by row, what the cosine loses when the cell is covered by the image's mean colour: positive "
-        "where it makes the two alike, negative where it makes them differ."
-    )
-    area: tuple[float, float, float, float] = Field(
-        description="Where the cells lie: left and upper edge, width and height, in fractions of the image. It may be "
-        "smaller than the image, or larger, by how the encoder is shown it."
-    )
-
-
-class Explanation(BaseModel):
-    """Why an item was found."""
-
-    item_id: str
-    image_id: str = Field(description="The item's image that is nearest to the photo.")
-    bundle_id: str = Field(description="The bundle that answered.")
-    score: float = Field(description="Cosine similarity of the two, -1 to 1.")
-    query: SimilarityMap = Field(description="Of the photo.")
-    item: SimilarityMap = Field(description="Of the item's image.")
-    timings_ms: dict[str, float]
-
-
 class ValueCount(BaseModel):
     """A filter value and the number of images that have it."""
 
@@ -145,7 +92,7 @@ class Values(BaseModel):
 
 
 class Limits(BaseModel):
-    """What a request may be."""
+    """The limits of a request."""
 
     max_k: int
     max_upload_bytes: int
@@ -160,7 +107,7 @@ class Bundle(BaseModel):
     bundle_id: str
     encoder_id: str
     runtime: str = Field(description="What runs the encoder, on what and in which arithmetic.")
-    dim: int = Field(description="Numbers in an embedding.")
+    dim: int = Field(description="Dimension of an embedding.")
     metric: str
     preprocessing: dict[str, Any]
     index: dict[str, Any]
@@ -168,6 +115,7 @@ class Bundle(BaseModel):
     images: int = Field(description="Gallery images in the index.")
     items: int = Field(description="Items that they belong to.")
     filters: dict[str, Values] = Field(description="`category`, `brand` and `color`.")
+    columns: dict[str, str] = Field(description="The columns that `filter` may name, and what they hold.")
     price: tuple[float, float] | None = Field(description="Lowest and highest price; null where no item has one.")
     examples: list[Item] = Field(description="A few items from all over the catalogue, to start from.")
     limits: Limits
@@ -175,33 +123,36 @@ class Bundle(BaseModel):
 
 
 class Changed(BaseModel):
-    """A change that is on the disk and that every search sees."""
+    """A change that is durable and that every search sees."""
 
     item_id: str
     image_ids: list[str] = Field(description="Of the images that were added; they follow from item and content.")
-    bundle_id: str = Field(description="The bundle that it was made in; later bundles get it as well.")
+    bundle_id: str = Field(description="The bundle that answers; later bundles get the change as well.")
 
 
 class RolledOut(BaseModel):
-    """A rollout that was taken."""
+    """An exchange of the bundle."""
 
-    bundle_id: str = Field(description="What answers now.")
-    previous: str = Field(description="What answered before; the same where nothing was to be done.")
-    checks: str = Field(description="What was found before it was taken.")
+    bundle_id: str = Field(description="The bundle that answers now.")
+    previous: str = Field(description="The bundle before; the same where it was served already.")
+    checks: str = Field(description="What was checked before the exchange.")
     load_seconds: float = Field(description="From the call until it answered.")
     drain_seconds: float = Field(description="From then until the old one was closed.")
-    workers: int = Field(default=1, description="Processes that serve it now.")
 
 
 class RolloutState(BaseModel):
-    """Which bundle answers, and how it came to."""
+    """The bundle that answers, and the last exchange."""
 
     bundle_id: str
     name: str = Field(description="Of its folder.")
     previous: str | None = Field(description="The bundle that a rollback serves.")
-    running: bool = Field(description="Whether a rollout is under way.")
-    problem: str = Field(description="Why the last rollout failed; empty where it did not.")
-    bundles: list[str] = Field(description="What there is to serve.")
+    running: bool = Field(description="Whether an exchange is under way.")
+    problem: str = Field(description="Why the last exchange failed; empty where it did not.")
+    bundles: list[str] = Field(description="Names that POST /v1/admin/bundle takes.")
+    last_change: int | None = Field(
+        description="Number of the last change of items; null without --state. Read it before the catalogue of a new "
+        "bundle is read, and give it as `changes_after`."
+    )
 
 
 class Status(BaseModel):

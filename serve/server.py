@@ -1,140 +1,203 @@
-"""The process: a socket, signals, and a clean end."""
+"""The processes: Granian with its limits, and the line that says where it listens."""
 
-import asyncio
 import gc
+import logging
+import os
+import resource
 import signal
 import socket
-from collections.abc import Coroutine, Sequence
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any, NoReturn
 
-import uvicorn
-import uvloop
-from fastapi import FastAPI
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
 
-from serve.app import create_app
-from serve.observe.exporter import exporting
-from serve.peers import Peers
-from serve.rollout.freed_memory import map_large_blocks
-from serve.service import Service
+from serve.logs import SERVER, log_config
 from serve.settings import ServeSettings
-from src.contracts.errors import ConfigError
+from serve.workers import REFUSED, RollingServer, mark_ready
+from src.contracts.errors import ConfigError, LookalikeError
 
-__all__ = ["bind", "serve", "serve_app"]
+__all__ = ["serve"]
+
+_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+_CONNECTIONS = 4096
+_OTHER_FILES = 128
+"""File descriptors beside connections: the bundle's files, the journal, libraries."""
+_HEAD_BYTES = 64 * 1024
+_POLL_SECONDS = 0.02
 
 
-def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Take an address before anything is loaded; nobody can connect to it yet.
+def serve(bundle: Path, settings: ServeSettings) -> int:
+    """Serve until SIGTERM or SIGINT; SIGHUP restarts the worker processes one by one.
 
-    Args:
-        host: name or number of an address of this machine.
-        port: 0 takes a free one.
-        shared: with other processes of this user that share it too: each new connection goes to one of those that
-            listen, picked by its addresses (SO_REUSEPORT).
+    Returns:
+        The exit code: 0; 2 where the bundle or a setting cannot be served; 1 for a bug of ours.
 
     Raises:
-        ConfigError: the address is in use, not allowed, or none of this machine.
+        ConfigError: the address is in use, not allowed, or not one of this machine; there is no temporary folder.
     """
+    with _run_folder() as name, _reserved(settings.host, settings.port) as reserved:
+        run_folder = Path(name)
+        address, port = reserved.getsockname()[:2]
+        if settings.processes > 1:
+            os.environ[_MULTIPROCESS] = name
+        refused = run_folder / REFUSED
+        # The reason has been printed; the server's line about the worker adds nothing.
+        logging.getLogger(SERVER).addFilter(lambda _: not refused.exists())
+        server = RollingServer(
+            run_folder=run_folder,
+            address=address,
+            port=port,
+            interface=Interfaces.ASGI,
+            workers=settings.processes,
+            loop=Loops.uvloop,
+            # `auto` waits without a time limit for the first byte; HTTP/1 limits the time of the whole head.
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=1000 * settings.head_seconds, max_buffer_size=_HEAD_BYTES),
+            websockets=False,
+            url_path_prefix=settings.root_path or None,
+            backpressure=_connections(),
+            workers_kill_timeout=settings.drain_seconds,
+            log_level=LogLevels.warning,
+            log_dictconfig=log_config(form=settings.log_format, level=settings.log_level),
+        )
+        os.register_at_fork(after_in_child=_reset_signals)
+        announcer = threading.Thread(target=_announce, args=(server, address, port, settings.processes), daemon=True)
+        server.on_startup(announcer.start)
+        try:
+            server.serve(target_loader=partial(_load, bundle, settings, run_folder), wrap_loader=False)
+        except SystemExit as ended:
+            return 2 if refused.exists() else int(ended.code or 0)
+        return 0
+
+
+def _run_folder() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder that the processes share."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="lookalike-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ConfigError(
+            f"no temporary folder can be made ({error.strerror}); set TMPDIR to a folder that can be written"
+        ) from None
+
+
+@contextmanager
+def _reserved(host: str, port: int) -> Iterator[socket.socket]:
+    """Hold an address without listening, so that port 0 becomes a number, and a taken port is noticed at once."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise ConfigError(f"`--host {host}`: {error.strerror}; give an address of this machine") from None
-    listener = socket.socket(family, kind, protocol)
-    try:
-        # Else a restart would wait for the connections of the process before it to time out.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        raise _taken(host, port, error) from None
-    return listener
+    with socket.socket(family, kind, protocol) as tried, socket.socket(family, kind, protocol) as held:
+        try:
+            for one in (tried, held):
+                # A restart would otherwise wait for the connections of the process before it to time out.
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if port:
+                tried.bind(address)  # With SO_REUSEPORT, a second service would share the port of the first one.
+                tried.close()
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            held.bind(address)
+        except OSError as error:
+            raise ConfigError(
+                f"`--host {host} --port {port}`: {error.strerror}; choose another port, or stop what has this one"
+            ) from None
+        yield held
 
 
-def serve_app(bundle: Path, settings: ServeSettings, listener: socket.socket, peers: Peers | None = None) -> None:
-    """Make the application and serve it; one process, or a worker among others. Raises as `serve`."""
+def _connections() -> int:
+    """Connections of one process: as many as there are file descriptors for, after raising their soft limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return _CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(_CONNECTIONS, soft - _OTHER_FILES))
+
+
+def _load(bundle: Path, settings: ServeSettings, run_folder: Path) -> Any:
+    """In a worker process: make the application."""
+    from serve.app import create_app
+    from serve.bundle.memory import map_large_blocks
+
+    def refuse(error: LookalikeError) -> NoReturn:
+        with suppress(FileExistsError):  # Another process has said so.
+            (run_folder / REFUSED).touch(exist_ok=False)
+            print("serve: " + "; ".join(str(error).splitlines()), file=sys.stderr, flush=True)
+        os._exit(2)  # Granian would print a traceback.
+
     map_large_blocks()
-    if peers is None:
-        app = create_app(bundle, settings)
-        _run(serve(app, [listener], drain_seconds=settings.drain_seconds))
-        return
-    peers.end_with_parent()
-    app = create_app(peers.bundle(bundle), settings, peers)
-    with peers.bind() as own:
-        _run(serve(app, [listener, own], drain_seconds=settings.drain_seconds))
-
-
-def _run(served: Coroutine[None, None, None]) -> None:
-    # A fifth less CPU for a request than with asyncio's own loop.
-    with exporting(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(served)
-
-
-async def serve(app: FastAPI, listeners: Sequence[socket.socket], *, drain_seconds: int) -> None:
-    """Load, listen, and drain when SIGTERM or SIGINT comes; SIGHUP opens the bundle's path again.
-
-    Args:
-        app: its lifespan loads what it serves.
-        listeners: what `bind` gave, and others.
-        drain_seconds: time that running requests have to finish; a second SIGINT cuts it short.
-
-    Raises:
-        LookalikeError: the application cannot be served.
-        asyncio.CancelledError: the signal came while it was loading.
-    """
-    host, port = listeners[0].getsockname()[:2]
-    config = uvicorn.Config(
-        app,
-        # The lifespan is entered here: Uvicorn would turn its errors into a logged traceback.
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        # Above the 60 seconds that load balancers keep an idle connection: who closes first loses no request.
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=drain_seconds,
-    )
-    server = _Server(config, url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Needed after the drain as well: Uvicorn then raises the signal again, which by default would end the process
-        # with -15.
-        loop.add_signal_handler(number, lambda: None if server.started else task.cancel())
-    loop.add_signal_handler(signal.SIGHUP, lambda: server.reopen(app.state.service) if server.started else None)
-    # What is there before a bundle stays: the collector need not look at it whenever a bundle goes, which would hold up
-    # all threads. By default it looks through what is new after every 700 objects.
+    _end_with_parent()
+    if settings.processes > 1:
+        _forget_dead_processes(run_folder)
+    try:
+        app = create_app(bundle, settings, on_ready=partial(mark_ready, run_folder), on_refusal=refuse)
+    except LookalikeError as error:
+        refuse(error)
+    # What exists before a bundle stays: the collector need not look at it whenever a bundle goes, which would hold up
+    # all threads. By default it runs after every 700 new objects.
     gc.freeze()
     gc.set_threshold(20_000)
-    async with app.router.lifespan_context(app):
-        try:
-            await server.serve(sockets=list(listeners))
-        except OSError as error:
-            raise _taken(host, port, error) from None
+    return app
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn that says where it listens."""
+def _reset_signals() -> None:
+    """In a worker process: a fork has copies of its parent's handlers, which do nothing here.
 
-    def __init__(self, config: uvicorn.Config, *, url: str) -> None:
-        super().__init__(config)
-        self._url = url
-        self._reopening: asyncio.Task[None] | None = None
-
-    def reopen(self, service: Service) -> None:
-        """Look at the bundle's path again, beside what is being answered."""
-        self._reopening = asyncio.create_task(service.reopen())
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        if self.started:
-            print(f"Lookalike is ready at {self._url}", flush=True)  # What a caller waits for.
+    Until the server sets handlers, SIGTERM of the parent ends the process; SIGINT of a terminal is left to the parent.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _taken(host: str, port: int, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"`--host {host} --port {port}`: {error.strerror or error}; choose another port, or stop what has this one"
-    )
+def _end_with_parent() -> None:
+    """Drain and end when the parent process is gone, even if it was killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=end, daemon=True, name="parent").start()
+
+
+def _forget_dead_processes(folder: Path) -> None:
+    """Drop the gauges of processes that have ended: their searches in flight, for instance."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    for path in folder.glob("gauge_live*_*.db"):
+        pid = path.stem.rpartition("_")[2]
+        if not Path(f"/proc/{pid}").exists():
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+
+
+def _announce(server: RollingServer, host: str, port: int, processes: int) -> None:
+    """Say where the service listens once it is ready; from then on, a worker that ends is started again."""
+    while not server.interrupt_signal and not server.interrupt_children:
+        if _ready(host, port):
+            server.respawn_failed_workers = True
+            name = f"[{host}]" if ":" in host else host
+            several = f" with {processes} processes" if processes > 1 else ""
+            print(f"Lookalike is ready at http://{name}:{port}{several}", flush=True)
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _ready(host: str, port: int) -> bool:
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    with closing(HTTPConnection(own, port, timeout=5)) as connection, suppress(OSError, HTTPException):
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    return False

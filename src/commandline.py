@@ -1,4 +1,4 @@
-"""How the entry scripts meet Hydra: a dataclass schema first, then the YAML, then the command line; and exit codes."""
+"""Entry scripts with Hydra: a dataclass schema, then the YAML, then the command line; and exit codes."""
 
 import logging
 import os
@@ -37,16 +37,16 @@ S = TypeVar("S")
 def command(
     schema: type[S], config_name: str, *, completed_later: str | None = None, shown: str | None = None
 ) -> Callable[[Callable[[S], None]], Callable[[], None]]:
-    """Make a function over settings a command line.
+    """Turn a function that takes settings into a command line.
 
-    The process exits with 0; with 2 and one message, without a traceback, for what the user can mend (a config that
-    does not compose, bad data, a gate not passed); with 1 and a traceback for our bugs.
+    The process exits with 0; with 2 and one message, without a traceback, for errors that the user can fix (a config
+    that does not compose, bad data, a failed gate); with 1 and a traceback for our bugs.
 
     Args:
         schema: the dataclass that validates the config; its `check` finds combinations that cannot work.
         config_name: the primary config in conf/, whose defaults list begins with the schema.
-        completed_later: the one part of the config in which values may still be missing.
-        shown: override that `--help` shows the config with where none is given.
+        completed_later: the part of the config in which values may be missing.
+        shown: the override with which `--help` shows the config where none is given.
     """
 
     def decorate(body: Callable[[S], None]) -> Callable[[], None]:
@@ -55,16 +55,16 @@ def command(
                 with _for_the_sweep():
                     body(settings_from(config, schema, completed_later))
                 return
-            # Reported here, where Hydra has not yet wrapped it in a message of its own.
+            # Caught here, before Hydra wraps the error in its own message.
             with exit_with_message(*_CONFIG_ERRORS):
                 body(settings_from(config, schema, completed_later))
 
         def main() -> None:
             register_schema(schema, config_name)
-            # Hydra would print what does not compose itself, and exit with 1.
+            # Otherwise Hydra prints composition errors itself, and exits with 1.
             os.environ["HYDRA_FULL_ERROR"] = "1"
             with exit_with_message(*_CONFIG_ERRORS):
-                # Hydra writes overrides down before anything of ours could look at the config.
+                # Hydra writes overrides to disk before the config can be checked.
                 _refuse_secrets(sys.argv[1:])
                 if shown and {"--help", "-h"} & {*sys.argv} and not any("=" in given for given in sys.argv[1:]):
                     sys.argv.append(shown)
@@ -95,19 +95,19 @@ def _refuse_secrets(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def _for_the_sweep() -> Iterator[None]:
-    """Let errors of one run go to what runs many, with nothing in them but words: launchers pickle them."""
+    """Convert a run's error to a plain string for the sweep, because launchers pickle exceptions."""
     try:
         yield
     except (LookalikeError, *_CONFIG_ERRORS) as error:
         raise LookalikeError(str(error)) from None
     except Exception as error:
-        # Into the run's own log; the sweep gets the last line.
+        # The run's log gets the traceback, the sweep the last line.
         log.exception("the run failed")
         raise RuntimeError(f"{type(error).__name__}: {error}") from None
 
 
 def composed(schema: type[S], config_name: str, *overrides: str, completed_later: str | None = None) -> S:
-    """What an entry script gets for these overrides; for notebooks, which have no command line.
+    """Compose the settings that an entry script gets for these overrides; for notebooks, which have no command line.
 
     Args:
         schema: see `command`.
@@ -116,7 +116,7 @@ def composed(schema: type[S], config_name: str, *overrides: str, completed_later
         completed_later: see `command`.
 
     Raises:
-        ConfigError: values that are missing or cannot work.
+        ConfigError: values are missing, or not allowed.
     """
     register_schema(schema, config_name)
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
@@ -128,17 +128,17 @@ def composed(schema: type[S], config_name: str, *overrides: str, completed_later
 
 
 def register_schema(schema: type, config_name: str) -> None:
-    """Let the config named `config_name` list its schema first."""
+    """Register the schema that the config named `config_name` lists first."""
     node = OmegaConf.structured(schema)
     _unlock(node)
     ConfigStore.instance().store(name=f"{config_name}_schema", node=node)
 
 
 def settings_from(config: DictConfig, schema: type[S], completed_later: str | None = None) -> S:
-    """A composed config as its dataclass, checked.
+    """Convert a composed config to its dataclass, and check it.
 
     Raises:
-        ConfigError: values that must be given and are not, or that cannot work together.
+        ConfigError: required values are missing, or values do not go together.
     """
     missing = sorted(key for key in OmegaConf.missing_keys(config) if key.split(".")[0] != completed_later)
     if missing:
@@ -151,9 +151,9 @@ def settings_from(config: DictConfig, schema: type[S], completed_later: str | No
 
 
 def _build(schema: type[S], values: Any, prefix: str = "") -> S:
-    """Dataclasses from dictionaries; OmegaConf's own way refuses values that are missing for now."""
+    """Build dataclasses from dictionaries; OmegaConf's own conversion does not allow missing values."""
     kinds = get_type_hints(schema)
-    # Hydra lets `+KEY=VALUE` add what the schema lacks.
+    # `+KEY=VALUE` can add keys that the schema lacks.
     unknown = [f"{prefix}{name}" for name in values if name not in kinds]
     if unknown:
         raise ConfigError(f"unknown: {', '.join(unknown)}; {prefix.rstrip('.') or 'there'} has {', '.join(kinds)}")
@@ -165,7 +165,7 @@ def _build(schema: type[S], values: Any, prefix: str = "") -> S:
 
 
 def _unlock(node: DictConfig) -> None:
-    """Frozen dataclasses come as read-only nodes, which YAML could not fill."""
+    """Make the nodes of frozen dataclasses writable, so that YAML can fill them."""
     OmegaConf.set_readonly(node, None)
     for name in node:
         child = node._get_node(name)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
-__all__ = ["BOMBS"]
+__all__ = ["BOMBS", "lossless_webp"]
 
 _MIB = 1024 * 1024
 
@@ -84,6 +84,12 @@ def _tiff_tile() -> bytes:
     return _tiff(entries, zlib.compress(bytes(900_000)))
 
 
+def _tiff_strips() -> bytes:
+    """A picture of 8 x 8 pixels that names four million strips."""
+    count = 4 * _MIB
+    return _tiff([*_tiff_head(8, 8), (273, 4, count, 122), (278, 4, 1, 1), (279, 4, 1, 8)], bytes(4 * count))
+
+
 def _exif_tags() -> bytes:
     """A JPEG whose EXIF names the same 60 KB five thousand times."""
     exif = b"Exif\0\0" + _tiff([(1000 + n, 7, 60_000, 16) for n in range(5_000)], bytes(10))
@@ -96,6 +102,29 @@ def _webp_frames() -> bytes:
     frames = [Image.new("RGB", (4000, 4000), (n, 9, 9)) for n in range(6)]
     frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     return buffer.getvalue()
+
+
+def lossless_webp(side: int, tables: list[int]) -> bytes:
+    """A black lossless WebP of `side` x `side` pixels whose blocks of 4 x 4 name these sets of Huffman tables in turn.
+
+    Each set is of five codes of one symbol, 20 bits in the file and 5 KB in libwebp's memory.
+    """
+    blocks = [tables[number % len(tables)] for number in range((side // 4) ** 2)]
+    one_symbol = "1000"
+    # 256 symbols of 8 bits: a code of lengths that knows the length 8 alone, and how many symbols follow.
+    all_symbols = "0" + _bits(8, 4) + "000" * 11 + _bits(1, 3) + "1" + _bits(3, 3) + _bits(254, 8)
+    head = _bits(0x2F, 8) + 2 * _bits(side - 1, 14) + "0" + "000"
+    flags = "0" + "0" + "1" + "000"  # no transform, no cache of colours, several sets of tables, blocks of 4 x 4
+    chosen = "0" + 2 * all_symbols + 3 * one_symbol
+    chosen += "".join(f"{table & 255:08b}{table >> 8:08b}" for table in blocks)
+    bits = head + flags + chosen + 5 * one_symbol * (max(tables) + 1)
+    coded = int(bits[::-1], 2).to_bytes(-(-len(bits) // 8), "little")
+    chunk = b"VP8L" + struct.pack("<I", len(coded)) + coded + bytes(len(coded) % 2)
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
+def _bits(value: int, count: int) -> str:
+    return f"{value:0{count}b}"[::-1]
 
 
 BOMBS: dict[str, Callable[[], bytes]] = {
@@ -121,6 +150,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "gif, frame larger than the screen": _gif_frames,
     "tiff, sixty thousand tags": _tiff_tags,
     "tiff, tile larger than the picture": _tiff_tile,
+    "tiff, four million strips": _tiff_strips,
+    "webp, 65,536 sets of Huffman tables": lambda: lossless_webp(1024, list(range(65_536))),
     "webp, six frames of 16 megapixels": _webp_frames,
 }
 """Names, and what makes the files; each is under 20 MiB."""

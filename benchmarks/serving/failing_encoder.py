@@ -1,31 +1,36 @@
-"""`python -m serve` whose encoder raises while a file exists, the one that ENCODER_FAILS_WHILE names.
+"""`python -m serve` whose encoder fails while the file exists that ENCODER_FAILS_WHILE names.
 
-The service knows nothing of it.
+It raises, or hangs where the file holds `hang`.
+
+The worker processes of the service import this module as their main module, and get the same encoder by that.
 """
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import serve.bundle.engine
 import src.export.runtime
+import src.search.searcher
 from serve.__main__ import main
 from src.export.runtime import EncoderRuntime
 
 
 class _Failing:
-    """A runtime, and a flaw that comes and goes."""
+    """A runtime that fails while a file exists."""
 
     def __init__(self, encoder: EncoderRuntime, flag: Path) -> None:
         self._encoder, self._flag = encoder, flag
         self.size, self.description = encoder.size, encoder.description
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
-        if self._flag.exists():
-            raise RuntimeError(f"the encoder fails: {self._flag} exists")
+        while self._flag.exists():
+            if self._flag.read_text() != "hang":
+                raise RuntimeError(f"the encoder fails: {self._flag} exists")
+            time.sleep(0.01)
         return self._encoder.embed(pixels)
 
 
@@ -35,10 +40,11 @@ def _install(flag: Path) -> None:
     def opened(*arguments: Any, **keywords: Any) -> _Failing:
         return _Failing(really(*arguments, **keywords), flag)
 
-    # The name under which the service has it.
-    setattr(serve.bundle.engine, "open_encoder", opened)  # noqa: B010
+    # The name under which the service calls it.
+    setattr(src.search.searcher, "open_encoder", opened)  # noqa: B010
 
+
+_install(Path(os.environ["ENCODER_FAILS_WHILE"]))
 
 if __name__ == "__main__":
-    _install(Path(os.environ["ENCODER_FAILS_WHILE"]))
     sys.exit(main())

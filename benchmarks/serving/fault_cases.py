@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import psycopg
+import pyarrow.parquet as pq
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
@@ -24,6 +27,7 @@ from benchmarks.serving.load import Outcome, Target, open_load, run
 from benchmarks.serving.photos import Build, photo_requests
 from benchmarks.serving.running import Server
 from benchmarks.serving.truth import Truth
+from src.contracts.bundle import ITEMS_TABLE
 
 __all__ = ["CASES", "Setting"]
 
@@ -138,12 +142,18 @@ def redis_killed(setting: Setting) -> Check:
 
 
 def postgres_killed(setting: Setting) -> Check:
-    """The metadata store goes and comes back."""
+    """The shop's database goes and comes back."""
     with postgres(setting.scratch) as dependency:
+        _write_prices(dependency.url, setting.bundle)
         environment = {"LOOKALIKE_STORE_URL": dependency.url}
         with ours(setting.bundle, *setting.arguments, environment=environment) as server:
             loaded = _loaded(setting, server, dependency.kill, dependency.start)
-    return loaded.verdict("PostgreSQL killed and restarted", "all answered, as before")
+    _, restarted = loaded.events
+    fresh = [_fresh(one) for one in loaded.outcomes if one.due > restarted + _MENDED_AFTER]
+    return loaded.verdict(
+        "PostgreSQL killed and restarted", "all answered, as before; with current prices again",
+        holds=all(fresh) and bool(fresh), more=f"{sum(fresh)} of {len(fresh)} with current prices after",
+    )  # fmt: skip
 
 
 def encoder_raises(setting: Setting) -> Check:
@@ -236,6 +246,18 @@ def worker_killed(setting: Setting) -> Check:
         holds=len(after) == len(before) == 2 and after != before,
         more=f"{len(after)} workers after",
     )
+
+
+def _write_prices(url: str, bundle: Path) -> None:
+    """The shop's table of prices and stock, with all items of a bundle."""
+    items = sorted(set(pq.read_table(bundle / ITEMS_TABLE, columns=["item_id"])["item_id"].to_pylist()))
+    with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE items (item_id text PRIMARY KEY, price double precision, in_stock boolean)")
+        cursor.executemany("INSERT INTO items VALUES (%s, 9.5, true)", [(item_id,) for item_id in items])
+
+
+def _fresh(outcome: Outcome) -> bool:
+    return outcome.answer is not None and bool(json.loads(outcome.answer.body).get("fresh"))
 
 
 def _workers(server: Server) -> list[int]:

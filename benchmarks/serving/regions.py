@@ -15,11 +15,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from serve.bundle.engine import Engine
-from serve.bundle.filters import Filters
-from serve.path.box import WHOLE, Box
-from serve.path.detector import open_detector
 from src.contracts.preprocessing import decode
+from src.search.box import WHOLE, Box
+from src.search.regions import open_detector
+from src.search.searcher import Searcher
 
 
 def main() -> None:
@@ -30,7 +29,7 @@ def main() -> None:
     parser.add_argument("--split", help="only queries of this split")
     parser.add_argument("--detector", default="saliency")
     arguments = parser.parse_args()
-    engine = Engine.open(arguments.bundle, encoder_threads=1)
+    searcher = Searcher.open(arguments.bundle, threads=1)
     detector = open_detector(arguments.detector)
     queries = read_queries(arguments.table, arguments.split)
     hits: dict[str, list[bool]] = {"whole": [], "auto": [], "mask": []}
@@ -46,9 +45,8 @@ def main() -> None:
             boxes["mask"] = mask_box(np.asarray(Image.open(arguments.table.parent / query["mask"])))
             overlaps.append(overlap(boxes["auto"], boxes["mask"]))
         for name, box in boxes.items():
-            vector = engine.embed(engine.resize(box.cut(pixels))[None])[0]
-            results = engine.described(engine.search(vector, 1, Filters()))
-            hits[name].append(results[0].item_id == query["item_id"])
+            (hit,) = searcher.search(pixels, 1, box=box)
+            hits[name].append(hit.row["item_id"] == query["item_id"])
     print(
         f"{len(queries)} photos, a box proposed for {100 * proposed / len(queries):.0f} %, "
         f"{1000 * seconds / len(queries):.2f} ms each\n"

@@ -28,12 +28,13 @@ from benchmarks.serving.photos import photo_requests, read_photos
 from benchmarks.serving.running import Server
 from benchmarks.serving.truth import Truth
 from benchmarks.serving.twin_bundle import write_twin
-from serve.access.keys import Role, new_key
 
 _ITEMS = 100
 """Items that are put in turn, again and again: the catalogue does not grow for ever."""
 
 _ID = "soak-"
+
+_TOKEN = "soak"  # noqa: S105 - of a service on this machine, for these minutes
 
 _FRESH = 10.0
 """Seconds until an item must be found."""
@@ -81,8 +82,7 @@ def main() -> int:
         folder = Path(scratch) / "bundles"
         for name in ("one", "two"):
             write_twin(arguments.bundle, folder / name, name)
-        key, line = new_key("soak", Role.ADMIN)
-        environment = {"LOOKALIKE_KEYS": line.line()}
+        environment = {"LOOKALIKE_TOKEN": _TOKEN}
         # A cache that is soon full: what it takes is not to be mistaken for a leak.
         kept = ("--bundles", str(folder), "--state", str(Path(scratch) / "state"), "--cache-mib", "4")
         extra = (*kept, *arguments.ours.split())
@@ -90,7 +90,7 @@ def main() -> int:
             rate = arguments.rate or arguments.load * run(_capacity(server, photos))
             soaked = run(
                 soak(
-                    server, photos, key, rate=rate, seconds=seconds, every=arguments.swap_seconds,
+                    server, photos, rate=rate, seconds=seconds, every=arguments.swap_seconds,
                     puts=arguments.puts,
                 )
             )  # fmt: skip
@@ -100,7 +100,7 @@ def main() -> int:
 
 
 async def soak(
-    server: Server, photos: list[bytes], key: str, *, rate: float, seconds: float, every: float, puts: float
+    server: Server, photos: list[bytes], *, rate: float, seconds: float, every: float, puts: float
 ) -> Soaked:
     """Load the server, and work on it meanwhile."""
     soaked = Soaked()
@@ -111,8 +111,8 @@ async def soak(
         truth = await Truth.ask(target, len(photos))
         beside = [
             asyncio.ensure_future(watch(server.tree, soaked.memory, every=min(1.0, seconds / 20))),
-            asyncio.ensure_future(_swap(server, key, soaked, every)),
-            asyncio.ensure_future(_put(server, key, soaked, puts, of_items)),
+            asyncio.ensure_future(_swap(server, soaked, every)),
+            asyncio.ensure_future(_put(server, soaked, puts, of_items)),
         ]
         # Round by round, so that answers are compared, and let go of, as they come.
         end, first = time.perf_counter() + seconds, 1_000 * len(photos)
@@ -173,12 +173,12 @@ async def _capacity(server: Server, photos: list[bytes]) -> float:
         return summarise(await closed_load(target, users=8, seconds=5, first=1_000_000)).rate
 
 
-async def _swap(server: Server, key: str, soaked: Soaked, every: float) -> None:
+async def _swap(server: Server, soaked: Soaked, every: float) -> None:
     """The two bundles in turn."""
     names = ["two", "one"]
 
     def request(number: int) -> bytes:
-        return _call("POST", "/v1/admin/bundle", key, {"path": names[number % 2]})
+        return _call("POST", "/v1/admin/bundle", {"path": names[number % 2]})
 
     for number in itertools.count():
         await asyncio.sleep(every)
@@ -190,12 +190,12 @@ async def _swap(server: Server, key: str, soaked: Soaked, every: float) -> None:
             print(f"swap {number}: {outcome.status} {outcome.failure} {outcome.answer}", file=sys.stderr)
 
 
-async def _put(server: Server, key: str, soaked: Soaked, rate: float, photos: list[bytes]) -> None:
+async def _put(server: Server, soaked: Soaked, rate: float, photos: list[bytes]) -> None:
     """An item, then searches by its photo until one finds it, then the next item."""
     put = photo_requests(
         photos,
         line=lambda number: f"PUT /v1/items/{_ID}{number % _ITEMS}",
-        headers=f"Authorization: Bearer {key}\r\n",
+        headers=f"Authorization: Bearer {_TOKEN}\r\n",
     )
     numbers = itertools.count()
     async with (
@@ -221,10 +221,10 @@ async def _found_after(searches: Target, number: int, began: float) -> float:
     return float("inf")
 
 
-def _call(method: str, path: str, key: str, body: object) -> bytes:
+def _call(method: str, path: str, body: object) -> bytes:
     data = json.dumps(body).encode()
     return (
-        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {_TOKEN}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     ).encode() + data
 

@@ -1,1 +1,1 @@
-"""Hydra finds its plug-ins in the namespace `hydra_plugins` only."""
+"""The plug-in of the sweeper; Hydra finds plug-ins in the namespace `hydra_plugins` only."""

@@ -1,4 +1,4 @@
-"""From Hydra's words for sweeps to Optuna's distributions."""
+"""Convert Hydra's sweep overrides to Optuna's distributions."""
 
 from collections.abc import Sequence
 
@@ -15,20 +15,20 @@ __all__ = ["search_space"]
 def search_space(
     parser: OverridesParser, settings: SweepSettings, arguments: Sequence[str]
 ) -> tuple[dict[str, BaseDistribution], list[str]]:
-    """What is searched, and what all trials share.
+    """Separate the searched keys from the overrides that all trials share.
 
     Args:
         parser: Hydra's.
-        settings: of the sweep; its `params` are searched unless the command line says otherwise.
+        settings: of the sweep; the command line overrides its `params`.
         arguments: the command line's overrides.
 
     Returns:
-        A distribution for each key; choices are as they are written in an override. And overrides.
+        The distribution of each searched key, with choices as strings of overrides; and the shared overrides.
 
     Raises:
-        ConfigError: nothing is searched, or what cannot be.
+        ConfigError: no key is searched, or a key cannot be searched.
     """
-    # The last word on a key is the command line's.
+    # The command line comes last and takes precedence.
     overrides = {override.get_key_element(): override for override in _parsed(parser, settings, arguments)}
     space = {key: _distribution(key, each) for key, each in overrides.items() if each.is_sweep_override()}
     fixed = [_as_given(each) for each in overrides.values() if not each.is_sweep_override()]
@@ -37,7 +37,7 @@ def search_space(
             "nothing is searched: write KEY=A,B,C or 'KEY=interval(A,B)' on the command line, or hydra.sweeper.params"
         )
     if "seed" in overrides:
-        raise ConfigError("`seed` is the sweep's: set hydra.sweeper.seeds=[0,1,2]; each trial trains once for each")
+        raise ConfigError("`seed` cannot be searched: set hydra.sweeper.seeds=[0,1,2]; each trial trains once for each")
     return space, fixed
 
 

@@ -1,6 +1,6 @@
-"""`python train.py -m sweep=NAME`: a sweeper over Optuna's ask and tell, and any of Hydra's launchers.
+"""`python train.py -m sweep=NAME`: a sweeper by Optuna's ask and tell, with any of Hydra's launchers.
 
-Hydra imports this at each start, so that what takes time is imported where it is used.
+Hydra imports this module at each start, so that slow modules are imported where they are used.
 """
 
 import os
@@ -30,7 +30,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class StudySweeperSettings(SweepSettings):
-    """What stands under `hydra.sweeper`."""
+    """The settings under `hydra.sweeper`."""
 
     _target_: str = "hydra_plugins.lookalike_study.sweeper.StudySweeper"
 
@@ -39,7 +39,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="study", node=StudySwee
 
 
 class StudySweeper(Sweeper):
-    """Hydra's side of a sweep: what is searched, and how a training is launched."""
+    """Translates between Hydra and `src.sweeps`: the search space, and launching trainings."""
 
     def __init__(self, **settings: Any) -> None:
         plain: dict[str, Any] = {
@@ -50,14 +50,14 @@ class StudySweeper(Sweeper):
         self._launched = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra hands over."""
+        """Store what Hydra passes to a sweeper."""
         self.hydra_context, self.config = hydra_context, config
         self._launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the sweep that the command line asks for, or continue it, and say what came out."""
+        """Run or continue the sweep of the command line, and print its outcome."""
         from hydra_plugins.lookalike_study._space import search_space
         from src.sweeps.sweep import run_sweep
 
@@ -68,25 +68,25 @@ class StudySweeper(Sweeper):
         space, self._fixed = search_space(parser, self.settings, arguments)
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        # Launchers that start processes of their own must find the code from any working directory.
+        # Launchers that start processes must find the code from any working directory.
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
         run_sweep(folder, self.settings, space, self._fixed, self._launch)
 
     def _launch(self, jobs: Sequence["Job"]) -> list[str | None]:
-        """Train all of them; for each why it failed, or None."""
+        """Train all jobs; returns for each the message of its failure, or None."""
         overrides = [[*self._fixed, *job.overrides, f"hydra.sweep.subdir={job.folder}"] for job in jobs]
         messages = [self._why_not(each) for each in overrides]
         legal = [number for number, message in enumerate(messages) if message is None]
         if not legal:
             return messages
         if not self._launched:
-            # Here, where the folder is known to be this sweep's, and held.
+            # Here the folder is locked and known to be this sweep's.
             OmegaConf.save(self.config, Path(self.config.hydra.sweep.dir) / "multirun.yaml")  # type: ignore[union-attr]
         first, self._launched = self._launched, self._launched + len(legal)
         try:
             returns = self._launcher.launch([overrides[number] for number in legal], initial_job_idx=first)
-        except Exception as error:  # a process that was killed, a node that was lost: of whichever job
+        except Exception as error:  # a killed process or a lost node; the launcher does not say of which job
             for number in legal:
                 done = Path(self.config.hydra.sweep.dir) / jobs[number].folder / "metrics.json"  # type: ignore[union-attr]
                 messages[number] = None if done.is_file() else f"its process was lost ({type(error).__name__}: {error})"
@@ -97,7 +97,7 @@ class StudySweeper(Sweeper):
         return messages
 
     def _why_not(self, overrides: list[str]) -> str | None:
-        """Why these overrides do not compose, or None."""
+        """The message where these overrides do not compose, or None."""
         try:
             self.validate_batch_is_legal([overrides])
         except Exception as error:  # Hydra's and OmegaConf's have no common base

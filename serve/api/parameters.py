@@ -1,170 +1,179 @@
-"""From a request's fields to k and filters. Every field is known or refused: none is silently ignored."""
+"""The parameters of a search, in the query string or in the body. Unknown ones are refused."""
 
-import math
 import re
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
-from serve.bundle.filters import CHOICES, Filters
+from fastapi import Request
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
 from serve.errors import Problem
-from serve.path.asked import Asked
-from serve.path.box import Box
-from serve.settings import DEFAULT_K, MAX_K, MAX_OFFSET
+from serve.pipeline.query import DEFAULT_K, MAX_K, MAX_OFFSET, PRIVATE_COLUMNS, Query
+from src.contracts.errors import FilterError
+from src.index.filters import AnyOf, Between, Condition
+from src.search.box import Box
+from src.search.changed_gallery import AnyGallery
 
-__all__ = ["BOX", "OPENAPI", "parse_nothing", "parse_parameters"]
+__all__ = [
+    "Boolean",
+    "PhotoParameters",
+    "Price",
+    "SearchParameters",
+    "WordParameters",
+    "check_repeats",
+    "parse",
+    "repeats_checked",
+]
 
-_PRICES = ("price_min", "price_max")
-_ONCE = ("k", "q", "offset", "dedupe", *_PRICES, "in_stock", "timings")
-_NAMES = ("k", "q", *CHOICES, *_PRICES, "in_stock", "offset", "dedupe", "timings")
-_DEDUPE = ("item", "parent")
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-_SHOWN = 40
-_LONGEST_Q = 200
+P = TypeVar("P", bound="SearchParameters")
+
+_SEVERAL = frozenset({"category", "brand", "color", "filter"})
+"""Parameters that may repeat."""
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
-def parse_parameters(fields: Iterable[tuple[str, str]], *, photo: bool = False) -> Asked:
-    """Read the fields of a body and of a query string.
+def _plain_number(value: Any) -> Any:
+    """Python also reads `1_000`, `inf` and Arabic digits as numbers."""
+    if isinstance(value, bool) or (isinstance(value, str) and not _NUMBER.fullmatch(value)):
+        raise ValueError("must be a number such as 19.99")
+    return value
 
-    Args:
-        fields: names and values; `category`, `brand` and `color` may repeat.
-        photo: whether a photo is searched for, of which `box` can be a part.
+
+def _plain_boolean(value: Any) -> Any:
+    if str(value).lower() not in ("true", "false", "1", "0"):
+        raise ValueError("must be true or false")
+    return value
+
+
+def _without_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not contain a NUL character")
+    return value
+
+
+def _box(value: Any) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if text != "auto":
+        Box.parse(text)
+    return text
+
+
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_without_nul)]
+Integer = Annotated[int, BeforeValidator(_plain_number)]
+Price = Annotated[float, BeforeValidator(_plain_number), Field(allow_inf_nan=False)]
+Boolean = Annotated[bool, BeforeValidator(_plain_boolean)]
+_Filter = Annotated[str, StringConstraints(pattern=r"^[^:]+:", max_length=400), AfterValidator(_without_nul)]
+
+
+class SearchParameters(BaseModel):
+    """What each search takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    k: Integer = Field(default=DEFAULT_K, ge=1, le=MAX_K, description="Results wanted.")
+    offset: Integer = Field(default=0, ge=0, le=MAX_OFFSET, description="Results to skip: those of the pages before.")
+    dedupe: Literal["item", "parent"] = Field(
+        default="item", description="One result for each item, or for each parent (product)."
+    )
+    category: list[_Text] = Field(default=[], max_length=100, description="Only items of any of these categories.")
+    brand: list[_Text] = Field(default=[], max_length=100, description="Only items of any of these brands.")
+    color: list[_Text] = Field(default=[], max_length=100, description="Only items of any of these colors.")
+    price_min: Price | None = Field(default=None, description="Lowest price, included.")
+    price_max: Price | None = Field(default=None, description="Highest price, included.")
+    in_stock: Boolean | None = Field(default=None, description="Only items that are, or are not, in stock.")
+    filter: list[_Filter] = Field(
+        default=[],
+        max_length=100,
+        description="`COLUMN:VALUE`, or `COLUMN:LOW..HIGH` for numbers and times, with either end open. Values of one "
+        "column are alternatives, different columns must all be met.",
+        examples=[["material:leather", "weight:..2.5"]],
+    )
+    q: Annotated[str, AfterValidator(_without_nul)] = Field(
+        default="", max_length=200, description="Words, for the case that images cannot be compared at the moment."
+    )
+    timings: Boolean = Field(default=False, description="Add the time of each stage to the answer.")
+
+    @model_validator(mode="after")
+    def _prices_in_order(self) -> "SearchParameters":
+        if self.price_min is not None and self.price_max is not None and self.price_min > self.price_max:
+            raise ValueError(f"price_min={self.price_min:g} is above price_max={self.price_max:g}; swap them")
+        return self
+
+    def query(self, gallery: AnyGallery) -> Query:
+        """The query that they ask for; raises `FilterError` for a `filter` that the gallery's columns do not have."""
+        box = getattr(self, "box", None)
+        return Query(
+            k=self.k,
+            offset=self.offset,
+            dedupe=self.dedupe,
+            filters=self._conditions(gallery),
+            words=self.q,
+            timings=self.timings,
+            box=Box.parse(box) if box not in (None, "auto") else box,
+        )
+
+    def _conditions(self, gallery: AnyGallery) -> list[Condition]:
+        conditions: list[Condition] = [
+            AnyOf(name, frozenset(values)) for name in ("category", "brand", "color") if (values := getattr(self, name))
+        ]
+        if self.price_min is not None or self.price_max is not None:
+            conditions.append(Between("price", self.price_min, self.price_max))
+        if self.in_stock is not None:
+            conditions.append(AnyOf("in_stock", frozenset({self.in_stock})))
+        further: dict[str, list[str]] = {}
+        for text in self.filter:
+            column, _, value = text.partition(":")
+            if column in PRIVATE_COLUMNS:
+                raise FilterError(f"filter on `{column}`: no such column")
+            further.setdefault(column, []).append(value)
+        return conditions + [gallery.condition(column, values) for column, values in further.items()]
+
+
+class WordParameters(SearchParameters):
+    """What a search by words takes."""
+
+    q: Annotated[str, AfterValidator(_without_nul)] = Field(
+        pattern=r"\S", max_length=200, description="Words to search for."
+    )
+
+
+class PhotoParameters(SearchParameters):
+    """What a search by photo takes."""
+
+    box: Annotated[str, BeforeValidator(_box)] | None = Field(
+        default=None,
+        description="The part of the photo that is searched for: x,y,width,height in fractions of the upright picture, "
+        "from its upper left corner; or `auto`, the object that the detector finds.",
+        examples=["0.25,0.1,0.5,0.8"],
+    )
+
+
+def parse(model: type[P], fields: Sequence[tuple[str, Any]]) -> P:
+    """Read names and values, of which some may repeat.
 
     Raises:
-        Problem: 422, which lists every field that is unknown, repeated or outside its range.
+        Problem: 422, a parameter that takes one value is given twice.
+        ValidationError: an unknown name, or a value outside its range.
     """
-    values: dict[str, list[str]] = defaultdict(list)
+    check_repeats(name for name, _ in fields)
+    values: dict[str, Any] = {}
     for name, value in fields:
-        values[name].append(value)
-    names = (*_NAMES, "box") if photo else _NAMES
-    problems = [f"{_shown(name)} is unknown; allowed are {', '.join(names)}" for name in values if name not in names]
-    problems += [
-        f"{name} is given {len(values[name])} times; give it once"
-        for name in (*_ONCE, "box")
-        if name in values and len(values[name]) > 1
-    ]
-    problems += [f"{name} is empty; name a value or leave it out" for name in CHOICES if "" in values[name]]
-    problems += [
-        f"{name} holds a NUL; no catalogue has one"
-        for name in (*CHOICES, "q")
-        if any("\0" in one for one in values[name])
-    ]
-    k = _whole("k", values["k"], DEFAULT_K, 1, MAX_K, problems)
-    offset = _whole("offset", values["offset"], 0, 0, MAX_OFFSET, problems)
-    low, high = (_price(name, values[name], problems) for name in _PRICES)
-    if low is not None and high is not None and low > high:
-        problems.append(f"price_min={low:g} is above price_max={high:g}; swap them")
-    in_stock = _boolean("in_stock", values["in_stock"], problems)
-    timings = _boolean("timings", values["timings"], problems)
-    dedupe = values["dedupe"][0] if values["dedupe"] else "item"
-    if dedupe not in _DEDUPE:
-        problems.append(f"dedupe={_shown(dedupe)} must be {' or '.join(_DEDUPE)}")
-    q = values["q"][0] if values["q"] else ""
-    if len(q) > _LONGEST_Q:
-        problems.append(f"q has {len(q)} characters; at most {_LONGEST_Q} are read")
-    box = _box(values["box"], problems) if photo else None
-    if problems:
-        raise Problem(422, kind="invalid-parameters", detail="; ".join(problems))
-    choices = {name: frozenset(values[name]) for name in CHOICES}
-    filters = Filters(**choices, price_min=low, price_max=high, in_stock=in_stock)
-    return Asked(k=k, filters=filters, offset=offset, dedupe=dedupe, timings=bool(timings), q=q, box=box)
+        if name in _SEVERAL:
+            values[name] = values.get(name, []) + (value if isinstance(value, list) else [value])
+        else:
+            values[name] = value
+    return model.model_validate(values)
 
 
-def parse_nothing(fields: Iterable[tuple[str, str]]) -> None:
-    """Refuse fields where none is taken; raises `Problem` 422."""
-    names = sorted({_shown(name) for name, _ in fields})
-    if names:
-        raise Problem(422, kind="invalid-parameters", detail=f"{', '.join(names[:5])}: unknown; none is taken here")
+def check_repeats(names: Iterable[str], *, several: Collection[str] = _SEVERAL) -> None:
+    """Raise `Problem` 422 where a name is given more than once, unless it is one of `several`."""
+    for name, times in Counter(name for name in names if name not in several).items():
+        if times > 1:
+            detail = f"{name[:60]!r} is given {times} times; give it once"
+            raise Problem(422, kind="invalid-parameters", detail=detail)
 
 
-def _whole(name: str, values: list[str], default: int, least: int, most: int, problems: list[str]) -> int:
-    if not values:
-        return default
-    if re.fullmatch("[0-9]{1,9}", values[0]) and least <= int(values[0]) <= most:
-        return int(values[0])
-    problems.append(f"{name}={_shown(values[0])} must be a whole number from {least} to {most}")
-    return default
-
-
-def _box(values: list[str], problems: list[str]) -> Box | Literal["auto"] | None:
-    if not values:
-        return None
-    if values[0] == "auto":
-        return "auto"
-    try:
-        return Box.parse(values[0])
-    except ValueError as error:
-        problems.append(f"box={_shown(values[0])} {error}; or it is auto")
-        return None
-
-
-def _price(name: str, values: list[str], problems: list[str]) -> float | None:
-    if not values:
-        return None
-    try:
-        price = float(values[0])
-    except ValueError:
-        price = math.nan
-    if math.isfinite(price):
-        return price
-    problems.append(f"{name}={_shown(values[0])} must be a finite number")
-    return None
-
-
-def _boolean(name: str, values: list[str], problems: list[str]) -> bool | None:
-    if values and values[0].lower() not in _BOOLEANS:
-        problems.append(f"{name}={_shown(values[0])} must be true or false")
-    return _BOOLEANS.get(values[0].lower()) if values else None
-
-
-def _shown(value: str) -> str:
-    """A caller's own words, quoted and cut: they come back in an error message."""
-    return repr(value if len(value) <= _SHOWN else value[:_SHOWN] + "…")
-
-
-def _described() -> dict[str, dict[str, Any]]:
-    several = {"type": "array", "items": {"type": "string", "minLength": 1}}
-    described: dict[str, dict[str, Any]] = {
-        "k": {"type": "integer", "minimum": 1, "maximum": MAX_K, "default": DEFAULT_K, "description": "Results wanted."}
-    }
-    described |= {
-        "q": {
-            "type": "string",
-            "maxLength": _LONGEST_Q,
-            "description": "Words, for the case that images cannot be compared at the moment.",
-        }
-    }
-    described |= {name: {**several, "description": f"Only items of any of these ({name})."} for name in CHOICES}
-    described |= {"price_min": {"type": "number", "description": "Lowest price, included."}}
-    described |= {"price_max": {"type": "number", "description": "Highest price, included."}}
-    described |= {"in_stock": {"type": "boolean", "description": "Only items that are, or are not, in stock."}}
-    described |= {
-        "offset": {
-            "type": "integer",
-            "minimum": 0,
-            "maximum": MAX_OFFSET,
-            "default": 0,
-            "description": "Results passed over: those of the pages before.",
-        },
-        "dedupe": {
-            "type": "string",
-            "enum": list(_DEDUPE),
-            "default": "item",
-            "description": "One result for each item, or for each parent (product).",
-        },
-        "timings": {"type": "boolean", "default": False, "description": "Tell the time of each stage."},
-    }
-    return described
-
-
-OPENAPI = _described()
-"""The fields' JSON schemas, for the description of the endpoints."""
-
-BOX: dict[str, Any] = {
-    "type": "string",
-    "pattern": r"^(auto|[0-9.]+,[0-9.]+,[0-9.]+,[0-9.]+)$",
-    "description": "The part of the photo that is searched for: x,y,w,h in fractions of the picture as it is seen, "
-    "from its upper left corner; or `auto`, the dominant object.",
-    "example": "0.25,0.1,0.5,0.8",
-}
-"""The JSON schema of `box`, which searches by photo take."""
+def repeats_checked(request: Request) -> None:
+    """The dependency of routes whose parameters FastAPI reads: of a repeated one it would take the last value."""
+    check_repeats(name for name, _ in request.query_params.multi_items())

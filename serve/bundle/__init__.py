@@ -1,1 +1,1 @@
-"""One opened bundle."""
+"""The bundle that is served, and its exchange for another one."""

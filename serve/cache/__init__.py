@@ -1,1 +1,1 @@
-"""Embeddings of images that were seen before: in the process, then in Redis."""
+"""The embedding cache: photos seen before are neither decoded nor embedded again."""

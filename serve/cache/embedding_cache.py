@@ -1,73 +1,55 @@
-"""The two levels as one."""
+"""The embedding cache: in the process, then in Redis, which processes share."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import numpy as np
+from cachetools import LRUCache
 
-from serve.breaker import Breaker
-from serve.cache.local import LocalCache
-from serve.cache.remote import RemoteCache
-from serve.observe.cache_metrics import CacheMetrics
-from serve.observe.metrics import Metrics
-from serve.settings import ServeSettings
+from serve.cache.redis_cache import RedisCache
+from serve.metrics import Metrics
 
-__all__ = ["TwoLevelCache"]
+__all__ = ["EmbeddingCache"]
 
-_MIB = 1024 * 1024
+_OVERHEAD = 500
+"""Bytes of an entry beside its vector: key, object heads and the dictionary's slot."""
 
 
-class TwoLevelCache:
-    """Asks the process, then Redis; what Redis knew is kept in the process."""
+class EmbeddingCache:
+    """Looks in the process, then in Redis; keeps in the process what Redis had. The event loop's thread calls it."""
 
-    def __init__(self, *, local: LocalCache, remote: RemoteCache | None, metrics: CacheMetrics) -> None:
-        """Put the levels together.
-
-        Args:
-            local: the first level.
-            remote: the second; None is a cache of one level.
-            metrics: where lookups in the process are counted.
-        """
-        self._local = local
-        self._remote = remote
+    def __init__(self, *, max_bytes: int, redis: RedisCache | None, metrics: Metrics) -> None:
+        """Start empty; at `max_bytes` in the process, the least recently used entries leave."""
+        self._local: LRUCache[bytes, np.ndarray] = LRUCache(max_bytes, getsizeof=_size)
+        self._redis = redis
         self._metrics = metrics
-        metrics.local_bytes.set_function(lambda: local.bytes)
-        metrics.local_entries.set_function(lambda: len(local))
-
-    @classmethod
-    def of(cls, settings: ServeSettings, metrics: Metrics) -> "TwoLevelCache":
-        """The cache that an operator has asked for.
-
-        Raises:
-            ConfigError: `redis_url` is none.
-        """
-        remote = None
-        if settings.redis_url is not None:
-            remote = RemoteCache(
-                settings.redis_url.get_secret_value(),
-                budget=settings.redis_budget_ms / 1000,
-                ttl=settings.cache_ttl_seconds,
-                breaker=Breaker(on_change=metrics.breakers.watch("redis")),
-                metrics=metrics.cache,
-            )
-        local = LocalCache(max_bytes=round(settings.cache_mib * _MIB))
-        return cls(local=local, remote=remote, metrics=metrics.cache)
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """The time in which it may be used."""
-        return nullcontext() if self._remote is None else self._remote.running()
+        """The time in which the cache may be used."""
+        return nullcontext() if self._redis is None else self._redis.running()
 
     async def get(self, key: bytes) -> np.ndarray | None:
-        """The embedding, float32 of shape (dim,), normalised; None where neither level has it in time."""
+        """The embedding, float32 of shape (dim,), read-only; None where no level has it in time."""
         vector = self._local.get(key)
-        self._metrics.lookups.labels("local", "miss" if vector is None else "hit").inc()
-        if vector is None and self._remote is not None:
-            vector = await self._remote.get(key)
+        self._metrics.cache_lookups.labels("local", "miss" if vector is None else "hit").inc()
+        if vector is None and self._redis is not None:
+            vector = await self._redis.get(key)
             if vector is not None:
-                self._local.put(key, vector)
+                self._keep(key, vector)
         return vector
 
-    async def put(self, key: bytes, vector: np.ndarray) -> None:
-        """Keep an embedding, float32 of shape (dim,), normalised. Waits for nothing."""
-        self._local.put(key, vector)
-        if self._remote is not None:
-            self._remote.put(key, vector)
+    def put(self, key: bytes, vector: np.ndarray) -> None:
+        """Keep an embedding, float32 of shape (dim,), L2-normalised; Redis gets it later."""
+        self._keep(key, vector)
+        if self._redis is not None:
+            self._redis.put(key, vector)
+
+    def _keep(self, key: bytes, vector: np.ndarray) -> None:
+        kept = np.array(vector, dtype=np.float32)  # A view would keep its whole batch in memory.
+        kept.setflags(write=False)
+        if _size(kept) <= self._local.maxsize:
+            self._local[key] = kept
+            self._metrics.cache_bytes.set(self._local.currsize)
+
+
+def _size(vector: np.ndarray) -> int:
+    return vector.nbytes + _OVERHEAD

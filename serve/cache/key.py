@@ -13,20 +13,10 @@ _FORMAT = 1
 
 
 class EmbeddingKeys:
-    """Keys of one encoder: an embedding of another one, or of pixels made otherwise, is never found under them.
-
-    Attributes:
-        prefix: what they begin with; another encoder has another one.
-    """
+    """Keys of one encoder, which begin with `prefix`: embeddings of others, or of other pixels, are never found."""
 
     def __init__(self, *, encoder: str, preprocessing: str, arithmetic: str) -> None:
-        """Hash what determines an embedding, the image aside.
-
-        Args:
-            encoder: hash of the encoder's file.
-            preprocessing: hash of the preprocessing spec.
-            arithmetic: what runs the encoder, and in which precision: embeddings differ in their last digits.
-        """
+        """Take the hashes of encoder and preprocessing, and the runtime with its precision: last digits differ."""
         parts = json.dumps([encoder, preprocessing, arithmetic]).encode()
         self.prefix = f"lookalike:embedding:{_FORMAT}:{hashlib.sha256(parts).hexdigest()[:32]}:"
 
@@ -40,12 +30,7 @@ class EmbeddingKeys:
         )
 
     def key(self, data: bytes, box: tuple[float, float, float, float] | None = None) -> bytes:
-        """The key of an image.
-
-        Args:
-            data: its exact bytes; the same photo compressed anew has another key.
-            box: the part of it that is embedded; None is all of it.
-        """
+        """The key of an image's exact bytes, or of the part of it in a box; compressed anew, it has another key."""
         digest = hashlib.sha256(data)
         # 32 bytes that no file's end can pass for: the digest so far is part of what is hashed.
         where = b"" if box is None else struct.pack("<4d", *box)

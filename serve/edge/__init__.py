@@ -1,1 +1,1 @@
-"""ASGI middlewares: what every request meets before its route."""
+"""What each request meets before and around its route: identity, limits of its body, admission."""

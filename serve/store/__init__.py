@@ -1,1 +1,1 @@
-"""What a shop knows of its items now: price, stock, words. SQLite, or whatever speaks PostgreSQL's protocol."""
+"""Current prices and stock, read at query time from a SQL database that the shop writes."""

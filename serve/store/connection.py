@@ -1,22 +1,22 @@
-"""From a URL to connections."""
+"""From the store's URL to a pool of connections."""
 
-import sqlite3
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from src.contracts.errors import ConfigError
 
-__all__ = ["connect", "store_url"]
+__all__ = ["WireDialect", "connect"]
 
 _STATEMENT_MS = 2000
-"""A statement that a live server does not finish by then is given up there, too; its caller has gone long before."""
+"""A server gives up a statement after this time; the search has gone on without it long before."""
+
 _POSTGRES = {
     "connect_timeout": 2,
-    # A host that is gone sends nothing, not even an end.
+    # Without keepalives, a host that has disappeared is noticed after minutes.
     "keepalives_idle": 2,
     "keepalives_interval": 1,
     "keepalives_count": 3,
@@ -24,48 +24,42 @@ _POSTGRES = {
     "options": f"-c statement_timeout={_STATEMENT_MS}",
 }
 
-registry.register("postgresql.lookalike", "serve.store.wire_dialect", "WireDialect")
+
+class WireDialect(PGDialect_psycopg):
+    """SQLAlchemy's PostgreSQL dialect, which by itself refuses the version string of CockroachDB."""
+
+    supports_statement_cache = True
+
+    def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
+        try:
+            return super()._get_server_version_info(connection)  # type: ignore[no-untyped-call]
+        except AssertionError:  # "CockroachDB CCL v24.1 ...": it speaks the protocol of PostgreSQL 13.
+            return (13,)
 
 
-def store_url(text: str) -> URL:
-    """Read `sqlite:///FILE`, `sqlite://` (memory) or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`.
+registry.register("postgresql.lookalike", __name__, "WireDialect")
 
-    Raises:
-        ConfigError: none of these; the text, which may hold a password, is not repeated.
+
+def connect(text: str, *, threads: int) -> Engine:
+    """Make a pool of at most `threads` connections that has not connected yet.
+
+    Raises `ConfigError` for a text that is no URL of a database, without repeating it: it may hold a password.
     """
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        url = None
-    kind = url.drivername.partition("+")[0] if url else ""
-    if url is None or kind not in ("sqlite", "postgresql", "postgres", "cockroachdb"):
+        url = URL.create("none")
+    kind = url.drivername.partition("+")[0]
+    # In SQLite's memory, each connection would have a database of its own.
+    in_memory = kind == "sqlite" and url.database in (None, "", ":memory:")
+    if in_memory or kind not in ("sqlite", "postgresql", "postgres", "cockroachdb"):
         raise ConfigError(
-            "`store_url`: must be sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE for PostgreSQL and "
-            "CockroachDB"
+            "LOOKALIKE_STORE_URL: must be sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE for "
+            "PostgreSQL and CockroachDB"
         )
-    return url.set(drivername="sqlite" if kind == "sqlite" else "postgresql+lookalike")
-
-
-def connect(url: URL, *, threads: int) -> Engine:
-    """An engine that has not connected yet.
-
-    Args:
-        url: what `store_url` gave.
-        threads: connections at most.
-    """
-    if url.drivername != "sqlite":
-        return create_engine(
-            url, connect_args=_POSTGRES, pool_size=threads, max_overflow=1, pool_timeout=1, use_native_hstore=False
-        )
-    if not url.database or url.database == ":memory:":
-        # Every connection to memory is a database of its own: there is one, and one thread at a time has it.
-        engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-    else:
-        engine = create_engine(url, pool_size=threads, max_overflow=1, connect_args={"timeout": 10})
-    event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry | Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):  # Readers do not wait for a writer.
-        connection.execute(f"PRAGMA {pragma}").close()
+    # No BEGIN and no ROLLBACK around a single statement: two round trips less.
+    options: dict[str, Any] = {"pool_size": threads, "max_overflow": 0, "isolation_level": "AUTOCOMMIT"}
+    if kind == "sqlite":
+        return create_engine(url.set(drivername="sqlite"), connect_args={"timeout": 10}, **options)
+    options |= {"connect_args": _POSTGRES, "pool_timeout": 1, "use_native_hstore": False}
+    return create_engine(url.set(drivername="postgresql+lookalike"), **options)

@@ -1,1 +1,1 @@
-"""Where items come from: readers, the built-in shop, splits and the audit of rows."""
+"""Catalogues: readers, splits, leakage between splits, and the audit of rows."""

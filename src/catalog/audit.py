@@ -1,4 +1,4 @@
-"""Rows that cannot be used, all found before any work starts."""
+"""Find all rows that cannot be used, before any work starts."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def audit_rows(table: pa.Table, root: Path) -> list[tuple[int, str]]:
 
     Args:
         table: `image_id`, `item_id`, `image`.
-        root: what image paths are relative to. Remote images are not looked for here.
+        root: folder of relative image paths. Remote images are not checked.
 
     Returns:
         (row counted from 0, what is wrong), in row order.
@@ -41,15 +41,15 @@ def audit_rows(table: pa.Table, root: Path) -> list[tuple[int, str]]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name that no file can have, such as a description in the wrong column
+    except OSError:  # not a valid file name, such as a description in the wrong column
         return False
 
 
 def queries_without_gallery(table: pa.Table) -> list[tuple[int, str]]:
     """Find queries whose item has no gallery image in the query's split.
 
-    Rows that are both query and gallery (leave-one-out) are not looked at: there the evaluation counts the items that
-    have a single image.
+    Rows that are both query and gallery (leave-one-out) are not checked: the evaluation counts items with a single
+    image.
 
     Args:
         table: `item_id`, `split`, `is_query`, `is_gallery`.

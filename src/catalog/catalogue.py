@@ -1,6 +1,7 @@
-"""A catalogue that is ready for use: its rows, what each is for, and the bytes of its images."""
+"""A catalogue that is ready for use: its rows with splits and roles, and the files of its images."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import fsspec
@@ -8,18 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from src.catalog.assign_splits import divide
 from src.catalog.audit import audit_rows, is_remote, queries_without_gallery
 from src.catalog.convert import convert_columns
-from src.catalog.divide import divide
 from src.catalog.folder import read_folder
 from src.catalog.manifest import read_manifest
 from src.catalog.public import PUBLIC_READERS
 from src.catalog.public.held_out import hold_out_classes
 from src.catalog.roles import with_roles
-from src.catalog.shop import open_shop
 from src.contracts.errors import CatalogueError
 from src.contracts.settings import DataSettings
 from src.contracts.tables import SPLITS, validate_items
+from src.shop import open_shop
 
 __all__ = ["Catalogue", "open_catalogue"]
 
@@ -29,27 +30,32 @@ class Catalogue:
     """The items table with the columns `split`, `is_query` and `is_gallery`, none of them null.
 
     Attributes:
-        items: one row an image.
-        root: what image paths are relative to.
+        items: one row for each image.
+        root: folder of relative image paths.
     """
 
     items: pa.Table
     root: Path
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """The row of each image, by its image id."""
+        return {image: row for row, image in enumerate(self.items["image_id"].to_pylist())}
 
     def train_rows(self) -> np.ndarray:
         """Rows to train on: int64 of shape (images,)."""
         return self._rows("train", None)
 
     def split_rows(self, split: str) -> np.ndarray:
-        """All rows of a split, whatever they are for: int64 of shape (images,)."""
+        """All rows of a split, whatever their roles: int64 of shape (images,)."""
         return self._rows(split, None)
 
     def query_rows(self, split: str) -> np.ndarray:
-        """Rows whose images ask: int64 of shape (queries,)."""
+        """Rows of the query images: int64 of shape (queries,)."""
         return self._rows(split, "is_query")
 
     def gallery_rows(self, split: str | None) -> np.ndarray:
-        """Rows whose images are searched, of one split or of all: int64 of shape (images,)."""
+        """Rows of the gallery images, of one split or of all: int64 of shape (images,)."""
         return self._rows(split, "is_gallery")
 
     def test_split(self) -> str:
@@ -61,7 +67,7 @@ class Catalogue:
         return np.asarray(self.items[name].take(pa.array(rows)).to_pylist(), dtype=object)
 
     def image_bytes(self, row: int) -> bytes:
-        """The file of one row's image."""
+        """The content of the file of one row's image."""
         image = self.items["image"][int(row)].as_py()
         if is_remote(image):
             with fsspec.open(image, "rb") as file:
@@ -78,15 +84,15 @@ class Catalogue:
 
 
 def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalogue:
-    """Read a catalogue, decide what each row is for, and audit all of it.
+    """Read a catalogue, assign splits and roles, and audit all rows.
 
     Args:
         data: the reader and its settings.
         need_gallery: also refuse queries that have no gallery image (training refuses them; evaluation counts them).
 
     Raises:
-        CatalogueError: rows that cannot be used, each with its number (from 1, a header not counted).
-        ConfigError: the split that is asked for cannot be had, or is empty.
+        CatalogueError: rows cannot be used; it lists each with its number (from 1, without the header).
+        ConfigError: the catalogue lacks what the split needs, or a split is empty.
     """
     root = Path(data.root)
     if data.reader == "shop":

@@ -1,4 +1,4 @@
-"""Conversion of a manifest's text columns, with every value that does not convert reported by its row."""
+"""Convert a manifest's text columns; values that cannot be converted are reported with their rows."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -17,15 +17,15 @@ _FALSE = frozenset({"0", "false", "no", "f"})
 def convert_columns(
     table: pa.Table, *, splits: Mapping[str, str], domains: Mapping[str, str]
 ) -> tuple[pa.Table, list[tuple[int, str]]]:
-    """Give the columns that we know their types and values.
+    """Convert the columns of the items schema to their types and values.
 
     Args:
-        table: our column names; values as the manifest has them.
+        table: our column names; the manifest's values.
         splits: the manifest's split value -> ours.
         domains: the manifest's domain value -> ours.
 
     Returns:
-        The table with converted columns, and the values that did not convert: (row counted from 0, what is wrong).
+        The table with converted columns, and the values that could not be converted: (row counted from 0, message).
     """
     parsers: dict[str, tuple[pa.DataType, Callable[[Any], Any]]] = {
         "price": (pa.float64(), float),

@@ -1,4 +1,4 @@
-"""What an image looks like in 216 bytes: by which copies of it are found though they were encoded anew."""
+"""Fingerprints of images, 216 bytes each, by which copies are found even if they were encoded again."""
 
 import hashlib
 import os
@@ -15,12 +15,14 @@ from scipy.fft import dctn
 
 from src.catalog.audit import is_remote
 from src.catalog.catalogue import Catalogue
+from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import CatalogueError
 from src.contracts.preprocessing import ImageError, PreprocessingSpec, preprocess
 
 __all__ = ["FINGERPRINT", "fingerprint", "fingerprints"]
 
-_SPEC = PreprocessingSpec(size=32, resize="squash")
+# All pixels of any file: fingerprints of a JPEG and of the same picture as a PNG are compared.
+_SPEC = PreprocessingSpec(size=32, resize="squash", decoding="full")
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 FINGERPRINT = np.dtype([("file", "S16"), ("bits", "u1", 8), ("colours", "u1", (8, 8, 3))])
@@ -42,32 +44,32 @@ def fingerprint(data: bytes) -> np.ndarray:
         A scalar of type `FINGERPRINT`.
 
     Raises:
-        ImageError: not an image.
+        ImageError: the file is not an image.
     """
     pixels = preprocess(data, _SPEC)
     low = dctn(pixels.astype(np.float32) @ _GREY)[:8, :8]
     colours = pixels.reshape(8, 4, 8, 4, 3).mean(axis=(1, 3)).round().astype(np.uint8)
-    # One byte for all: numpy cuts zeros off the end of byte strings, so that two files could be taken for one.
+    # A last byte of 1, since NumPy removes zeros at the end of byte strings.
     digest = hashlib.sha256(data).digest()[:15] + b"\1"
     return np.array((digest, np.packbits(low > np.median(low)), colours), FINGERPRINT)
 
 
 def fingerprints(catalogue: Catalogue, rows: np.ndarray, folder: Path) -> np.ndarray:
-    """The fingerprints of some rows, those of unchanged files from disk.
+    """The fingerprints of some rows; those of unchanged files are read from a cache.
 
-    A file in `folder` keeps them by each image's name, size and time of change; it is written anew with those that are
-    made, now and then and at the end, so that a killed run goes on.
+    A file in `folder` holds them by each image's name, size and time of change. It is written again every 50,000 new
+    fingerprints and at the end, so that a killed run can be continued.
 
     Args:
         catalogue: where the images are.
         rows: int64 of shape (images,).
-        folder: where fingerprints are kept.
+        folder: the folder of the cache.
 
     Returns:
         `FINGERPRINT` array of shape (images,).
 
     Raises:
-        CatalogueError: images that cannot be read, each with its row number.
+        CatalogueError: images cannot be read; it lists each with its row number.
     """
     path = folder / "fingerprints.parquet"
     keys = [_key(catalogue.root, image) for image in catalogue.column("image", rows)]
@@ -91,7 +93,7 @@ def fingerprints(catalogue: Catalogue, rows: np.ndarray, folder: Path) -> np.nda
 
 
 def _made(catalogue: Catalogue, rows: list[int], pool: ThreadPoolExecutor) -> Iterator[bytes | str]:
-    """Each row's fingerprint, or what is wrong with its image."""
+    """Each row's fingerprint, or the error message of its image."""
 
     def make(row: int) -> bytes | str:
         try:
@@ -117,11 +119,6 @@ def _read(path: Path) -> dict[str, bytes]:
 
 
 def _write(path: Path, known: dict[str, bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     values = pa.array(list(known.values()), pa.binary(FINGERPRINT.itemsize))
-    try:
-        pq.write_table(pa.table({"key": list(known), "fingerprint": values}), part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_file(path) as temporary:
+        pq.write_table(pa.table({"key": list(known), "fingerprint": values}), temporary)

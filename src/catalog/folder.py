@@ -15,13 +15,13 @@ def read_folder(root: Path) -> pa.Table:
     """List the images of a folder of folders.
 
     Args:
-        root: holds one folder per item; deeper folders count as that item's.
+        root: holds one folder for each item; images in deeper folders belong to the same item.
 
     Returns:
         Table of strings with the columns `image_id`, `item_id` and `image` (relative to `root`), sorted by path.
 
     Raises:
-        CatalogueError: no such folder, or no image in it.
+        CatalogueError: there is no such folder, or no image in it.
     """
     if not root.is_dir():
         raise CatalogueError(str(root), ["no such folder; set `data.root`"])

@@ -1,7 +1,6 @@
-"""Images that are on both sides of a split: what is reported on was trained on, or looks the same as what was."""
+"""Leakage between splits: training images that equal, or look like, images of validation or test."""
 
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.csv as pacsv
 from src.catalog.catalogue import Catalogue
 from src.catalog.fingerprints import fingerprints
 from src.catalog.near_duplicates import nearest_duplicates
+from src.contracts.atomic_file import atomic_file
 
 __all__ = ["check_leakage", "find_leaks", "without"]
 
@@ -21,37 +21,34 @@ _SHOWN = 5
 
 
 def check_leakage(catalogue: Catalogue, *, leakage: str, cache: Path, table: Path) -> Catalogue:
-    """Look for leaks, say what was found, and take it out where that is asked.
+    """Find leaks, log and list them, and remove them where the settings say so.
 
     Args:
-        catalogue: divided.
-        leakage: `off`, `report` or `remove` (from what is trained on).
-        cache: folder where fingerprints are kept.
-        table: CSV file that the leaks are written to; none is written where there are none.
+        catalogue: with splits.
+        leakage: `off`, `report` or `remove` (from the training split).
+        cache: folder of the fingerprints' cache.
+        table: CSV file to which leaks are written; no file is written where there are none.
 
     Returns:
-        The catalogue, without leaks if they were to be removed.
+        The catalogue; with `remove` without the leaks.
     """
     if leakage == "off":
         return catalogue
     leaks = find_leaks(catalogue, cache)
     if not leaks.num_rows:
-        # Of an earlier run in this folder.
+        # A list of an earlier run in this folder.
         table.unlink(missing_ok=True)
         return catalogue
-    table.parent.mkdir(parents=True, exist_ok=True)
-    part = table.with_name(f".{table.name}.{os.getpid()}.part")
-    pacsv.write_csv(leaks, part)
-    os.replace(part, table)
+    with atomic_file(table) as temporary:
+        pacsv.write_csv(leaks, temporary)
     same = pc.sum(leaks["same_file"]).as_py()
-    done = "they are not trained on" if leakage == "remove" else "data.leakage=remove takes them out of training"
+    done = "they are not trained on" if leakage == "remove" else "data.leakage=remove removes them from training"
     shown = [
         f"\n  {row['image']} ({row['item_id']}) and {row['twin_image']} ({row['twin_item_id']}, {row['twin_split']})"
         for row in leaks.slice(0, _SHOWN).to_pylist()
     ]
     log.warning(
-        "%d training images are, or look like, images that are validated or tested with (%d are the same file); %s; "
-        "the list: %s%s",
+        "%d training images are, or look like, images of validation or test (%d are the same file); %s; the list: %s%s",
         leaks.num_rows,
         same,
         done,
@@ -62,17 +59,17 @@ def check_leakage(catalogue: Catalogue, *, leakage: str, cache: Path, table: Pat
 
 
 def find_leaks(catalogue: Catalogue, cache: Path) -> pa.Table:
-    """Training images that are, or look like, images of validation or test.
+    """Find training images that are, or look like, images of validation or test.
 
-    An image that belongs to all splits by the catalogue's own word is no leak by itself; a photo that looks like it is.
+    An image that the catalogue assigns to all splits is not a leak itself; an image that looks like it is one.
 
     Args:
-        catalogue: divided.
-        cache: folder where fingerprints are kept.
+        catalogue: with splits.
+        cache: folder of the fingerprints' cache.
 
     Returns:
-        A row a leak, nearest first: `row`, `image_id`, `item_id`, `image`, the same of the image of the other side that
-        is nearest (`twin_...`) and its split, `same_file`, and `difference`: that of their colours, 0..255.
+        One row for each leak, nearest first: `row`, `image_id`, `item_id`, `image`, the same columns of the nearest
+        image of validation or test (`twin_...`) with its split, `same_file`, and their `difference` in colour, 0..255.
     """
     splits = catalogue.items["split"]
     trained = np.flatnonzero(pc.is_in(splits, pa.array(["train", "all"])).to_numpy())
@@ -93,7 +90,7 @@ def find_leaks(catalogue: Catalogue, cache: Path) -> pa.Table:
 
 
 def without(catalogue: Catalogue, leaks: pa.Table) -> Catalogue:
-    """The catalogue with the leaks' training images out of training; those of all splits stay in the others."""
+    """Remove the leaks' training images from training; images of all splits stay in the other splits."""
     splits = np.array(catalogue.items["split"].to_pylist(), dtype=object)
     rows = leaks["row"].to_numpy()
     splits[rows] = np.where(splits[rows] == "all", "held_out", "none")

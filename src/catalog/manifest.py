@@ -15,7 +15,7 @@ __all__ = ["read_manifest", "read_table"]
 def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
     """Read a manifest and rename its columns to ours.
 
-    CSV values stay strings (a label `007` must not become 7); the catalogue converts the columns that it knows.
+    CSV values stay strings (a label `007` must not become 7); `convert_columns` converts the columns of the schema.
 
     Args:
         path: `.csv` or `.parquet`.
@@ -25,7 +25,7 @@ def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
         Table with our column names; `image_id` is the image's path where the manifest has none.
 
     Raises:
-        CatalogueError: no such file, not readable, a mapped column that it lacks, or no `item_id` or `image`.
+        CatalogueError: the file is missing or not readable, or lacks a mapped column, `item_id` or `image`.
     """
     table = read_table(path)
     absent = [f"{ours}: {theirs}" for ours, theirs in columns.items() if theirs not in table.column_names]
@@ -52,7 +52,7 @@ def read_table(path: Path) -> pa.Table:
     """Read a CSV file, whose values stay strings, or a Parquet file.
 
     Raises:
-        CatalogueError: not readable, or a column stands there twice.
+        CatalogueError: the file is not readable, or a column name is repeated.
     """
     try:
         table = _read(path)
@@ -60,7 +60,7 @@ def read_table(path: Path) -> pa.Table:
         raise CatalogueError(str(path), [f"cannot be read as CSV or Parquet ({error})"]) from error
     repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if repeated:
-        raise CatalogueError(str(path), [f"column {name!r} stands there more than once" for name in repeated])
+        raise CatalogueError(str(path), [f"column {name!r} is repeated; rename or remove one" for name in repeated])
     return table
 
 

@@ -1,4 +1,4 @@
-"""Which images ask and which are searched."""
+"""The roles of images: query, gallery, or both."""
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +10,10 @@ _DOMAIN_OF = {"is_query": "user", "is_gallery": "catalogue"}
 
 
 def with_roles(table: pa.Table) -> pa.Table:
-    """Fill in `is_query` and `is_gallery`: as given (null is no), else by domain.
+    """Add `is_query` and `is_gallery`: as given (null counts as false), else by domain.
 
     Args:
-        table: the columns `is_query`, `is_gallery` and `domain` where the catalogue has them.
+        table: with the columns `is_query`, `is_gallery` and `domain` where the catalogue has them.
 
     Returns:
         The table with both columns, bool without nulls.
@@ -29,7 +29,7 @@ def with_roles(table: pa.Table) -> pa.Table:
 
 
 def roles_by_domain(table: pa.Table) -> dict[str, pa.ChunkedArray | pa.Array]:
-    """User photos ask and catalogue images answer where a catalogue has both; else each image does both.
+    """User photos are queries and catalogue images the gallery where a catalogue has both; else each image is both.
 
     Returns:
         `is_query` and `is_gallery`, bool without nulls.

@@ -1,4 +1,4 @@
-"""A split that a file gives: published protocols, and splits that another program made."""
+"""Splits read from a file: published protocols, and splits that another program made."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ __all__ = ["split_by_file"]
 
 
 def split_by_file(table: pa.Table, path: Path, splits: Mapping[str, str]) -> list[str]:
-    """Look each row's split up in a file.
+    """Look up each row's split in a file.
 
     Args:
         table: `image_id` and `item_id`.
@@ -24,8 +24,8 @@ def split_by_file(table: pa.Table, path: Path, splits: Mapping[str, str]) -> lis
         The split of each row.
 
     Raises:
-        CatalogueError: not readable, a column missing, an unknown split, an id with two of them, or rows of the
-            catalogue that the file does not name.
+        CatalogueError: the file is not readable, lacks a column, has an unknown split or an id with two splits, or does
+            not list all rows of the catalogue.
     """
     given = read_table(path)
     keys = [name for name in ("image_id", "item_id") if name in given.column_names]

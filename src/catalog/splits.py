@@ -1,4 +1,4 @@
-"""Which rows are for training, validation and test."""
+"""Divide rows into training, validation and test: by product, by count, by time."""
 
 import hashlib
 import re
@@ -11,13 +11,13 @@ __all__ = ["split_by_count", "split_by_product", "split_by_time"]
 def split_by_product(products: Sequence[str], *, val_fraction: float, test_fraction: float, seed: int) -> list[str]:
     """Put whole products into `train`, `val` or `test`.
 
-    A product's place is a hash of its id and the seed, so it stays there when the catalogue grows.
+    A product's split follows from a hash of its id and the seed, so it does not change when the catalogue grows.
 
     Args:
         products: the product of each row (its parent where it has one, else its item).
         val_fraction: expected share of the products in `val`.
         test_fraction: expected share of the products in `test`.
-        seed: another seed is another split.
+        seed: of the split.
 
     Returns:
         The split of each row.
@@ -41,7 +41,7 @@ def split_by_count(products: Sequence[str], *, train: int, val: int, order: str,
         val: products in `val`.
         order: `name` (digits inside names compare as numbers: class 9 comes before class 10), `listed` (by first row)
             or `random`.
-        seed: with `random`, another seed is another order.
+        seed: of the order, with `random`.
 
     Returns:
         The split of each row.
@@ -68,14 +68,14 @@ def split_by_time(
 ) -> list[str | None]:
     """Put items that were listed before `val_from` into `train`, before `test_from` into `val`, later into `test`.
 
-    All images of an item go where its earliest listing does. Variants of one product are items of their own: a colour
-    that is added in November is new in November, as it is to the shop that this imitates.
+    The earliest listing of an item decides the split of all its images. Variants of one product are separate items: a
+    colour that is added in November is new in November, as it is in a real shop.
 
     Args:
         items: the item of each row.
-        listed_at: when each row was listed, None where that is not known; all with a time zone.
-        val_from: the first moment of validation.
-        test_from: the first moment of the test; None for no test.
+        listed_at: time of listing of each row, None where it is unknown; all with a time zone.
+        val_from: start of validation.
+        test_from: start of the test; None for no test.
 
     Returns:
         The split of each row, None where no row of its item has a date.
@@ -96,7 +96,7 @@ def split_by_time(
 
 
 def _place(text: str) -> float:
-    """A uniform number in [0, 1) that depends on nothing but the text."""
+    """A uniform number in [0, 1) from a hash of the text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 

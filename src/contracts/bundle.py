@@ -28,10 +28,13 @@ __all__ = [
     "ENCODER",
     "GOLDEN",
     "INDEX",
+    "ITEMS_ARROW",
     "ITEMS_TABLE",
     "MANIFEST",
+    "NEIGHBOURS",
     "THUMBNAILS",
     "TRENDING",
+    "WORDS",
     "Bundle",
     "open_bundle",
     "read_bundle_id",
@@ -41,13 +44,16 @@ __all__ = [
 MANIFEST = "manifest.json"
 ENCODER = "encoder.onnx"
 GOLDEN = "golden.npz"
+NEIGHBOURS = "neighbours.npz"
 INDEX = "index.faiss"
 ITEMS_TABLE = "items.parquet"
+ITEMS_ARROW = "items.arrow"
+WORDS = "words.sqlite"
 THUMBNAILS = "thumbnails.arrow"
 DRIFT_REFERENCE = "drift_reference.npz"
 TRENDING = "trending.json"
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,13 @@ def _read_manifest(root: Path) -> dict[str, Any]:
         manifest = json.loads(raw)
     except ValueError:
         raise BundleError(f"bundle {root}: {MANIFEST} is damaged; export it again") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if isinstance(found, int) and found < _FORMAT:
+        raise BundleError(
+            f"bundle {root}: exported by an older version of Lookalike (format {found}, this one reads {_FORMAT}); "
+            "export it again"
+        )
+    if found != _FORMAT:
         raise BundleError(f"bundle {root}: {MANIFEST} is not of format {_FORMAT}; export it again")
     if not _is_sealed(raw, manifest):
         raise BundleError(f"bundle {root}: {MANIFEST} was altered; export it again")

@@ -2,7 +2,16 @@
 
 from collections.abc import Sequence
 
-__all__ = ["BundleError", "CatalogueError", "ConfigError", "FilterError", "GateError", "LookalikeError", "TableError"]
+__all__ = [
+    "BundleError",
+    "CatalogueError",
+    "ConfigError",
+    "FilterError",
+    "GateError",
+    "JournalError",
+    "LookalikeError",
+    "TableError",
+]
 
 
 class LookalikeError(ValueError):
@@ -44,3 +53,7 @@ class GateError(LookalikeError):
 
 class BundleError(LookalikeError):
     """A bundle that is damaged, altered or not a bundle."""
+
+
+class JournalError(LookalikeError):
+    """Changes of items that cannot be kept, or not be read any longer."""

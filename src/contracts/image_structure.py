@@ -10,7 +10,7 @@ import struct
 
 from src.contracts.image_errors import CorruptImageError, ImageTooLargeError
 
-__all__ = ["MAX_SCANNED_PIXELS", "check_structure"]
+__all__ = ["MAX_SCANNED_PIXELS", "check_exif", "check_structure"]
 
 MAX_SCANNED_PIXELS = 1_000_000_000
 """Pixels of a JPEG times the passes over them: 15 at 64 megapixels; encoders make 10 or fewer."""
@@ -19,6 +19,7 @@ _MAX_SCANS = 100
 _MAX_SEGMENTS = 2_048
 _MAX_CHUNKS = 16_384
 _MAX_TAGS = 1_024
+_MAX_STRIPS = 131_072
 _MAX_EXIF_SEGMENTS = 64
 _MAX_JUNK = 65_536
 # In coded data FF is followed by 00 or a restart marker; any other marker ends the scan.
@@ -26,6 +27,7 @@ _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
+_OFFSETS = {273: "strips", 324: "tiles"}
 
 
 def check_structure(data: bytes) -> None:
@@ -78,7 +80,7 @@ def _check_jpeg(data: bytes) -> None:
                 exif.append(data[place + (8 if exif else 2) : end])
             elif marker == 0xDA:
                 if not scans:
-                    _check_exif(b"".join(exif))
+                    check_exif(b"".join(exif))
                 if sequential and data[place + 2] == components:
                     return  # One scan has it all: decoders read no further.
                 scans += 1
@@ -109,7 +111,7 @@ def _check_png(data: bytes) -> None:
     for _ in range(_MAX_CHUNKS):
         length, kind = struct.unpack_from(">I4s", data, place)
         if kind == b"eXIf":
-            _check_exif(data[place + 8 : place + 8 + length])
+            check_exif(data[place + 8 : place + 8 + length])
         if kind == b"IEND":
             return
         place += 12 + length
@@ -134,7 +136,15 @@ def _check_gif(data: bytes) -> None:
             raise CorruptImageError(f"over {_MAX_CHUNKS:,} blocks stand before this GIF's first frame")
 
 
-def _check_exif(exif: bytes) -> None:
+def check_exif(exif: bytes) -> None:
+    """Refuse EXIF data of more tags than a picture has use for.
+
+    Args:
+        exif: empty, or from `Exif` or the byte order on.
+
+    Raises:
+        CorruptImageError: too many tags.
+    """
     try:
         _check_tags(exif.removeprefix(b"Exif\0\0"))
     except (struct.error, IndexError):
@@ -150,3 +160,8 @@ def _check_tags(data: bytes) -> None:
     tags = struct.unpack_from(order + ("Q" if big else "H"), data, offset)[0]
     if tags > _MAX_TAGS:
         raise CorruptImageError(f"{tags:,} tags in one directory; pictures have fewer than {_MAX_TAGS:,}")
+    for number in range(tags):
+        place = offset + (8 + 20 * number if big else 2 + 12 * number)
+        tag, _, values = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, place)
+        if tag in _OFFSETS and values > _MAX_STRIPS:
+            raise CorruptImageError(f"{values:,} {_OFFSETS[tag]} in this TIFF; at most {_MAX_STRIPS:,} are read")

@@ -1,4 +1,4 @@
-"""Random changes of a whole batch, on the device that trains."""
+"""Random augmentation of a whole batch, on the device that trains."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["STRENGTHS", "Strength", "augment"]
 
 @dataclass(frozen=True)
 class Strength:
-    """How far an image may be changed.
+    """Limits of the random changes.
 
     Attributes:
         zoom: smallest and largest magnification.
@@ -49,15 +49,15 @@ STRENGTHS = {
 def augment(
     pixels: UInt8[Tensor, "batch height width 3"], strength: Strength, generator: torch.Generator
 ) -> Float[Tensor, "batch height width 3"]:
-    """Change each image of a batch in its own way: geometry, then colour, then erasing.
+    """Augment each image of a batch independently: geometry, then colour, then erasing.
 
     Args:
         pixels: uint8, 0..255.
-        strength: how far.
-        generator: on the CPU, so that one seed gives one training on each kind of device.
+        strength: limits of the changes.
+        generator: on the CPU, so that a seed gives the same draws on every kind of device.
 
     Returns:
-        float32 on the scale 0..255; what a rotation uncovers shows the image's border.
+        float32 on the scale 0..255; pixels that a rotation uncovers repeat the image's border.
     """
     images = pixels.permute(0, 3, 1, 2).float()
     images = F.grid_sample(
@@ -86,14 +86,14 @@ def _grid(shape: torch.Size, strength: Strength, generator: torch.Generator) -> 
         torch.stack([across * angle.sin(), down * angle.cos(), shift[:, 1]], dim=1),
     ]
     matrix = torch.stack(rows, dim=1)
-    # What F.affine_grid computes, of rows and columns apart: a thirtieth of its time on a CPU.
+    # The result of F.affine_grid, computed for rows and columns separately, in a thirtieth of its time on a CPU.
     ys, xs = ((torch.arange(side) * 2 + 1) / side - 1 for side in shape[2:])
     across_part, down_part = matrix[:, None, :, 0] * xs[None, :, None], matrix[:, None, :, 1] * ys[None, :, None]
     return across_part[:, None, :, :] + (down_part + matrix[:, None, :, 2])[:, :, None, :]
 
 
 def _recolour(images: Tensor, strength: Strength, generator: torch.Generator) -> Tensor:
-    """Saturation, contrast, then brightness and tint, as one matrix of each image: all of them are linear.
+    """Change saturation, contrast, then brightness and tint by one matrix for each image, since all are linear.
 
     With grey g of a pixel, mean m of the image, and factors s, c and b (of each channel): an x becomes
     b (c (s x + (1 - s) g) + (1 - c) m).

@@ -1,7 +1,7 @@
-"""Where the time goes between an image's file and the encoder: images per second of each stage.
+"""Measure where the time goes between an image's file and the encoder: images per second of each stage.
 
 python -m src.datamodules.benchmark --checkpoint PATH measures with the catalogue, the preprocessing and the network of
-a checkpoint. One of a network that was never trained will do: python train.py ... trainer.epochs=0.
+a checkpoint. A checkpoint of an untrained network is sufficient: python train.py ... trainer.epochs=0.
 """
 
 import argparse
@@ -27,7 +27,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print a table, and which stage is the slowest."""
+    """Print a table and the slowest stage."""
     parser = argparse.ArgumentParser(prog="python -m src.datamodules.benchmark", description=__doc__)
     parser.add_argument("--checkpoint", required=True, type=Path, help="names catalogue, preprocessing and network")
     parser.add_argument("--data-root", help="the catalogue's folder, if it isn't where the checkpoint says")
@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _some(images: TrainingSet, count: int) -> TrainingSet:
-    """So many of the images, drawn; their items numbered from 0."""
+    """Draw `count` images; their items are numbered from 0."""
     drawn = np.random.default_rng(0).permutation(len(images))[:count]
     columns = {name: getattr(images, name)[drawn] for name in ("rows", "parents", "categories", "domains")}
     return replace(images, items=np.unique(images.items[drawn], return_inverse=True)[1], **columns)

@@ -1,4 +1,4 @@
-"""A catalogue as Lightning takes it."""
+"""The Lightning datamodule of a catalogue."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +65,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
     """P x K batches for training; the pixels of `val_rows`, in order, for validation.
 
     Attributes:
-        sampler: what draws the training batches.
+        sampler: the sampler that draws the training batches.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class CatalogueDataModule(lightning.LightningDataModule):
         self._loader: TrainingLoader | None = None
 
     def prepare_data(self) -> None:
-        """Decode what is not cached yet: called in the first process, while the others wait."""
+        """Decode images that are not cached yet; Lightning calls this in the first process while the others wait."""
         self.training_pixels()
         open_pixel_cache(self._catalogue, self._val_rows, self._spec, self._cache)
 
     def training_pixels(self) -> np.ndarray:
-        """Every training image once, as it was cached: uint8 of shape (images, size, size, 3), on the disk."""
+        """The cached pixels of the training images: uint8 of shape (images, size, size, 3), a memory map."""
         return open_pixel_cache(self._catalogue, self._images.rows, self._spec, self._cache)
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -119,27 +119,27 @@ class CatalogueDataModule(lightning.LightningDataModule):
         return self._loader
 
     def val_dataloader(self) -> DataLoader[Tensor]:
-        """The validation images, each once; of several processes each embeds as many, and some images come twice."""
+        """The validation images; several processes get equally many each, so that some images come twice."""
         pixels = open_pixel_cache(self._catalogue, self._val_rows, self._spec, self._cache)
         rank, world = self._process()
         count = len(self._val_rows)
         mine = (np.arange(rank, -(-count // world) * world, world) % count).tolist()
         batches = [mine[start : start + self._eval_batch] for start in range(0, len(mine), self._eval_batch)]
-        # A generator of its own: validating draws no random number of the training's.
+        # A generator of its own, so that validation does not use the training's random numbers.
         return DataLoader(
             _Pixels(pixels), batch_size=None, sampler=batches, generator=torch.Generator(), pin_memory=self._on_cuda()
         )
 
     def _on_cuda(self) -> bool:
-        """Whether batches go to a CUDA device, which copies from pinned memory while it computes."""
+        """Whether batches go to a CUDA device, which can copy from pinned memory while it computes."""
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def _process(self) -> tuple[int, int]:
-        """Number of the process, and how many there are."""
+        """The rank of the process, and the number of processes."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Augment training batches on the device, by the seed, the step and the process alone."""
+        """Augment training batches on the device; the draws depend on the seed, the step and the rank only."""
         if self._strength is None or self.trainer is None or not self.trainer.training:
             return batch
         place = np.random.SeedSequence([self._seed, self.trainer.global_step, self.trainer.global_rank])
@@ -147,11 +147,11 @@ class CatalogueDataModule(lightning.LightningDataModule):
         return batch._replace(pixels=augment(batch.pixels, self._strength, generator))
 
     def state_dict(self) -> dict[str, Any]:
-        """What is trained on, and how far into the epoch."""
+        """The fingerprint of the training set, and the number of batches drawn in this epoch."""
         return {"images": self._images.fingerprint, "batches": self._loader.given if self._loader else 0}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Begin within the epoch, and refuse to go on with other images.
+        """Continue within the epoch; refuse another training set.
 
         Raises:
             ConfigError: the catalogue is not the one that the checkpoint was trained on.
@@ -159,6 +159,6 @@ class CatalogueDataModule(lightning.LightningDataModule):
         if state_dict["images"] != self._images.fingerprint:
             raise ConfigError(
                 f"the catalogue has changed since its checkpoint ({len(self._images)} training images now): "
-                "a run goes on with the images that it began with; train in another folder with hydra.run.dir=DIR"
+                "a run continues only on the same images; train in another folder with hydra.run.dir=DIR"
             )
         self._first = state_dict["batches"] % len(self.sampler)

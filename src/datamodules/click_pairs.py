@@ -1,4 +1,4 @@
-"""What an interactions log says of the images and items that are trained on, and of nothing else."""
+"""Judgements from an interactions log on pairs of training images and training items."""
 
 import logging
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ __all__ = ["ClickPairs", "training_click_pairs"]
 log = logging.getLogger(__name__)
 
 _DEEPEST = 50
-"""Rank below which impressions are not used: a propensity there rests on too few clicks."""
+"""Deepest rank whose impressions are used: beyond it too few clicks determine the propensity."""
 
 
 @dataclass(frozen=True)
 class ClickPairs:
-    """Query images and the items that were liked or passed over for them. The arrays have shape (pairs,).
+    """Query images, and items that were clicked or passed over for them. The arrays have shape (pairs,).
 
     Attributes:
         images: int64, number of the query image in the training set.
         items: int64, number of the item in the training set; never that of the image itself.
-        weights: float32 from -1 to 1: above 0 liked more than what is shown on average, below 0 passed over. An item of
-            the image's own product, a colour variant, is never below 0.
+        weights: float32 from -1 to 1: above 0 clicked more than average, below 0 passed over. An item of the image's
+            own product, a colour variant, is never below 0.
     """
 
     images: np.ndarray
@@ -44,21 +44,21 @@ class ClickPairs:
 def training_click_pairs(
     events: pa.Table, catalogue: Catalogue, images: TrainingSet, *, prior_looks: float, clip: float
 ) -> ClickPairs:
-    """Judge what was shown for training images, of training items.
+    """Judge the training items that were shown for training images.
 
-    All else is dropped before anything is estimated, propensities and averages included: the result does not depend on
-    what customers did with images or items of the other splits.
+    All other impressions are dropped first: propensities, averages and judgements do not depend on what customers did
+    with images or items of the other splits.
 
     Args:
         events: an interactions table.
-        catalogue: what the log's image and item ids mean.
-        images: what is trained on.
+        catalogue: the catalogue of the log's image and item ids.
+        images: the training set.
         prior_looks: see `judge`.
         clip: see `judge`.
 
     Raises:
-        TableError: the log does not keep its schema.
-        LookalikeError: the log is too short to tell how likely ranks are looked at.
+        TableError: the log does not match the schema.
+        LookalikeError: the log is too short to estimate propensities.
     """
     image_ids, item_ids = (catalogue.column(name, images.rows) for name in ("image_id", "item_id"))
     ours = pc.and_(
@@ -77,7 +77,7 @@ def training_click_pairs(
     weights = judged.positive - np.where(images.parents[rows] != images.parents[queries], judged.negative, 0)
     kept = (images.items[rows] != images.items[queries]) & (weights != 0)
     log.info(
-        "clicks: %d impressions of training items for training images; %d pairs liked, %d passed over",
+        "clicks: %d impressions of training items for training images; %d pairs clicked, %d passed over",
         len(shown),
         (weights[kept] > 0).sum(),
         (weights[kept] < 0).sum(),

@@ -1,4 +1,4 @@
-"""Which images of an item stand for it in a batch."""
+"""Choose the images of an item for a batch."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ _CATALOGUE, _USER = DOMAINS.index("catalogue"), DOMAINS.index("user")
 
 
 def images_of_items(items: np.ndarray, domains: np.ndarray) -> dict[int, dict[int, np.ndarray]]:
-    """Rows of each item, by domain; items and domains in the order in which they come first.
+    """Group rows by item and domain, both in the order of their first row.
 
     Args:
         items: number of each image's item: int64 of shape (images,).
@@ -30,12 +30,12 @@ def images_of_items(items: np.ndarray, domains: np.ndarray) -> dict[int, dict[in
 
 
 def draw_images(rows: Mapping[int, np.ndarray], k: int, rng: np.random.Generator) -> np.ndarray:
-    """K images of one item, turn by turn from its domains, none again before all were drawn.
+    """Draw K images of one item, from its domains in turn; none repeats before all were drawn.
 
     Args:
         rows: domain -> rows of the item's images.
         k: images to draw.
-        rng: draws.
+        rng: source of the draws.
 
     Returns:
         int64 of shape (k,).
@@ -49,18 +49,18 @@ def draw_images(rows: Mapping[int, np.ndarray], k: int, rng: np.random.Generator
 def draw_across_domains(
     rows: Mapping[int, np.ndarray], k: int, user_share: float, repeat: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """K images of one item, so many of them user photos, the others catalogue images.
+    """Draw K images of one item with a given share of user photos, the others catalogue images.
 
-    An item that has both kinds brings at least one of each. What one kind lacks the other gives, or, with `repeat`,
-    that kind's images come again. Images of an unknown domain come last. None of a kind comes again before all of
-    that kind were drawn.
+    An item that has both kinds contributes at least one of each. Where one kind has too few images, the other kind
+    fills the gap, or with `repeat` images of that kind repeat. Images of unknown domain come last. No image repeats
+    before all of its kind were drawn.
 
     Args:
         rows: domain -> rows of the item's images.
         k: images to draw; at least 2.
         user_share: share of user photos.
-        repeat: whether few images of a kind are repeated where the other kind has more.
-        rng: draws.
+        repeat: whether images of the kind that has too few repeat.
+        rng: source of the draws.
 
     Returns:
         int64 of shape (k,).

@@ -1,4 +1,4 @@
-"""An order of items in which what belongs together stands together."""
+"""A random order of items that keeps groups of items within one batch."""
 
 from collections import deque
 
@@ -10,15 +10,15 @@ __all__ = ["grouped_order"]
 def grouped_order(
     items: np.ndarray, groups: np.ndarray, *, together: int, p: int, room: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """A permutation in which items of one group stand together and are not parted by the end of a batch.
+    """A permutation that keeps items of one group adjacent and, where possible, within one batch.
 
     Args:
         items: int64 of shape (items,), each once.
-        groups: the group of each of them, int64 of shape (items,); -1 stands with nobody.
-        together: so many items of a group at once, fewer where it has fewer left.
+        groups: the group of each of them, int64 of shape (items,); -1 is in no group.
+        together: number of adjacent items of a group, fewer where it has fewer left.
         p: items in a batch.
-        room: items that the first batch still takes.
-        rng: draws.
+        room: free places in the first batch.
+        rng: source of the draws.
 
     Returns:
         int64 of shape (items,).
@@ -35,21 +35,21 @@ def grouped_order(
 
 
 def _packed(parts: list[np.ndarray], *, p: int, room: int) -> np.ndarray:
-    """Parts one after the other; one that does not fit into a batch any more waits for the next."""
+    """Concatenate the parts; one that does not fit into the current batch is put off to the next."""
     waiting: deque[np.ndarray] = deque()
-    ahead = deque(parts)
+    remaining = deque(parts)
     packed: list[np.ndarray] = []
-    while waiting or ahead:
+    while waiting or remaining:
         fitting = next((i for i, part in enumerate(waiting) if len(part) <= room), None)
         if fitting is not None:
             part = waiting[fitting]
             del waiting[fitting]
-        elif ahead and len(ahead[0]) > room and len(waiting) < p:
-            waiting.append(ahead.popleft())
+        elif remaining and len(remaining[0]) > room and len(waiting) < p:
+            waiting.append(remaining.popleft())
             continue
         else:
-            # Nothing fits: this one is parted after all.
-            part = (ahead or waiting).popleft()
+            # No part fits: this one is split.
+            part = (remaining or waiting).popleft()
             if len(part) > room:
                 part, rest = part[:room], part[room:]
                 waiting.appendleft(rest)

@@ -1,4 +1,4 @@
-"""How fast each step is on an image's way from its file into the encoder."""
+"""Measure the speed of each stage from an image's file to the encoder's step."""
 
 import os
 import tempfile
@@ -23,12 +23,12 @@ __all__ = ["Stage", "bottleneck", "first_epoch_stages", "training_stages"]
 
 @dataclass(frozen=True)
 class Stage:
-    """One step and its speed.
+    """One stage and its speed.
 
     Attributes:
-        name: what is done.
-        images_per_second: alone, with nothing beside it.
-        each_epoch: whether each epoch does it, or only the first.
+        name: of the stage.
+        images_per_second: measured alone, without other stages.
+        each_epoch: whether the stage runs in each epoch, or only in the first.
     """
 
     name: str
@@ -37,22 +37,22 @@ class Stage:
 
 
 def first_epoch_stages(catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec) -> Iterator[Stage]:
-    """What making the pixel cache takes: file, decoder, resizing, and all of it in threads.
+    """Measure the stages of making the pixel cache: reading, decoding, resizing, and all three in threads.
 
     Args:
         catalogue: where the images are.
         rows: int64 of shape (images,).
-        spec: how pixels are made.
+        spec: the preprocessing.
     """
     count = len(rows)
     for path in (catalogue.root / image for image in catalogue.column("image", rows)):
-        _forget(path)
+        _drop_pages(path)
     start = time.perf_counter()
     files = [catalogue.image_bytes(int(row)) for row in rows]
     yield Stage("read files, cold", count / (time.perf_counter() - start), False)
     yield Stage("read files, warm", _rate(lambda: [catalogue.image_bytes(int(row)) for row in rows], count), False)
-    yield Stage("decode, one thread", _rate(lambda: [decode(file) for file in files], count), False)
-    pictures = [decode(file) for file in files]
+    yield Stage("decode, one thread", _rate(lambda: [decode(file, spec=spec) for file in files], count), False)
+    pictures = [decode(file, spec=spec) for file in files]
     yield Stage("resize, one thread", _rate(lambda: [resize(picture, spec) for picture in pictures], count), False)
 
     def all_of_it() -> None:
@@ -73,17 +73,17 @@ def training_stages(
     device: torch.device,
     folder: Path,
 ) -> Iterator[Stage]:
-    """What each batch takes: drawing it, its pixels from the cache, the device, augmentation, the encoder's step.
+    """Measure the stages of each batch: sampling, reading the cache, copying, augmentation, the encoder's step.
 
     Args:
         pixels: uint8 of shape (images, size, size, 3).
-        images: what they show, in the same order.
+        images: the training set, in the same order.
         encoder: from pixels to embeddings.
         p: items in a batch.
         k: images of each.
         augmentation: `none`, `light` or `strong`.
-        device: where the encoder trains.
-        folder: on the disk where the cache is to be.
+        device: the device that trains.
+        folder: a folder on the cache's disk.
     """
     batch = p * k
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -106,7 +106,7 @@ def training_stages(
 
         cache = np.load(path, mmap_mode="r")
         taken = len(batches) * batch
-        _forget(path)
+        _drop_pages(path)
         start = time.perf_counter()
         read_all(cache)
         yield Stage("cache to batch, cold", taken / (time.perf_counter() - start), True)
@@ -126,7 +126,7 @@ def training_stages(
 
     def step() -> None:
         optimizer.zero_grad()
-        # Any loss will do: its own time is a thousandth of the encoder's.
+        # Any loss does: it takes a thousandth of the encoder's time.
         encoder(one).square().mean().backward()
         optimizer.step()
 
@@ -134,9 +134,9 @@ def training_stages(
 
 
 def bottleneck(stages: list[Stage], *, each_epoch: bool) -> Stage:
-    """The slowest of the stages, of the first epoch's own or of those that each epoch has.
+    """The slowest stage of those that run once, or of those that run in each epoch.
 
-    While pages of the cache are in memory, the cold read isn't one of them.
+    The cold read of the cache is left out of the latter: after the first epoch its pages are usually in memory.
     """
     own = [stage for stage in stages if stage.each_epoch == each_epoch]
     counted = [stage for stage in own if not (each_epoch and stage.name.endswith("cold"))]
@@ -144,7 +144,7 @@ def bottleneck(stages: list[Stage], *, each_epoch: bool) -> Stage:
 
 
 def _rate(work: Callable[[], object], images: int, device: torch.device | None = None, *, least: int = 3) -> float:
-    """Images a second: of the fastest of at least `least` rounds, and of as many as fit into half a second."""
+    """Images a second in the fastest of several rounds: at least `least`, and for at least half a second."""
     times: list[float] = []
     while len(times) < least or sum(times) < 0.5:
         start = time.perf_counter()
@@ -155,11 +155,11 @@ def _rate(work: Callable[[], object], images: int, device: torch.device | None =
     return images / min(times)
 
 
-def _forget(path: Path) -> None:
-    """Ask the kernel to drop a file's pages, so that the next read is the disk's."""
+def _drop_pages(path: Path) -> None:
+    """Drop a file's pages from the page cache, so that the next read comes from the disk."""
     try:
         with path.open("rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    except OSError:  # a remote image, or a file system that has no such pages
+    except OSError:  # a remote image, or a file system without a page cache
         return

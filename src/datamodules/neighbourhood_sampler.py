@@ -1,28 +1,27 @@
-"""P x K batches around items that are taken for each other."""
+"""P x K batches in which part of the items are neighbours of others: items that the encoder confuses."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from src.contracts.errors import ConfigError
-from src.datamodules.item_images import draw_images, images_of_items
+from src.datamodules.item_batch_sampler import ItemBatchSampler
 from src.datamodules.neighbourhoods import Neighbourhoods
 from src.datamodules.training_set import TrainingSet
 
 __all__ = ["NeighbourhoodSampler"]
 
 
-class NeighbourhoodSampler:
-    """Batches of P items with K images each, in which some items bring neighbours of theirs.
+class NeighbourhoodSampler(ItemBatchSampler):
+    """Batches of P items with K images each, in which some items are neighbours of others.
 
-    The first items of a batch are anchors, which take turns as a P x K sampler's items do; then each anchor in turn
-    brings one of its neighbours, drawn by weight, until the batch is full. Where there are no neighbours left, further
-    anchors fill it. What is drawn depends on the seed, the epoch and the neighbourhoods alone.
+    The first items of a batch are anchors, chosen in rounds like a P x K sampler's items. Then one neighbour of each
+    anchor in turn, drawn by weight, is added until the batch is full. Where no neighbours are left, further anchors
+    fill the batch. The draws depend on the seed, the epoch and the neighbourhoods only.
 
     Attributes:
-        neighbourhoods: may be exchanged between epochs.
-        neighbour_share: share of the items of the batches drawn in this epoch so far that a neighbour brought in; 0
-            before the first.
+        neighbourhoods: may be replaced between epochs.
+        neighbour_share: share of neighbours among the items drawn in this epoch so far; 0 before the first batch.
     """
 
     def __init__(
@@ -38,81 +37,68 @@ class NeighbourhoodSampler:
         """Index the images.
 
         Args:
-            images: what to draw from.
+            images: the images to draw from.
             p: items in a batch.
             k: images of each item.
             seed: with the epoch, it decides all draws.
-            share: of a batch's items, those that shall be neighbours; at least one is an anchor.
-            neighbourhoods: of the items; None for none as yet.
+            share: share of neighbours among a batch's items; at least one item is an anchor.
+            neighbourhoods: of the items; None for none.
 
         Raises:
-            ConfigError: a batch needs more items than there are, or a share that cannot be.
+            ConfigError: a batch needs more items than there are, or `share` is out of range.
         """
-        self._images = images_of_items(images.items, images.domains)
-        if p > len(self._images):
-            raise ConfigError(
-                f"`data.p={p}`: a batch of {p} items is larger than the training set of {len(self._images)}"
-            )
+        super().__init__(images, p=p, k=k, seed=seed)
         if not 0 < share < 1:
             raise ConfigError(f"`sampler.share={share}`: a share of a batch's items, above 0 and below 1")
-        self._p, self._k, self._seed = p, k, seed
         self._anchors = max(1, round(p * (1 - share)))
-        self._batches = max(1, len(images) // (p * k))
-        self._epoch = 0
         self.neighbourhoods = neighbourhoods or Neighbourhoods.none(len(self._images))
         self.neighbour_share = 0.0
 
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        return self._batches
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """Yield P x K rows a batch, the K of an item together."""
-        rng = np.random.default_rng([self._seed, self._epoch])
-        waiting: list[int] = []
-        brought = 0
+    def _item_batches(self, rng: np.random.Generator) -> Iterator[list[int]]:
+        queue: list[int] = []
+        added = 0
         for batch in range(self._batches):
-            chosen, waiting = self._next_anchors([], waiting, self._anchors, rng)
+            chosen, queue = self._next_anchors([], queue, self._anchors, rng)
             neighbours = self._neighbours(chosen, rng)
-            brought += len(neighbours)
-            self.neighbour_share = brought / (self._p * (batch + 1))
-            chosen, waiting = self._next_anchors([*chosen, *neighbours], waiting, self._p, rng)
-            yield [int(row) for item in chosen for row in draw_images(self._images[item], self._k, rng)]
+            added += len(neighbours)
+            self.neighbour_share = added / (self._p * (batch + 1))
+            chosen, queue = self._next_anchors([*chosen, *neighbours], queue, self._p, rng)
+            yield chosen
 
     def _next_anchors(
-        self, chosen: list[int], waiting: list[int], size: int, rng: np.random.Generator
+        self, chosen: list[int], queue: list[int], size: int, rng: np.random.Generator
     ) -> tuple[list[int], list[int]]:
-        """Fill up to `size` items from those that wait, and who waits then; who is there already goes on waiting."""
+        """Add anchors from the queue up to `size` items; an item that is chosen already stays in the queue.
+
+        Returns:
+            The chosen items, and the remaining queue.
+        """
         chosen = list(chosen)
         while len(chosen) < size:
             taken = set(chosen)
-            new = [item for item in waiting if item not in taken][: size - len(chosen)]
+            new = [item for item in queue if item not in taken][: size - len(chosen)]
             chosen += new
-            waiting = [item for item in waiting if item not in set(new)]
+            queue = [item for item in queue if item not in set(new)]
             if len(chosen) < size:
-                waiting += [int(item) for item in rng.permutation(len(self._images)) if item not in set(waiting)]
-        return chosen, waiting
+                queue += [int(item) for item in rng.permutation(len(self._images)) if item not in set(queue)]
+        return chosen, queue
 
     def _neighbours(self, anchors: list[int], rng: np.random.Generator) -> list[int]:
-        """One of each anchor in turn, until the batch is full or none is left."""
+        """One neighbour of each anchor in turn, until the batch is full or none is left."""
         wanted = self._p - len(anchors)
         queues = []
         for anchor in anchors:
             found, weights = self.neighbourhoods.of(anchor)
-            # Exponential times over weights: their order is that of draws by weight without putting back
+            # Exponential numbers divided by weights are ordered like draws by weight without replacement
             # (Efraimidis, Spirakis, 2006).
             queues.append(list(found[np.argsort(rng.exponential(size=len(found)) / weights)]))
-        there = set(anchors)
-        brought: list[int] = []
-        while len(brought) < wanted and any(queues):
+        taken = set(anchors)
+        added: list[int] = []
+        while len(added) < wanted and any(queues):
             for queue in queues:
-                while queue and queue[0] in there:
+                while queue and queue[0] in taken:
                     queue.pop(0)
-                if queue and len(brought) < wanted:
-                    brought.append(int(queue.pop(0)))
-                    there.add(brought[-1])
-        return brought
+                if queue and len(added) < wanted:
+                    added.append(int(queue.pop(0)))
+                    taken.add(added[-1])
+        return added

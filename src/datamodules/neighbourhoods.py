@@ -1,4 +1,4 @@
-"""Which items belong into a batch together: each item's neighbours, with weights."""
+"""Each item's neighbours, with weights: items that should be in one batch."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ __all__ = ["Neighbourhoods"]
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """Neighbours of items 0 .. n - 1; those of item i stand from `starts[i]` to `starts[i + 1]`.
+    """Neighbours of items 0 .. n - 1; those of item i lie from `starts[i]` to before `starts[i + 1]`.
 
     Attributes:
         starts: int64 of shape (items + 1,).
-        items: int64 of shape (neighbours,), ascending within an item's; never the item itself.
-        weights: float64 of shape (neighbours,), above 0: how much each is wanted.
+        items: int64 of shape (neighbours,), ascending for each item; never the item itself.
+        weights: float64 of shape (neighbours,), above 0; proportional to the probability of being drawn.
     """
 
     starts: np.ndarray
@@ -25,13 +25,13 @@ class Neighbourhoods:
     def of_pairs(
         cls, items: np.ndarray, neighbours: np.ndarray, weights: np.ndarray, *, item_count: int
     ) -> "Neighbourhoods":
-        """Order pairs by item; the weights of a pair that is there several times are added up.
+        """Sort pairs by item; the weights of repeated pairs are added.
 
         Args:
             items: int64 of shape (pairs,).
             neighbours: int64 of shape (pairs,).
             weights: float of shape (pairs,), above 0.
-            item_count: how many items there are.
+            item_count: number of items.
         """
         keys, place = np.unique(items * item_count + neighbours, return_inverse=True)
         owners = keys // max(item_count, 1)
@@ -40,7 +40,7 @@ class Neighbourhoods:
 
     @classmethod
     def none(cls, item_count: int) -> "Neighbourhoods":
-        """No item has a neighbour."""
+        """Neighbourhoods in which no item has a neighbour."""
         nothing = np.empty(0, np.int64)
         return cls.of_pairs(nothing, nothing, nothing.astype(np.float64), item_count=item_count)
 
@@ -54,7 +54,7 @@ class Neighbourhoods:
         return self.items[mine], self.weights[mine]
 
     def with_others(self, others: "Neighbourhoods") -> "Neighbourhoods":
-        """Both together; the neighbours of an item weigh as much in sum from the one as from the other."""
+        """Merge two neighbourhoods; the weights of an item have the same sum in each of the two."""
         owners, items, weights = [], [], []
         for part in (self, others):
             owner = np.repeat(np.arange(len(part)), np.diff(part.starts))

@@ -1,4 +1,4 @@
-"""Pixels made once and kept on disk, so that training reads memory instead of decoding files each epoch."""
+"""A cache of decoded and resized pixels on disk, so that training does not decode files in each epoch."""
 
 import fcntl
 import hashlib
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _BATCH = 64
 _SAVED_EVERY = 32
-"""Batches after which what is decoded is on disk for sure."""
+"""Batches after which decoded pixels are synced to disk."""
 
 _COLUMNS = (
     TextColumn("{task.description}"),
@@ -36,17 +36,18 @@ _COLUMNS = (
 
 
 def open_pixel_cache(catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec, folder: Path) -> np.ndarray:
-    """Pixels of some rows as a memory map, decoded on the first call.
+    """Open the pixels of some rows as a memory map; they are decoded on the first call.
 
     The file is named by the preprocessing hash and by each image's name, size and time of change; it takes
-    3 x size x size bytes an image. A decoding that was killed goes on where its last 2,048 images were saved; one that
-    another process is at is waited for. Files of other settings stay until somebody deletes the folder.
+    3 x size x size bytes an image. A killed decoding continues after the last 2,048 images that were synced; where
+    another process is decoding the same images, this one waits. Files of other settings stay until the folder is
+    deleted.
 
     Args:
         catalogue: where the images are.
         rows: int64 array of shape (images,).
-        spec: how pixels are made.
-        folder: where caches are kept.
+        spec: the preprocessing.
+        folder: the folder of the caches.
 
     Returns:
         Read-only uint8 array of shape (images, size, size, 3).
@@ -59,18 +60,21 @@ def open_pixel_cache(catalogue: Catalogue, rows: np.ndarray, spec: Preprocessing
     path = folder / f"{_key(catalogue, rows, spec)}.npy"
     if not path.exists():
         part = path.with_suffix(".part")
-        with _alone(part):
+        with _locked(part):
             if path.exists():
                 part.unlink()
             else:
                 _fill(part, path.with_suffix(".done"), catalogue, rows, spec)
+                # Not `atomic_file`: a killed decoding is continued in the same file, so its name is fixed and locked.
+                # `_fill` has synced the pixels as it went. The folder is not synced: if a power cut loses the new
+                # name, the images are decoded again.
                 os.replace(part, path)
     pixels: np.ndarray = np.load(path, mmap_mode="r")
     return pixels
 
 
 def _fill(part: Path, done_file: Path, catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec) -> None:
-    """Decode what is not decoded yet; on images that cannot be read, nothing stays."""
+    """Decode the remaining images; if some cannot be read, the part file is removed."""
     shape = (len(rows), spec.size, spec.size, 3)
     done = _done(part, done_file, shape)
     try:
@@ -97,7 +101,7 @@ def _fill(part: Path, done_file: Path, catalogue: Catalogue, rows: np.ndarray, s
 
 
 def _done(part: Path, done_file: Path, shape: tuple[int, ...]) -> int:
-    """Images that an earlier, killed call decoded into the part file."""
+    """The number of images that an earlier, killed call decoded into the part file."""
     try:
         if np.load(part, mmap_mode="r").shape != shape:
             return 0
@@ -107,7 +111,7 @@ def _done(part: Path, done_file: Path, shape: tuple[int, ...]) -> int:
 
 
 def _check_room(part: Path, size: int, side: int) -> None:
-    # What a killed call wrote is taken already.
+    # The blocks that a killed call wrote are allocated already.
     wanted = size - part.stat().st_blocks * 512
     free = shutil.disk_usage(part.parent).free
     if wanted > free:
@@ -119,8 +123,8 @@ def _check_room(part: Path, size: int, side: int) -> None:
 
 
 @contextmanager
-def _alone(part: Path) -> Iterator[None]:
-    """Hold the part file locked, while it is there: of several processes one decodes, and the others wait for it."""
+def _locked(part: Path) -> Iterator[None]:
+    """Lock the part file, so that of several processes one decodes and the others wait."""
     while True:
         with part.open("ab") as file:
             try:
@@ -133,7 +137,7 @@ def _alone(part: Path) -> Iterator[None]:
             except FileNotFoundError:
                 ours = False
             if not ours:
-                # What was waited for is the finished file by now, or was given up.
+                # The other process has renamed or removed the file while this one waited.
                 continue
             yield
             return

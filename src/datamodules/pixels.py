@@ -1,4 +1,4 @@
-"""Decoded and resized images of a catalogue, read in threads."""
+"""Decode and resize images of a catalogue in threads."""
 
 import os
 from collections import deque
@@ -22,14 +22,14 @@ def iterate_pixels(
     Args:
         catalogue: where the images are.
         rows: int64 array of shape (images,).
-        spec: how pixels are made.
-        batch: images yielded at once; the last batch may be smaller.
+        spec: the preprocessing.
+        batch: images in a batch; the last one may be smaller.
 
     Yields:
         uint8 arrays of shape (images, size, size, 3).
 
     Raises:
-        CatalogueError: images that cannot be read; each of them with its row number, after all rows were tried.
+        CatalogueError: images cannot be read; it lists each with its row number, after all rows were tried.
     """
     problems: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:

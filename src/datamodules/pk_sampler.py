@@ -5,24 +5,23 @@ from collections.abc import Iterator
 import numpy as np
 
 from src.contracts.errors import ConfigError
-from src.datamodules.item_images import draw_across_domains, draw_images, images_of_items
+from src.datamodules.item_batch_sampler import ItemBatchSampler
+from src.datamodules.item_images import draw_across_domains
 from src.datamodules.item_order import grouped_order
 from src.datamodules.training_set import TrainingSet
 
 __all__ = ["PKSampler"]
 
 
-class PKSampler:
+class PKSampler(ItemBatchSampler):
     """Batches of P items with K images each (Hermans, Beyer, Leibe: In Defense of the Triplet Loss, 2017).
 
-    Each epoch goes through the items in a new order, as often as it takes to draw as many images as there are. An
-    item's images come without repetition until they are used up. Where an item has images of several domains, its
-    first images come from different domains: a batch then holds the pairs that matter, user photo and catalogue image.
+    An epoch goes through the items in rounds, each in a new order, until as many images are drawn as there are. An
+    item's images do not repeat until all are used. Where an item has images of several domains, its first images come
+    from different domains: a batch then holds pairs of user photo and catalogue image, which search is about.
 
-    With `by`, items that are hard to tell apart stand in a batch together: of one category, or variants of one parent.
-    Each item still comes once in a round. With `user_share`, items bring so many user photos and so many catalogue
-    images. The order of batches depends on the seed and the epoch alone: each process of a distributed run draws the
-    same ones and takes its items of each.
+    With `by`, similar items are put into one batch: items of one category, or variants of one parent. Each item still
+    comes once in a round. With `user_share`, each item contributes that share of user photos.
     """
 
     def __init__(
@@ -40,75 +39,62 @@ class PKSampler:
         """Index the images.
 
         Args:
-            images: what to draw from.
+            images: the images to draw from.
             p: items in a batch.
             k: images of each item.
             seed: with the epoch, it decides all draws.
-            by: `category` or `parent`: what items of a batch share; None for nothing. An item whose category is not
-                known stands with nobody.
-            together: with `by`, so many items of a category or parent at once, fewer where there are no more.
+            by: `category` or `parent`: what grouped items share; None for no groups. An item of unknown category is in
+                no group.
+            together: with `by`, number of items of a category or parent in a group; fewer where there are no more.
             user_share: share of user photos among an item's K images, where it has both kinds: at least one of each.
-                None takes them in turn from the domains.
-            repeat: with `user_share`, whether an item that has too few images of one kind repeats them; otherwise the
-                other kind fills up.
+                None takes images from the domains in turn.
+            repeat: with `user_share`, whether an item with too few images of one kind repeats them; otherwise images of
+                the other kind fill the gap.
 
         Raises:
-            ConfigError: a batch needs more items than there are, or arguments that cannot work.
+            ConfigError: a batch needs more items than there are, or an argument is out of range.
         """
-        self._groups = list(images_of_items(images.items, images.domains).values())
-        _check(len(self._groups), p=p, k=k, by=by, together=together, user_share=user_share)
-        self._labels = _labels(images, self._groups, by)
-        self._p, self._k, self._seed, self._together = p, k, seed, together
-        self._user_share, self._repeat = user_share, repeat
-        self._batches = max(1, len(images) // (p * k))
-        self._epoch = 0
+        super().__init__(images, p=p, k=k, seed=seed)
+        _check(p=p, k=k, by=by, together=together, user_share=user_share)
+        # Rounds are permutations of positions in this list.
+        self._items = list(self._images)
+        self._labels = _labels(images, list(self._images.values()), by)
+        self._together, self._user_share, self._repeat = together, user_share, repeat
 
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        return self._batches
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """Yield P x K rows a batch, the K of an item together."""
-        rng = np.random.default_rng([self._seed, self._epoch])
+    def _item_batches(self, rng: np.random.Generator) -> Iterator[list[int]]:
         order = np.empty(0, dtype=np.int64)
         for _ in range(self._batches):
             if len(order) < self._p:
-                # The rest of the last round comes first; an item may not stand in one batch twice.
+                # The rest of the last round comes first; an item must not be in one batch twice.
                 order = np.concatenate([order, self._round(order, rng), order])
             chosen, order = order[: self._p], order[self._p :]
-            yield [int(row) for item in chosen.tolist() for row in self._draw(item, rng)]
+            yield [self._items[position] for position in chosen.tolist()]
 
     def _round(self, rest: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """All items but `rest`, in a new order."""
         if self._labels is None:
-            fresh = rng.permutation(len(self._groups))
+            fresh = rng.permutation(len(self._items))
             return fresh[~np.isin(fresh, rest)]
-        items = np.setdiff1d(np.arange(len(self._groups)), rest)
+        items = np.setdiff1d(np.arange(len(self._items)), rest)
         return grouped_order(
             items, self._labels[items], together=self._together, p=self._p, room=self._p - len(rest), rng=rng
         )
 
     def _draw(self, item: int, rng: np.random.Generator) -> np.ndarray:
         if self._user_share is None:
-            return draw_images(self._groups[item], self._k, rng)
-        return draw_across_domains(self._groups[item], self._k, self._user_share, self._repeat, rng)
+            return super()._draw(item, rng)
+        return draw_across_domains(self._images[item], self._k, self._user_share, self._repeat, rng)
 
 
 def _labels(images: TrainingSet, groups: list[dict[int, np.ndarray]], by: str | None) -> np.ndarray | None:
-    """What each item shares with others, by its first image."""
+    """The category or parent of each item, taken from its first image."""
     if by is None:
         return None
     firsts = [min(int(rows[0]) for rows in group.values()) for group in groups]
     return (images.categories if by == "category" else images.parents)[firsts]
 
 
-def _check(items: int, *, p: int, k: int, by: str | None, together: int, user_share: float | None) -> None:
-    if p > items:
-        raise ConfigError(f"`data.p={p}`: a batch of {p} items is larger than the training set of {items}")
+def _check(*, p: int, k: int, by: str | None, together: int, user_share: float | None) -> None:
     if by not in (None, "category", "parent"):
         raise ConfigError(f"`sampler.by={by}`: must be category, parent or null")
     if by is not None and not 1 <= together <= p:
@@ -116,4 +102,4 @@ def _check(items: int, *, p: int, k: int, by: str | None, together: int, user_sh
     if user_share is not None and not 0 < user_share < 1:
         raise ConfigError(f"`sampler.user_share={user_share}`: must lie between 0 and 1, both excluded")
     if user_share is not None and k < 2:
-        raise ConfigError(f"`data.k={k}`: an item that brings user photo and catalogue image needs `data.k=2`")
+        raise ConfigError(f"`data.k={k}`: an item with a user photo and a catalogue image needs `data.k=2`")

@@ -1,4 +1,4 @@
-"""Batches that are fetched while the one before is trained on."""
+"""Fetch batches in a thread while the previous one is trained on."""
 
 import queue
 import threading
@@ -11,17 +11,17 @@ T = TypeVar("T")
 
 
 def prefetched(batches: Iterable[T], *, depth: int = 2) -> Iterator[T]:
-    """Yield the same batches in the same order, taken by a thread that is a few ahead.
+    """Yield the same batches in the same order, fetched by a thread up to `depth` batches early.
 
-    Copying a batch out of the pixel cache waits for the disk where its pages are not in memory; numpy and torch let go
-    of the interpreter while they copy, so that the thread's waiting costs the training nothing.
+    Copying a batch out of the pixel cache waits for the disk where its pages are not in memory. NumPy and torch release
+    the GIL while they copy, so that training continues meanwhile.
 
     Args:
-        batches: where they come from; asked by the thread only, and not before the first is asked for here.
-        depth: batches that may wait.
+        batches: iterated in the thread, which starts with the first batch that is requested.
+        depth: most batches in the queue.
 
     Yields:
-        What `batches` yields; an exception of it is raised here, after the batches before it.
+        The elements of `batches`; an exception in it is raised here, after the elements before it.
     """
     ready: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(depth)
     stopped = threading.Event()

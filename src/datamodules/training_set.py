@@ -1,4 +1,4 @@
-"""What is trained on, as numbers: the items, parents, categories and domains of its images."""
+"""The training set as integers: items, parents, categories and domains of its images."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ __all__ = ["Batch", "Facts", "TrainingSet", "training_set"]
 
 
 class Facts(NamedTuple):
-    """What is known of each image of a batch; what losses and miners go by.
+    """The labels of each image of a batch, which losses and miners use.
 
     Attributes:
-        items: number of the item; the label of a classical loss.
-        images: number of the image in the training set, so that an image is known again when it comes again.
+        items: number of the item: the class label of most losses.
+        images: number of the image in the training set, by which older copies of an image are recognised.
         parents: number of the product that the item is a variant of; an item without one is its own parent.
-        categories: number of the category, -1 where it is not known.
-        domains: position in `DOMAINS`, -1 where it is not known.
+        categories: number of the category, -1 where it is unknown.
+        domains: position in `DOMAINS`, -1 where it is unknown.
     """
 
     items: Int64[Tensor, " batch"]
@@ -38,8 +38,8 @@ class Batch(NamedTuple):
     """Images to train on.
 
     Attributes:
-        pixels: uint8 of shape (batch, size, size, 3), augmented ones float32 on the scale 0..255.
-        facts: what is known of each image.
+        pixels: uint8 of shape (batch, size, size, 3); after augmentation float32 on the scale 0..255.
+        facts: of each image.
     """
 
     pixels: UInt8[Tensor, "batch height width 3"]
@@ -70,7 +70,7 @@ class TrainingSet:
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits, by which the images are known again."""
+        """16 hexadecimal digits that identify the training set."""
         digest = hashlib.sha256()
         for column in (self.rows, self.items, self.parents, self.categories, self.domains):
             digest.update(column.tobytes())
@@ -78,12 +78,12 @@ class TrainingSet:
 
     @property
     def item_count(self) -> int:
-        """Items that are trained on."""
+        """Number of items."""
         return int(self.items.max()) + 1 if len(self.items) else 0
 
 
 def training_set(catalogue: Catalogue) -> TrainingSet:
-    """Number what a catalogue's training split holds; items, parents and categories in the order of their names."""
+    """Number a catalogue's training split; items, parents and categories are numbered by name."""
     rows = catalogue.train_rows()
     table = catalogue.items.take(pa.array(rows))
     items = table["item_id"].to_pylist()

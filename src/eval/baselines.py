@@ -1,4 +1,4 @@
-"""What a learned embedding must beat, by name; each goes through the same evaluation."""
+"""Baselines that a learned embedding must beat, by name; all go through the same evaluation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from src.catalog.catalogue import Catalogue
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixels import iterate_pixels
-from src.eval.subject import Subject
+from src.eval.evaluated_model import EvaluatedModel
 from src.models.color_histogram import color_histogram
 from src.models.encoder import build_encoder
 from src.models.inference import embedder
@@ -22,12 +22,12 @@ from src.models.sift_vlad import fit_sift_vlad
 __all__ = ["BASELINES", "open_baseline"]
 
 _FITTED_ON = 2000
-"""Training images, at most, that a vocabulary is learned from."""
+"""Most training images from which a visual vocabulary is learned."""
 
 
 @dataclass(frozen=True)
 class _Options:
-    """What a baseline may ask for; see `open_baseline`."""
+    """The arguments of `open_baseline` that baselines use."""
 
     seed: int
     batch: int
@@ -43,30 +43,30 @@ def open_baseline(
     batch: int = 128,
     model: Mapping[str, Any] | None = None,
     spec: PreprocessingSpec | None = None,
-) -> Subject:
-    """A baseline that is ready to embed; one that learns has learned from the catalogue's training images alone.
+) -> EvaluatedModel:
+    """Make a baseline ready to embed; one that is fitted sees the catalogue's training images only.
 
     Args:
         name: a key of `BASELINES`.
-        catalogue: what will be evaluated.
+        catalogue: the catalogue to be evaluated.
         seed: of `random` and `sift_vlad`.
         batch: images read at once.
-        model: for `pretrained`, the arguments of `build_encoder`; its head is left out.
-        spec: for `pretrained`, how its weights expect their pixels.
+        model: for `pretrained`, the arguments of `build_encoder`, except the head.
+        spec: for `pretrained`, the preprocessing that its weights expect.
 
     Raises:
-        LookalikeError: nothing to learn from.
-        ConfigError: weights that cannot be had.
+        LookalikeError: no training image to fit to.
+        ConfigError: weights that cannot be loaded.
     """
     return BASELINES[name](catalogue, _Options(seed, batch, model or {}, spec or PreprocessingSpec()))
 
 
-def _color_histogram(catalogue: Catalogue, options: _Options) -> Subject:
+def _color_histogram(catalogue: Catalogue, options: _Options) -> EvaluatedModel:
     spec = PreprocessingSpec(size=128, resize="squash")
-    return Subject("color histogram", spec, color_histogram, None, "color_histogram", None)
+    return EvaluatedModel("color histogram", spec, color_histogram, None, "color_histogram", None)
 
 
-def _sift_vlad(catalogue: Catalogue, options: _Options) -> Subject:
+def _sift_vlad(catalogue: Catalogue, options: _Options) -> EvaluatedModel:
     spec = PreprocessingSpec(size=224, resize="squash")
     rows = catalogue.train_rows()
     if not len(rows):
@@ -79,27 +79,27 @@ def _sift_vlad(catalogue: Catalogue, options: _Options) -> Subject:
     batches = iterate_pixels(catalogue, rows, spec, batch=options.batch)
     steps = track(batches, "visual vocabulary", total=-(-len(rows) // options.batch), transient=True)
     fitted = fit_sift_vlad(steps, seed=options.seed)
-    return Subject("SIFT, VLAD", spec, fitted, None, "sift_vlad", options.seed)
+    return EvaluatedModel("SIFT, VLAD", spec, fitted, None, "sift_vlad", options.seed)
 
 
-def _pretrained(catalogue: Catalogue, options: _Options) -> Subject:
+def _pretrained(catalogue: Catalogue, options: _Options) -> EvaluatedModel:
     encoder = build_encoder(spec=options.spec, **{**options.model, "head": "none"})
     backbone, weights = options.model["backbone"], options.model.get("weights")
     method = f"pretrained {backbone} {Path(weights).name if weights else 'by name'}, {options.spec.hash}"
-    return Subject(f"{backbone}, not trained", options.spec, embedder(encoder), None, method, None)
+    return EvaluatedModel(f"{backbone}, not trained", options.spec, embedder(encoder), None, method, None)
 
 
-def _random(catalogue: Catalogue, options: _Options) -> Subject:
+def _random(catalogue: Catalogue, options: _Options) -> EvaluatedModel:
     def embed(image_ids: np.ndarray) -> np.ndarray:
         return random_vectors(image_ids, seed=options.seed)
 
-    return Subject("random vectors", None, embed, None, "random", options.seed)
+    return EvaluatedModel("random vectors", None, embed, None, "random", options.seed)
 
 
-BASELINES: Mapping[str, Callable[[Catalogue, _Options], Subject]] = {
+BASELINES: Mapping[str, Callable[[Catalogue, _Options], EvaluatedModel]] = {
     "color_histogram": _color_histogram,
     "pretrained": _pretrained,
     "random": _random,
     "sift_vlad": _sift_vlad,
 }
-"""Name -> how it is made ready."""
+"""Name -> function that makes it ready."""

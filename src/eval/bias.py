@@ -1,10 +1,10 @@
 """Over-indexing: results that share the query's colour or brand more often than an ideal ranking's would.
 
-Some sharing is right: the same item has the query's colour. The yardstick is therefore an ideal ranking of the same
-length: first the query's item, then its product's other items, then its category's, then the rest, each group in random
-order. What the ideal's first k share is an expectation that follows from counts alone; over-indexing is the share among
-the first k results less that. 0 is as good as ideal; above it the encoder goes by colour (or brand) where it should go
-by what the thing is; below it, it finds less of the colour than the right results have.
+Some sharing is right: images of the query's item have its colour. Results are therefore compared with an ideal ranking
+of the same length: first the query's item, then its product's other items, then its category's, then the rest, each
+group in random order. The share of the query's colour among the ideal's first k results is an expectation that follows
+from counts alone. Over-indexing is the share among the first k results minus the ideal's. 0 is ideal. Above 0 the
+encoder prefers the same colour (or brand) to the right object; below 0 it finds the colour less often than it should.
 """
 
 from collections.abc import Sequence
@@ -16,23 +16,24 @@ import pyarrow.compute as pc
 
 from src.eval.bootstrap import Interval, effective_products, product_totals, ratio_errors, t_interval
 from src.eval.embedded import Embedded
+from src.eval.relevance import Codes, column_codes, matches, paired_codes
 
 __all__ = ["OverIndexing", "measure_bias"]
 
 _GROUPS = ("item_id", "parent_id", "category")
-"""From the finest: what makes two images alike."""
+"""Columns whose values similar images share, the finest first."""
 
 
 @dataclass(frozen=True)
 class OverIndexing:
-    """How an attribute pulls results towards it.
+    """Over-indexing on one attribute.
 
     Attributes:
         column: the attribute.
-        depth: results looked at.
+        depth: number of results that count.
         results: share of the results that have the query's value, averaged over queries.
         ideal: the same for the ideal ranking.
-        excess: results less ideal, with its interval.
+        excess: `results` minus `ideal`, with its interval.
     """
 
     column: str
@@ -58,36 +59,36 @@ def measure_bias(
     """Measure over-indexing on some attributes.
 
     Args:
-        queries: the images that asked.
-        gallery: the images that were searched; the query's own image is not one of its candidates.
+        queries: the query images.
+        gallery: the gallery images; the query's own image is not one of its candidates.
         rows: int64 of shape (queries, results): gallery rows of the best results, -1 where there is none.
         products: shape (queries,): the product of each query.
         level: `item` where results are items, each with the value of its first image; `image` where they are images.
         columns: attributes; those that queries or gallery lack are left out.
-        depth: results looked at.
+        depth: number of results that count.
         resamples: draws of products.
         confidence: of the intervals.
         seed: of the draws.
 
     Returns:
-        One entry for each attribute. Queries without a value of it, or without results, count for nothing; results
-        without one share nothing.
+        One entry for each attribute. Queries without a value of it, or without results, are left out; a result without
+        a value does not share the query's.
     """
-    units, own = _candidates(queries, gallery, level)
-    groups = [codes for codes in (_codes(queries, gallery, name) for name in _GROUPS) if codes is not None]
-    groups = [(asked, offered[units]) for asked, offered in groups]
+    candidates, own = _candidates(queries, gallery, level)
+    groups = [codes for codes in (column_codes(queries, gallery, name) for name in _GROUPS) if codes is not None]
+    groups = [(of_queries, of_gallery[candidates]) for of_queries, of_gallery in groups]
     found = []
     for column in columns:
-        codes = _codes(queries, gallery, column)
+        codes = column_codes(queries, gallery, column)
         if codes is None:
             continue
-        asked, offered = codes
+        of_queries, of_gallery = codes
         results = rows[:, :depth]
         number = (results >= 0).sum(axis=1)
-        shared = ((results >= 0) & (offered[results] == asked[:, None])).sum(axis=1)
-        counted = (asked >= 0) & (number > 0)
+        shared = ((results >= 0) & (of_gallery[results] == of_queries[:, None])).sum(axis=1)
+        counted = (of_queries >= 0) & (number > 0)
         share = np.where(counted, shared / np.maximum(number, 1), np.nan)
-        ideal = np.where(counted, _ideal_shares(asked, offered[units], groups, own, number), np.nan)
+        ideal = np.where(counted, _ideal_shares((of_queries, of_gallery[candidates]), groups, own, number), np.nan)
         excess = _interval(share - ideal, products, resamples=resamples, confidence=confidence, seed=seed)
         if counted.any():
             found.append(OverIndexing(column, depth, float(np.nanmean(share)), float(np.nanmean(ideal)), excess))
@@ -95,73 +96,52 @@ def measure_bias(
 
 
 def _candidates(queries: Embedded, gallery: Embedded, level: str) -> tuple[np.ndarray, np.ndarray]:
-    """Gallery rows that stand for what is ranked, and for each query which of them is its own image, or -1.
+    """One gallery row for each item (or image) that is ranked, and for each query the position of its own image, or -1.
 
-    An item with other images than the query's own can be found by those.
+    An item that has other images as well is not the query's own: the query can find it by those.
     """
     own = pc.index_in(pa.array(queries.image_ids, pa.string()), pa.array(gallery.image_ids, pa.string()))
     own = pc.fill_null(own, -1).to_numpy().astype(np.int64)
     if level == "image":
         return np.arange(len(gallery)), own
-    _, first, unit, images = np.unique(
+    _, first, item, images = np.unique(
         gallery.item_ids.astype(str), return_index=True, return_inverse=True, return_counts=True
     )
-    return first, np.where((own >= 0) & (images[unit[own]] == 1), unit[own], -1)
+    return first, np.where((own >= 0) & (images[item[own]] == 1), item[own], -1)
 
 
-def _ideal_shares(
-    asked: np.ndarray,
-    offered: np.ndarray,
-    groups: Sequence[tuple[np.ndarray, np.ndarray]],
-    own: np.ndarray,
-    number: np.ndarray,
-) -> np.ndarray:
-    """Expected share of the query's value in an ideal ranking's first `number` results, float64 of shape (queries,)."""
-    everything = (np.zeros(len(asked), np.int64), np.zeros(len(offered), np.int64))
+def _ideal_shares(codes: Codes, groups: Sequence[Codes], own: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """Expected share of the query's value in an ideal ranking's first `number` results.
+
+    Args:
+        codes: the attribute's values: of the queries, and of the candidates.
+        groups: what makes a candidate like the query, the finest first: codes of the queries and of the candidates.
+        own: int64 of shape (queries,): the candidate that is the query's own image, -1 where there is none.
+        number: int64 of shape (queries,).
+
+    Returns:
+        float64 of shape (queries,).
+    """
+    of_queries, of_candidates = codes
+    everything = (np.zeros(len(of_queries), np.int64), np.zeros(len(of_candidates), np.int64))
     left = number.astype(np.float64)
-    expected = np.zeros(len(asked))
-    before, sharing_before = np.zeros(len(asked)), np.zeros(len(asked))
+    expected = np.zeros(len(of_queries))
+    before, sharing_before = np.zeros(len(of_queries)), np.zeros(len(of_queries))
     with_own = own >= 0
-    for group, group_offered in (*groups, everything):
-        size = _count(group, group_offered)
-        sharing = _count(_pair(group, asked), _pair(group_offered, offered))
-        # A query's own image is among the candidates' counts, and is no candidate.
-        itself = with_own & (group >= 0) & (group_offered[own] == group)
+    for group in (*groups, everything):
+        size = matches(group).astype(np.float64)
+        sharing = matches(paired_codes(group, codes)).astype(np.float64)
+        # A query's own image is counted among the candidates, and cannot be found.
+        itself = with_own & (group[0] >= 0) & (group[1][own] == group[0])
         size -= itself
-        sharing -= itself & (asked >= 0) & (offered[own] == asked)
-        # Nested: what a finer group held has been ranked; a coarser one that lacks it adds nothing.
+        sharing -= itself & (of_queries >= 0) & (of_candidates[own] == of_queries)
+        # Groups are nested: what a finer group held has been ranked; a coarser one that lacks it adds nothing.
         fresh, fresh_sharing = np.maximum(size - before, 0.0), np.maximum(sharing - sharing_before, 0.0)
         taken = np.minimum(left, fresh)
         expected += taken * fresh_sharing / np.maximum(fresh, 1.0)
         left -= taken
         before, sharing_before = np.maximum(before, size), np.maximum(sharing_before, sharing)
     return expected / np.maximum(number - left, 1.0)
-
-
-def _pair(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """One code for two; -1 where one of them is missing."""
-    return np.where((first >= 0) & (second >= 0), first * (1 << 31) + second, -1)
-
-
-def _count(asked: np.ndarray, offered: np.ndarray) -> np.ndarray:
-    """How many of `offered` are equal to each of `asked`, float64; 0 where it is missing."""
-    values, counts = np.unique(offered, return_counts=True)
-    places = np.minimum(np.searchsorted(values, asked), len(values) - 1)
-    return np.where((asked >= 0) & (values[places] == asked), counts[places], 0).astype(np.float64)
-
-
-def _codes(queries: Embedded, gallery: Embedded, column: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """A column's values as integers, equal where the values are; missing ones -1. None where one side lacks it."""
-    if column == "item_id":
-        parts = [pa.array(part.item_ids, pa.string()) for part in (queries, gallery)]
-    else:
-        asked, offered = queries.attribute(column), gallery.attribute(column)
-        if asked is None or offered is None:
-            return None
-        parts = [pc.cast(part, pa.string()).combine_chunks() for part in (asked, offered)]
-    encoded = pa.concat_arrays(parts).dictionary_encode()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes[: len(queries)], codes[len(queries) :]
 
 
 def _interval(values: np.ndarray, products: np.ndarray, *, resamples: int, confidence: float, seed: int) -> Interval:

@@ -1,7 +1,7 @@
 """Intervals of averages over queries, by resampling products.
 
-Queries of one product succeed and fail together, so the unit that is drawn is the product, with all of its queries.
-The estimate is a ratio: sum over the queries of the drawn products, divided by their number.
+Queries of one product succeed and fail together, so products are drawn, each with all of its queries. The estimate is a
+ratio: the sum over the queries of the drawn products, divided by their number.
 """
 
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ __all__ = [
 ]
 
 _CHUNK = 8 << 20
-"""Bytes of weights at once: they should stay in the processor's cache."""
+"""Bytes of weights in memory at once; they should fit the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An average over queries and where its true value lies.
+    """An average over queries with its confidence interval.
 
     Attributes:
-        value: the average; None where no query could be answered.
-        low: lower end, or None where the queries cannot tell it.
+        value: the average; None where no query has a positive.
+        low: lower end; None where the queries do not determine it.
         high: upper end, or None.
-        queries: queries behind it.
-        products: products behind it.
+        queries: number of queries in the average.
+        products: number of their products.
         reason: why there is no interval, or None.
     """
 
@@ -70,7 +70,7 @@ def resampled_totals(totals: np.ndarray, *, resamples: int, seed: int = 0) -> np
     Args:
         totals: float64 of shape (products, columns).
         resamples: how often to draw.
-        seed: of the draws; one seed gives all columns, and all calls with as many products, the same draws.
+        seed: of the draws. All columns get the same draws, and so do all calls with one seed and number of products.
 
     Returns:
         float64 of shape (resamples, columns).
@@ -91,11 +91,12 @@ def resampled_totals(totals: np.ndarray, *, resamples: int, seed: int = 0) -> np
 def ratio_errors(sums: np.ndarray, counts: np.ndarray, *, resamples: int, seed: int = 0) -> np.ndarray:
     """Bootstrap standard errors of sums over counts, float64 of shape (metrics,).
 
-    Scaled by sqrt(G / (G - 1)) for G products: the bootstrap draws from a sample whose variance is too small by that.
+    They are scaled by sqrt(G / (G - 1)) for G products, since the variance of the sample that is drawn from is too
+    small by the square of that factor.
 
     Args:
         sums: float64 of shape (products, metrics).
-        counts: as `sums`; products without queries are drawn too and add nothing.
+        counts: as `sums`; products without queries are drawn, too, and add nothing.
         resamples: how often to draw.
         seed: of the draws.
     """
@@ -104,14 +105,14 @@ def ratio_errors(sums: np.ndarray, counts: np.ndarray, *, resamples: int, seed: 
     empty = denominators == 0
     ratios = np.where(empty, np.nan, numerators / np.where(empty, 1.0, denominators))
     with_queries = (counts > 0).sum(axis=0)
-    # Equal products differ by rounding only: what is left of that is no error.
+    # Products with equal values differ by rounding alone, which must not count as an error.
     errors = np.where(empty.all(axis=0), 0.0, np.nanstd(np.where(empty.all(axis=0), 0.0, ratios), axis=0))
     errors = np.where(errors < 1e-12, 0.0, errors)
     return errors * np.sqrt(with_queries / np.maximum(with_queries - 1, 1))
 
 
 def effective_products(counts: np.ndarray) -> np.ndarray:
-    """Kish's effective number of products, (sum n)^2 / sum n^2: few large products count for fewer than they are.
+    """Kish's effective number of products, (sum n)^2 / sum n^2: a few large products reduce it.
 
     Args:
         counts: queries of each product, float64 of shape (products, metrics).
@@ -124,17 +125,18 @@ def cluster_intervals(
 ) -> list[Interval]:
     """Intervals of averages of metrics between 0 and 1.
 
-    The standard error comes from resampling products. With it and Student's t of the effective number of products less
-    one, the interval is built on the logit scale (`xlogit` of R's survey package), which keeps it inside [0, 1] and
-    lopsided near its ends. Percentiles of the same draws cover too little with few products: at 30 products and a true
-    value of 0.98 often nothing but ones is there to draw from (`benchmarks.null_simulations` compares). Where all
-    queries are 0 or all are 1, the interval is Clopper and Pearson's (1934) with a product as one trial.
+    The standard error comes from resampling products. With it and Student's t, whose degrees of freedom are the
+    effective number of products minus one, the interval is built on the logit scale (`xlogit` of R's survey package),
+    which keeps it inside [0, 1] and asymmetric near the ends. Percentiles of the same draws cover too little with few
+    products: with 30 products and a true value of 0.98 a sample often holds nothing but ones
+    (`benchmarks.null_simulations` compares). Where all queries are 0 or all are 1, the interval is Clopper and
+    Pearson's (1934) with a product as one trial.
 
     Args:
         values: float64 of shape (queries, metrics) in [0, 1]; NaN where a query has no positive.
         products: shape (queries,): the product of each query.
         resamples: how often products are drawn.
-        confidence: how often such an interval should hold the true value.
+        confidence: share of such intervals that should contain the true value.
         seed: of the draws.
 
     Returns:
@@ -168,7 +170,7 @@ def _interval(total: float, counts: np.ndarray, error: float, effective: float, 
 
 
 def logit_interval(value: float, error: float, freedom: float, confidence: float) -> tuple[float, float]:
-    """Student's interval on the logit scale, brought back: value and error on the scale from 0 to 1."""
+    """Student's interval on the logit scale, transformed back; value and error are on the scale from 0 to 1."""
     ends = t_interval(float(np.log(value / (1 - value))), error / (value * (1 - value)), freedom, confidence)
     low, high = (float(0.5 + 0.5 * np.tanh(end / 2)) for end in ends)
     return low, high

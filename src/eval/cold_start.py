@@ -1,4 +1,4 @@
-"""Cold start: only queries of items that the training cannot have seen, since they were listed after it."""
+"""Cold start: only queries of items that were listed after the training, which cannot have seen them."""
 
 from datetime import UTC, datetime
 
@@ -15,19 +15,19 @@ __all__ = ["queries_listed_after"]
 def queries_listed_after(queries: Embedded, gallery: Embedded, date: str) -> np.ndarray:
     """Rows of the queries whose item was listed after a date.
 
-    An item was listed at the earliest `listed_at` of its images, those of the gallery included: user photos often have
-    none. An item without any is left out.
+    The date of an item is the earliest `listed_at` of its images, gallery images included, since user photos often have
+    none. Items without a date are left out.
 
     Args:
-        queries: the images that ask.
-        gallery: the images that are searched; it stays whole.
+        queries: the query images.
+        gallery: the gallery images; none is left out.
         date: ISO date or time; without a zone it is UTC.
 
     Returns:
-        int64 of shape (queries that are left,).
+        int64 of shape (remaining queries,).
 
     Raises:
-        LookalikeError: no `listed_at` at all, or no query is left.
+        LookalikeError: no image has a `listed_at`, or no query remains.
     """
     after = datetime.fromisoformat(date)
     after = after if after.tzinfo else after.replace(tzinfo=UTC)

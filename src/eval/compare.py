@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from src.contracts.atomic_file import write_atomically
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 from src.eval.comparison import Contender, compare_runs, group_runs
@@ -17,8 +18,8 @@ __all__ = ["main"]
 _DEFAULT_METRICS = ("recall@1", "recall@10", "map@r", "ndcg@10", "mrr")
 
 _EXAMPLES = """\
-Two questions are kept apart. One run against one run says which CHECKPOINT is better. Which METHOD is better takes
-several seeds of each: runs that differ by their seed alone are one method, and are found by themselves.
+One run against one run shows which CHECKPOINT is better. To show which METHOD is better takes several seeds of each:
+runs that differ in nothing but their seed are recognised as one method.
 
 examples:
   is this checkpoint better than that one?
@@ -27,15 +28,15 @@ examples:
   is InfoNCE better than triplet, judged by three seeds each?
     python -m src.eval.compare runs/triplet-seed*/ runs/infonce-seed*/ --baseline runs/triplet-seed1/ --html out.html
 
-  what did a sweep find, with what differs between its trials and their learning curves?
+  which trials of a sweep are better, how do their settings differ, and what are their learning curves?
     python -m src.eval.compare multirun/demo/rates --metrics recall@1 --html out.html
 
-exit codes: 0 the comparison was made, whatever it says; 2 it cannot be made (the message says why).
+exit codes: 0 the comparison was made, whatever its result; 2 it cannot be made (the message says why).
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the comparison, and write it where asked."""
+    """Print the comparison; write it as Markdown or HTML where the options say so."""
     options = _parser().parse_args(arguments)
     with exit_with_message():
         _compare(options)
@@ -53,7 +54,7 @@ def _compare(options: argparse.Namespace) -> None:
     contenders = group_runs([open_run(run) for run in given], by_method=not options.checkpoints)
     if len(contenders) < 2:
         raise ConfigError(
-            f"{len(given)} run(s) of one method: nothing to compare it with; give runs of another method, or "
+            f"{len(given)} run(s) of one method: there is nothing to compare; give runs of another method, or "
             "--checkpoints to compare seeds of one method"
         )
     baseline = _baseline(contenders, options.baseline)
@@ -68,7 +69,7 @@ def _compare(options: argparse.Namespace) -> None:
     print_comparison(comparison, trainings)
     for path, text in ((options.markdown, as_markdown), (options.html, as_html)):
         if path is not None:
-            _write(path, text(comparison, trainings))
+            write_atomically(path, text(comparison, trainings))
             print(f"written: {path}")
 
 
@@ -84,17 +85,10 @@ def _baseline(contenders: list[Contender], wanted: str | None) -> Contender:
     raise ConfigError(f"--baseline {wanted}: neither a folder nor one of {labels}")
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m src.eval.compare",
-        description="Say whether evaluated runs are better or worse than a baseline, or that it can't be told.",
+        description="Test whether evaluated runs are better or worse than a baseline.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -102,24 +96,26 @@ def _parser() -> argparse.ArgumentParser:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="output folder of evaluate.py, or a folder with one below; of a training that was not evaluated yet, its "
-        "validation; of a sweep, all that finished",
+        help="output folder of evaluate.py, or a folder that has one below it; a training's folder (its validation is "
+        "taken, if it was not evaluated), or a sweep's (all finished trials are taken)",
     )
-    parser.add_argument("--baseline", metavar="RUN|METHOD", help="what to compare with; by default the first RUN")
+    parser.add_argument(
+        "--baseline", metavar="RUN|METHOD", help="compare with this run or method (default: the first RUN)"
+    )
     parser.add_argument(
         "--metrics",
         nargs="+",
         metavar="NAME",
-        help=f"the deciding one first, or `all`; default: {' '.join(_DEFAULT_METRICS)}",
+        help=f"the primary metric first, or `all`; default: {' '.join(_DEFAULT_METRICS)}",
     )
     parser.add_argument(
-        "--checkpoints", action="store_true", help="take each run alone, even with several seeds of one"
+        "--checkpoints", action="store_true", help="compare single runs, even where a method has several seeds"
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals (default 0.95)")
     parser.add_argument("--resamples", type=int, default=10_000, help="draws and permutations (default 10000)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default 0)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a Markdown table")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that stands alone")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained HTML page")
     return parser
 
 

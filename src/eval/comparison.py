@@ -1,4 +1,4 @@
-"""Which runs or methods are better than a baseline: differences, their p-values corrected, and verdicts."""
+"""Compare runs or methods with a baseline: differences, corrected p-values, and verdicts."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ import numpy as np
 
 from src.contracts.errors import ConfigError
 from src.eval.bootstrap import Interval, cluster_intervals
-from src.eval.methods import compare_methods, method_intervals
-from src.eval.paired import Difference, compare_checkpoints
+from src.eval.checkpoint_comparison import Difference, compare_checkpoints
+from src.eval.method_comparison import compare_methods, method_intervals
 from src.eval.runs import Run, check_comparable
 
 __all__ = ["Comparison", "Contender", "Line", "compare_runs", "group_runs", "holm", "verdict_of"]
@@ -19,7 +19,7 @@ __all__ = ["Comparison", "Contender", "Line", "compare_runs", "group_runs", "hol
 
 @dataclass(frozen=True)
 class Contender:
-    """A method with the runs of its seeds, or a single run.
+    """What is compared: a method with the runs of its seeds, or a single run.
 
     Attributes:
         label: unique in a comparison.
@@ -31,7 +31,7 @@ class Contender:
 
     @property
     def seedless(self) -> bool:
-        """Whether it is known to be the same whatever the seed."""
+        """Whether its result is known not to depend on a seed."""
         return self.runs[0].method is not None and self.runs[0].seed is None
 
 
@@ -46,7 +46,7 @@ class Line:
         interval: of its own value.
         difference: to the baseline; None for the baseline.
         adjusted: p-value after Holm's correction, or None.
-        question: `checkpoint` or `method`: what the difference speaks of; empty for the baseline.
+        question: `checkpoint` or `method`: what the difference compares; empty for the baseline.
         verdict: `better`, `worse` or `can't tell`; `baseline` for the baseline.
     """
 
@@ -68,8 +68,8 @@ class Comparison:
         lines: one for each metric and contender.
         confidence: of the intervals; 1 minus the level of the tests.
         resamples: draws of products, and permutations.
-        queries: queries with a positive, on the first metric.
-        products: products behind them.
+        queries: number of queries with a positive, on the first metric.
+        products: number of their products.
     """
 
     lines: list[Line]
@@ -80,14 +80,14 @@ class Comparison:
 
 
 def group_runs(runs: Sequence[Run], *, by_method: bool = True) -> list[Contender]:
-    """Make a contender of all runs of one method; in the order in which they were given.
+    """Make one contender of all runs of a method, in the order in which they were given.
 
     Args:
         runs: the runs.
-        by_method: False leaves each run alone.
+        by_method: False makes a contender of each run.
 
     Raises:
-        ConfigError: a run was given twice, or a method has two runs of one seed, which are no two samples of it.
+        ConfigError: a run was given twice, or a method has two runs of one seed, which are not independent samples.
     """
     groups: dict[object, list[Run]] = {}
     for number, run in enumerate(runs):
@@ -99,8 +99,8 @@ def group_runs(runs: Sequence[Run], *, by_method: bool = True) -> list[Contender
         if twice is not None:
             same = ", ".join(run.given for run in group if run.seed == twice.seed)
             raise ConfigError(
-                f"{same}: the same method and seed ({twice.seed}), which says nothing about other seeds; leave one "
-                "out, or give --checkpoints to compare the runs as they are"
+                f"{same}: the same method and seed ({twice.seed}), which are not two samples of the method; leave "
+                "one out, or give --checkpoints to compare the runs as they are"
             )
     return [
         Contender(label, tuple(group))
@@ -119,37 +119,37 @@ def compare_runs(
 ) -> Comparison:
     """Compare each contender with the baseline.
 
-    Two single runs are compared query by query, which says which checkpoint is better. Where one of the two has
-    several seeds, methods are compared; then the other needs several too, unless it has no seed at all.
+    Two single runs are compared query by query: which checkpoint is better. Where one of the two has several seeds,
+    methods are compared; the other then needs several seeds as well, unless its result does not depend on a seed.
 
-    A verdict other than "can't tell" needs both: the p-value after Holm's correction over the contenders, metric by
-    metric, is at most 1 - confidence, and the interval of the difference leaves 0 out.
+    The verdict is "can't tell" unless the p-value, after Holm's correction over the contenders (metric by metric), is
+    at most 1 - confidence, and the interval of the difference does not contain 0.
 
     Args:
         contenders: all of them, the baseline among them.
-        baseline: what the others are compared with.
-        metrics: names of columns, the deciding one first.
+        baseline: the contender that the others are compared with.
+        metrics: names of columns, the primary one first.
         resamples: draws of products, and permutations.
         confidence: of the intervals.
         seed: of the draws.
 
     Raises:
-        ConfigError: the runs did not answer the same queries.
+        ConfigError: the runs were not evaluated on the same queries.
     """
     check_comparable([run for contender in (baseline, *contenders) for run in contender.runs], metrics)
     products = baseline.runs[0].products()
     values = {each.label: np.stack([run.values(metrics) for run in each.runs]) for each in (baseline, *contenders)}
     draws: dict[str, Any] = {"resamples": resamples, "confidence": confidence, "seed": seed}
     others = [each for each in contenders if each.label != baseline.label]
-    answers: dict[str, tuple[str, list[Difference]]] = {}
+    differences_of: dict[str, tuple[str, list[Difference]]] = {}
     for each in others:
         pair = values[each.label], values[baseline.label]
         if len(pair[0]) == len(pair[1]) == 1:
-            answers[each.label] = "checkpoint", compare_checkpoints(pair[0][0], pair[1][0], products, **draws)
+            differences_of[each.label] = "checkpoint", compare_checkpoints(pair[0][0], pair[1][0], products, **draws)
         else:
             seedless = each.seedless, baseline.seedless
             found = compare_methods(*pair, products, confidence=confidence, seedless=seedless)
-            answers[each.label] = "method", found
+            differences_of[each.label] = "method", found
     intervals = {
         label: method_intervals(runs, products, confidence=confidence)
         if len(runs) > 1
@@ -160,9 +160,9 @@ def compare_runs(
     for m, metric in enumerate(metrics):
         own = intervals[baseline.label][m]
         lines.append(Line(metric, baseline.label, len(baseline.runs), own, None, None, "", "baseline"))
-        adjusted = holm({each.label: answers[each.label][1][m].p_value for each in others})
+        adjusted = holm({each.label: differences_of[each.label][1][m].p_value for each in others})
         for each in others:
-            question, differences = answers[each.label]
+            question, differences = differences_of[each.label]
             verdict = verdict_of(differences[m], adjusted[each.label], confidence)
             own, corrected = intervals[each.label][m], adjusted[each.label]
             lines.append(Line(metric, each.label, len(each.runs), own, differences[m], corrected, question, verdict))
@@ -171,7 +171,7 @@ def compare_runs(
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Holm's step-down correction (1979); what has no p-value is not counted.
+    """Holm's step-down correction (1979); hypotheses without a p-value are not counted.
 
     Args:
         p_values: by name.
@@ -189,7 +189,7 @@ def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def verdict_of(difference: Difference, adjusted: float | None, confidence: float) -> str:
-    """`better`, `worse` or `can't tell`: the corrected p-value and the interval must both say so."""
+    """`better`, `worse` or `can't tell`; the first two need both the corrected p-value and the interval."""
     sure = adjusted is not None and adjusted <= 1 - confidence + 1e-12
     if sure and difference.low is not None and difference.low > 0:
         return "better"
@@ -199,12 +199,12 @@ def verdict_of(difference: Difference, adjusted: float | None, confidence: float
 
 
 def _labels(groups: list[list[Run]]) -> list[str]:
-    """The shortest that tells all groups apart: names, folders that hold all of a group's runs, or first folders."""
+    """The shortest distinct labels: names, folders that hold all of a group's runs, or first folders."""
     folders = [os.path.commonpath([os.path.relpath(run.given) for run in group]) for group in groups]
     while len({Path(folder).name for folder in folders}) == 1 and all(
         len(Path(folder).parts) > 1 for folder in folders
     ):
-        # What all end with (`/eval`, `/seed-0`) tells nothing.
+        # A last part that all have in common (`/eval`, `/seed-0`) does not distinguish them.
         folders = [str(Path(folder).parent) for folder in folders]
     choices = [[group[0].name for group in groups], folders, [group[0].given for group in groups]]
     for labels in choices:

@@ -1,4 +1,4 @@
-"""A comparison as a table on the terminal, as Markdown, and as a page that stands alone."""
+"""A comparison as a table on the terminal, as Markdown, and as a self-contained HTML page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ _COLOURS = {"better": "green", "worse": "red", "can't tell": "yellow", "baseline
 
 
 def print_comparison(comparison: Comparison, trainings: Trainings) -> None:
-    """A table on the terminal, below it what it says and does not say, and what differs in the configs."""
+    """Print a table, then how to read it, then the differences between the configs."""
     table = Table(box=SIMPLE, pad_edge=False)
     for name in HEADER[1:]:
         table.add_column(
@@ -32,7 +32,7 @@ def print_comparison(comparison: Comparison, trainings: Trainings) -> None:
         if line.metric != last:
             table.add_row(Text(line.metric, "bold"))
             last = line.metric
-        # A value above its interval, so that the table fits a narrow terminal.
+        # The interval goes below its value, so that the table fits a narrow terminal.
         cells = [Text(cell.replace(" [", "\n[")) for cell in _cells(line)[1:]]
         cells[-1].stylize(_COLOURS[line.verdict])
         table.add_row(*cells)
@@ -41,7 +41,7 @@ def print_comparison(comparison: Comparison, trainings: Trainings) -> None:
     for sentence in explanation(comparison):
         console.print(sentence, markup=False, highlight=False)
     if trainings.differences:
-        configs = Table(box=SIMPLE, pad_edge=False, title="what differs in the config", title_justify="left")
+        configs = Table(box=SIMPLE, pad_edge=False, title="differences between the configs", title_justify="left")
         for name in ("setting", *trainings.labels):
             configs.add_column(Text(name), overflow="fold")
         for name, values in trainings.differences:
@@ -50,7 +50,7 @@ def print_comparison(comparison: Comparison, trainings: Trainings) -> None:
 
 
 def as_markdown(comparison: Comparison, trainings: Trainings) -> str:
-    """A Markdown table, what it says, and what differs in the configs."""
+    """A Markdown table, how to read it, and the differences between the configs."""
     text = _markdown_table(HEADER, [_cells(line) for line in comparison.lines])
     text += "\n" + "".join(f"- {sentence}\n" for sentence in explanation(comparison))
     if trainings.differences:
@@ -60,7 +60,7 @@ def as_markdown(comparison: Comparison, trainings: Trainings) -> str:
 
 
 def as_html(comparison: Comparison, trainings: Trainings) -> str:
-    """A page in the report's style that loads nothing, for light and dark, with learning curves."""
+    """A page in the report's style with learning curves, for light and dark screens; it loads no other file."""
     reach = max(
         (abs(end) for line in comparison.lines if line.difference for end in _ends(line) if end is not None),
         default=0.0,
@@ -73,7 +73,7 @@ def as_html(comparison: Comparison, trainings: Trainings) -> str:
         for line in comparison.lines
     ]
     template = environment.get_template("comparison.html.jinja")
-    # Ours, and not from a caller.
+    # Not escaped: it is our own file.
     style = Markup((Path(__file__).parent / "report" / "page.css").read_text())  # noqa: S704
     return template.render(
         style=style,
@@ -93,7 +93,7 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 
 def explanation(comparison: Comparison) -> list[str]:
-    """Sentences: what was counted and how, what can't be told and why."""
+    """Sentences on what was measured and how, and on what the data do not decide and why."""
     percent = f"{comparison.confidence:.0%}"
     lines = [line for line in comparison.lines if line.difference is not None]
     sentences = [
@@ -103,21 +103,21 @@ def explanation(comparison: Comparison) -> list[str]:
     questions = {line.question for line in lines}
     if "checkpoint" in questions:
         sentences.append(
-            "One run against one run: the verdict is about these checkpoints. Whether the METHOD is better cannot be "
-            "told from one seed; train both with at least 3 seeds and give all runs."
+            "One run against one run: the verdict is about these checkpoints. One seed does not show which METHOD is "
+            "better; train both with at least 3 seeds and give all runs."
         )
     if "method" in questions:
         sentences.append(
-            "Several seeds: the verdict is about the METHODS; seeds and products are both taken for a sample "
+            "Several seeds: the verdict is about the METHODS; seeds and products are both treated as a sample "
             "(Obuchowski and Rockette's model, Student's t)."
         )
     candidates = len({line.label for line in lines if line.adjusted is not None})
     if candidates > 1:
-        sentences.append(f"p is Holm's, corrected for {candidates} candidates, metric by metric.")
+        sentences.append(f"p has Holm's correction for {candidates} candidates, metric by metric.")
     if len({line.metric for line in lines}) > 1:
         sentences.append(
-            f"Decide on {lines[0].metric}, the first: p is not corrected for the number of metrics, and one of many is "
-            "easily found to differ."
+            f"Decide by {lines[0].metric}, the first metric: p is not corrected for the number of metrics, and of many "
+            "metrics one easily differs by chance."
         )
     for line in lines:
         where = f"{line.label}, {line.metric}"
@@ -128,17 +128,17 @@ def explanation(comparison: Comparison) -> list[str]:
         elif line.metric == lines[0].metric and line.difference.detectable is not None:
             sentences.append(
                 f"{where}: a true difference of {line.difference.detectable:.4f} would be found in 80 of 100 such "
-                "comparisons; smaller ones are easily missed, so this is no proof of equality."
+                "comparisons; smaller ones are often missed, so this does not prove that the two are equal."
             )
     return sentences
 
 
 def _cells(line: Line) -> tuple[str, ...]:
     difference = line.difference
-    told = "" if difference is None else _with_ends(difference.value, difference.low, difference.high, "+")
+    shown = "" if difference is None else _with_ends(difference.value, difference.low, difference.high, "+")
     p_value = "" if line.adjusted is None else "< 0.001" if line.adjusted < 0.001 else f"{line.adjusted:.3f}"
     value = _with_ends(line.interval.value, line.interval.low, line.interval.high, "")
-    return line.metric, line.label, str(line.seeds), value, told, p_value, line.verdict
+    return line.metric, line.label, str(line.seeds), value, shown, p_value, line.verdict
 
 
 def _with_ends(value: float | None, low: float | None, high: float | None, sign: str) -> str:
@@ -153,7 +153,7 @@ def _ends(line: Line) -> tuple[float | None, float | None]:
 
 
 def _bar(line: Line, reach: float) -> dict[str, float] | None:
-    """Where the difference and its interval lie on a line from -reach to +reach, in per cent."""
+    """The position of the difference and its interval on a line from -reach to +reach, in per cent."""
     low, high = _ends(line)
     if low is None or high is None or line.difference is None or line.difference.value is None or reach == 0:
         return None

@@ -1,4 +1,4 @@
-"""What stands beside an evaluation's figures: intervals of the metrics, and over-indexing."""
+"""Confidence intervals of the metrics and over-indexing, which metrics.json holds beside the metrics."""
 
 import pyarrow as pa
 
@@ -12,7 +12,7 @@ __all__ = ["confidence_metrics", "interval_metrics"]
 
 
 def interval_metrics(per_query: pa.Table, *, resamples: int = 10_000, confidence: float = 0.95) -> dict[str, float]:
-    """Ends of each metric's interval as they stand in metrics.json.
+    """The ends of each metric's interval, named as in metrics.json.
 
     Args:
         per_query: of `per_query_table`.
@@ -20,7 +20,7 @@ def interval_metrics(per_query: pa.Table, *, resamples: int = 10_000, confidence
         confidence: of the intervals.
 
     Returns:
-        `NAME_low` and `NAME_high`; a metric whose interval can't be told (all queries of one product) has neither.
+        `NAME_low` and `NAME_high`; a metric without an interval (all queries are of one product) has neither.
     """
     names = about_queries(per_query)["metrics"]
     products = per_query["product"].to_numpy()
@@ -35,24 +35,24 @@ def interval_metrics(per_query: pa.Table, *, resamples: int = 10_000, confidence
 def confidence_metrics(
     evaluation: Evaluation, *, resamples: int = 10_000, confidence: float = 0.95
 ) -> dict[str, float]:
-    """What stands in metrics.json beside the metrics.
+    """The entries of metrics.json beside the metrics.
 
     Args:
-        evaluation: what was found.
+        evaluation: the evaluation.
         resamples: draws of products; 0 gives nothing.
         confidence: of the intervals.
 
     Returns:
-        The ends of the metrics' intervals (`interval_metrics`), and for colour and brand, where they are known,
-        `COLUMN_excess@10` with its ends, and what it is the difference of: `COLUMN_share@10` and `COLUMN_ideal@10`.
-        With `exclude` in the protocol there is no over-indexing.
+        The ends of the metrics' intervals (`interval_metrics`); for colour and brand, where they are known,
+        `COLUMN_excess@10` with its ends, which is the difference of `COLUMN_share@10` and `COLUMN_ideal@10`. With
+        `exclude` in the protocol over-indexing is not measured.
     """
     if not resamples:
         return {}
     flat = interval_metrics(evaluation.per_query, resamples=resamples, confidence=confidence)
     protocol = about_queries(evaluation.per_query)["protocol"]
     if protocol["exclude"] is not None:
-        # The ideal ranking would have to leave out other candidates for each query.
+        # The ideal ranking would have other candidates for each query.
         return flat
     measured = measure_bias(
         evaluation.queries,

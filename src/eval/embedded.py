@@ -1,4 +1,4 @@
-"""Images that were embedded, with what evaluation needs to know of them."""
+"""Embeddings of images, with the ids and columns that evaluation needs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Without a preprocessing spec it is given image ids instead, an object array of s
 
 _BLOCK = 8192
 _UNIT = 5e-7
-"""Norms that float32 gives to normalised vectors."""
+"""Largest deviation from 1 of the norm of a normalised vector in float32."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Embedded:
         vectors: float32 of shape (images, dim), of any norm but 0.
         image_ids: object array of shape (images,).
         item_ids: object array of shape (images,).
-        attributes: what else is known of the images, row by row: the catalogue's columns, ids and roles included.
+        attributes: further columns, row by row: the catalogue's, ids and roles included.
     """
 
     vectors: np.ndarray
@@ -47,21 +47,21 @@ class Embedded:
         return len(self.vectors)
 
     def take(self, rows: np.ndarray) -> "Embedded":
-        """Some of the images, in the order of `rows` (int64 of shape (images,)); itself for all in their order."""
+        """Some of the images, in the order of `rows` (int64 of shape (images,)); `self` for all rows in order."""
         if np.array_equal(rows, np.arange(len(self))):
             return self
         attributes = None if self.attributes is None else self.attributes.take(pa.array(rows))
         return Embedded(self.vectors[rows], self.image_ids[rows], self.item_ids[rows], attributes)
 
     def attribute(self, name: str) -> pa.ChunkedArray | None:
-        """One column of the attributes, or None where there is no such column or nothing but null in it."""
+        """One column of the attributes; None where there is no such column, or it holds nothing but null."""
         if self.attributes is None or name not in self.attributes.column_names:
             return None
         column = self.attributes[name]
         return None if column.null_count == len(column) else column
 
     def normalised(self, what: str) -> np.ndarray:
-        """The vectors with norm 1, contiguous; the same array where they are that already.
+        """The vectors with norm 1, contiguous; the same array where they have norm 1 already.
 
         Raises:
             LookalikeError: a number that is not finite, or a zero vector, which has no direction.
@@ -70,7 +70,7 @@ class Embedded:
         with np.errstate(over="ignore"):  # a norm beyond float32 is reported below
             blocks = (vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK))
             norms = np.concatenate([np.linalg.norm(block, axis=1) for block in blocks] or [np.ones(0, np.float32)])
-        # NaN and infinity reach the norm.
+        # NaN and infinity propagate to the norm.
         bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
         if len(bad):
             raise LookalikeError(
@@ -88,7 +88,7 @@ def embed_rows(
 ) -> Embedded:
     """Embed some rows of a catalogue, with a progress bar.
 
-    Where images are read, their quality (`image_quality`) stands beside the catalogue's columns.
+    Where images are read, their quality (`image_quality`) is added to the catalogue's columns.
 
     Args:
         catalogue: where the images are.
@@ -96,7 +96,7 @@ def embed_rows(
         spec: how pixels are made; None reads no images.
         embed: the encoder, or a baseline.
         batch: images embedded at once.
-        what: the progress bar's label.
+        what: label of the progress bar.
     """
     batches: Iterator[np.ndarray]
     if spec is None:
@@ -112,7 +112,7 @@ def embed_rows(
     attributes = catalogue.items.take(pa.array(rows))
     if qualities:
         for name, values in zip(QUALITIES, np.concatenate(qualities).T, strict=True):
-            # A catalogue's own measure of that name is left as it is.
+            # A column of that name in the catalogue is kept.
             if name not in attributes.column_names:
                 attributes = attributes.append_column(name, pa.array(values, pa.float32()))
     return Embedded(

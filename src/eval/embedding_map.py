@@ -1,4 +1,4 @@
-"""A map of the embedding in two dimensions, with a figure of how far it can be trusted."""
+"""A map of the embedding in two dimensions, and its trustworthiness."""
 
 from dataclasses import dataclass
 
@@ -15,19 +15,19 @@ _NEIGHBOURS = 10
 _PCA_DIM = 50
 _PERPLEXITY = 30.0
 _LEAST = 12
-"""Images: trustworthiness needs fewer neighbours than half of them."""
+"""Fewest images: trustworthiness needs fewer neighbours than half of the images."""
 
 
 @dataclass(frozen=True)
 class EmbeddingMap:
-    """Points of a picture.
+    """Images as points in the plane.
 
     Attributes:
-        rows: int64 of shape (points,), ascending: which images they are.
-        points: float32 of shape (points, 2); only their nearness means something, not axes, sizes or gaps.
-        trustworthiness: 0 to 1 (Venna, Kaski, 2001): how seldom a point's neighbours on the map aren't its neighbours
-            in the embedding; of unrelated points it is about 0.5.
-        neighbours: how many neighbours that was asked of.
+        rows: int64 of shape (points,), ascending: the image of each point.
+        points: float32 of shape (points, 2); nearness has a meaning; axes, sizes and gaps have none.
+        trustworthiness: 0 to 1 (Venna, Kaski, 2001): 1 where all neighbours of a point on the map are its neighbours in
+            the embedding; about 0.5 for unrelated points.
+        neighbours: number of neighbours for which it was computed.
     """
 
     rows: np.ndarray
@@ -37,12 +37,12 @@ class EmbeddingMap:
 
 
 def balanced_rows(item_ids: np.ndarray, limit: int, *, seed: int = 0) -> np.ndarray:
-    """Some images, as evenly divided among the items as can be.
+    """Choose images, spread over the items as evenly as possible.
 
     Args:
         item_ids: shape (images,).
         limit: images at most.
-        seed: decides which images of an item, and, of more items than fit, which items.
+        seed: decides which images of an item, and which items where not all fit.
 
     Returns:
         int64 rows, ascending.
@@ -50,7 +50,7 @@ def balanced_rows(item_ids: np.ndarray, limit: int, *, seed: int = 0) -> np.ndar
     rng = np.random.default_rng(seed)
     _, codes = np.unique(item_ids.astype(str), return_inverse=True)
     shuffled = rng.permutation(len(item_ids))
-    # In which turn an image is drawn, if each item gives one image a turn.
+    # The turn in which an image is drawn, where each item gives one image a turn.
     order = shuffled[np.argsort(codes[shuffled], kind="stable")]
     starts = np.r_[True, codes[order][1:] != codes[order][:-1]]
     turn = np.empty(len(order), dtype=np.int64)
@@ -60,9 +60,9 @@ def balanced_rows(item_ids: np.ndarray, limit: int, *, seed: int = 0) -> np.ndar
 
 
 def map_embedding(images: Embedded, *, limit: int = 3000, seed: int = 0) -> EmbeddingMap:
-    """Lay a balanced sample of images out in the plane, so that images near in cosine lie near.
+    """Place a balanced sample of images in the plane, so that images with a high cosine are near each other.
 
-    PCA to 50 dimensions, then t-SNE (van der Maaten, Hinton, 2008) with cosine distances, begun with PCA. The same
+    PCA to 50 dimensions, then t-SNE (van der Maaten, Hinton, 2008) with cosine distances, initialised by PCA. The same
     vectors and seed give the same map on the same machine.
 
     Args:
@@ -78,7 +78,7 @@ def map_embedding(images: Embedded, *, limit: int = 3000, seed: int = 0) -> Embe
         raise LookalikeError(f"{len(rows)} images: a map needs at least {_LEAST}")
     vectors = images.take(rows).normalised("embedding map")
     small = PCA(min(_PCA_DIM, *vectors.shape), random_state=seed, svd_solver="full").fit_transform(vectors)
-    # Images that all are alike have no direction after PCA; a constant dimension gives them one.
+    # Equal images are zero vectors after PCA, which have no cosine; a constant dimension gives them one.
     small = np.column_stack([small, np.full(len(small), 1e-6)])
     tsne = TSNE(
         metric="cosine",

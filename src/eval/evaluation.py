@@ -1,8 +1,7 @@
-"""One evaluation: queries and gallery of a split through an encoder, its metrics and what each query found."""
+"""One evaluation: embed the queries and the gallery of a split, rank, and compute the metrics."""
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from src.catalog.catalogue import Catalogue
+from src.contracts.atomic_file import write_atomically
 from src.contracts.preprocessing import PreprocessingSpec
 from src.eval.cold_start import queries_listed_after
 from src.eval.embedded import Embed, Embedded, embed_rows
@@ -37,14 +37,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics, and the ranking and images that they were made from.
+    """Metrics, with the ranking and the embeddings that they were computed from.
 
     Attributes:
-        metrics: what `metrics.json` holds.
-        per_query: a row a query, in the order of `queries`; the metrics are averages over it (see `per_query_table`).
-        ranking: best results, how many positives there are, and in `ranks` one column: the first positive's rank.
-        queries: the images that asked.
-        gallery: the images that were searched.
+        metrics: the metrics of `metrics.json`.
+        per_query: one row for each query, in the order of `queries`; see `per_query_table`. Metrics are its averages.
+        ranking: of all queries; its `ranks` have one column, the first positive's rank.
+        queries: the query images.
+        gallery: the gallery images.
     """
 
     metrics: dict[str, float | int]
@@ -61,11 +61,11 @@ def evaluate_embedded(
     *,
     memory_mb: int = MEMORY_MB,
 ) -> Evaluation:
-    """Rank and summarise what was embedded.
+    """Rank embedded queries against an embedded gallery, and compute the metrics.
 
     Args:
-        queries: the images that ask.
-        gallery: the images that are searched.
+        queries: the query images.
+        gallery: the gallery images.
         protocol: what is ranked, left out and measured.
         memory_mb: working memory in MiB beyond the vectors and what is returned.
     """
@@ -81,7 +81,7 @@ def evaluate_embedded(
         task = progress.add_task("searching", total=len(queries))
         for part in chunks:
             values.append(measure(part, protocol))
-            # All ranks of all queries could outgrow the vectors.
+            # All ranks of all queries could take more memory than the vectors.
             parts.append(replace(part, ranks=part.ranks[:, :1]))
             progress.advance(task, len(part.positives))
     ranking = join_rankings(parts)
@@ -108,10 +108,10 @@ def evaluate_split(
     Args:
         catalogue: where the images are.
         split: `train`, `val` or `test`.
-        spec: how pixels are made.
+        spec: the preprocessing.
         embed: the encoder, or a baseline.
         protocol: what is ranked, left out and measured.
-        roles: who asks and who is searched; see `split_rows`.
+        roles: which images are queries and which are the gallery; see `split_rows`.
         batch: images embedded at once.
         memory_mb: working memory of the search, in MiB beyond the vectors.
 
@@ -127,15 +127,12 @@ def evaluate_split(
 
 
 def write_metrics(metrics: Mapping[str, float | int], path: Path) -> None:
-    """Write `metrics.json` whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(dict(metrics), indent=2) + "\n")
-    os.replace(part, path)
+    """Write `metrics.json` atomically."""
+    write_atomically(path, json.dumps(dict(metrics), indent=2) + "\n")
 
 
 def read_metrics(path: Path) -> dict[str, float | int]:
-    """What `write_metrics` wrote, or nothing where there is no such file."""
+    """Read what `write_metrics` wrote; an empty dictionary where there is no such file."""
     if not path.is_file():
         return {}
     metrics: dict[str, float | int] = json.loads(path.read_text())
@@ -143,7 +140,7 @@ def read_metrics(path: Path) -> dict[str, float | int]:
 
 
 def print_metrics(metrics: Mapping[str, float | int], title: str) -> None:
-    """A table on the terminal; `NAME_low` and `NAME_high` stand in the line of `NAME`."""
+    """Print the metrics as a table; `NAME_low` and `NAME_high` are shown beside `NAME`."""
     table = Table(title=title, title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")

@@ -1,4 +1,4 @@
-"""Embeddings of one data set from all processes, each row once."""
+"""Gather the embeddings of one data set from all processes, each row once."""
 
 import numpy as np
 import torch
@@ -11,21 +11,21 @@ __all__ = ["gather_rows"]
 
 
 def gather_rows(rows: Tensor, vectors: Tensor, total: int) -> np.ndarray:
-    """Join what each process embedded, in the order of the rows.
+    """Join the embeddings of all processes in the order of the rows.
 
-    A `DistributedSampler` repeats rows until all processes have equally many; here each row counts once. All processes
-    must call this; without a process group it orders what is there.
+    A `DistributedSampler` repeats rows until all processes have equally many; here each row is taken once. All
+    processes must call this; without a process group it sorts the given embeddings.
 
     Args:
-        rows: int64 of shape (embedded here,): which row of the data set each vector is of.
+        rows: int64 of shape (embedded here,): the row in the data set of each vector.
         vectors: float32 of shape (embedded here, dim).
-        total: rows of the data set.
+        total: number of rows in the data set.
 
     Returns:
         float32 of shape (total, dim), the same in every process.
 
     Raises:
-        LookalikeError: a row that nobody embedded, or one outside the data set.
+        LookalikeError: a row that no process embedded, or one outside the data set.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         rows, vectors = (_gather(tensor) for tensor in (rows, vectors))
@@ -40,7 +40,7 @@ def gather_rows(rows: Tensor, vectors: Tensor, total: int) -> np.ndarray:
 
 
 def _gather(tensor: Tensor) -> Tensor:
-    """The tensors of all processes after one another; their first dimensions may differ."""
+    """Concatenate the tensors of all processes, whose first dimensions may differ."""
     sizes = [torch.zeros(1, dtype=torch.int64, device=tensor.device) for _ in range(torch.distributed.get_world_size())]
     torch.distributed.all_gather(sizes, torch.tensor([len(tensor)], device=tensor.device))
     longest = max(int(size) for size in sizes)

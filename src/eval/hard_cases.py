@@ -1,7 +1,6 @@
-"""Where an encoder fails: its worst queries, and the products that it takes for each other."""
+"""Where an encoder fails: its worst queries, and the pairs of items that it confuses."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from src.eval.answers import Answers, read_answers
+from src.contracts.atomic_file import write_atomically
+from src.eval.listed_results import ListedResults, read_listed_results
 from src.eval.suspected_labels import suspected_labels
 
 __all__ = ["ConfusedPair", "WorstQuery", "confused_pairs", "hard_cases", "worst_queries", "write_hard_cases"]
@@ -17,18 +17,18 @@ __all__ = ["ConfusedPair", "WorstQuery", "confused_pairs", "hard_cases", "worst_
 
 @dataclass(frozen=True)
 class WorstQuery:
-    """A query that was answered badly.
+    """A query with a bad result.
 
     Attributes:
         image_id: the query.
-        item_id: what it should have found.
+        item_id: its item.
         first_rank: rank of the first positive.
         map_at_r: its mAP@R.
-        found_image_id: the best result that is wrong, or None where there is none.
+        found_image_id: the best wrong result, or None where there is none.
         found_item_id: that result's item.
         score: that result's score.
-        margin: how far that result is above the best positive, on the scale of the scores; below 0 where it is not.
-        at_least: the positive was not among the results listed, so that the margin is at least this.
+        margin: that result's score minus the best positive's; negative where the positive ranks first.
+        at_least: whether no positive was listed, so that `margin` is a lower bound.
     """
 
     image_id: str
@@ -44,7 +44,7 @@ class WorstQuery:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Two items, and how often a query of one finds the other above its own.
+    """Two items, and how often a query of one finds the other before its own.
 
     Attributes:
         items: the two, by name.
@@ -53,9 +53,9 @@ class ConfusedPair:
         queries: queries with a positive of each of the two, in their order.
         rate: `count` over all queries of the two.
         same_product: the two are variants of one product.
-        query_image_id: the query of them that was most sure.
-        found_image_id: what it found.
-        score: the score of that.
+        query_image_id: of these queries, the one whose wrong result has the highest score.
+        found_image_id: that result.
+        score: its score.
     """
 
     items: tuple[str, str]
@@ -70,59 +70,59 @@ class ConfusedPair:
 
 
 def worst_queries(table: pa.Table, count: int) -> list[WorstQuery]:
-    """The queries of lowest mAP@R; of equal ones those whose first positive is deepest, then of the largest margin.
+    """The queries with the lowest mAP@R; ties by the deepest first positive, then by the largest margin.
 
     Args:
         table: of `src.eval.per_query`.
         count: how many, at most.
     """
-    answers = read_answers(table)
+    results = read_listed_results(table)
     precision, reciprocal = (table[name].to_numpy(zero_copy_only=False).astype(float) for name in ("map@r", "mrr"))
-    first = answers.first_misses()
+    first = results.first_misses()
     margins = np.full(len(first), -np.inf)
-    margins[first >= 0] = answers.scores[first[first >= 0]] - answers.right[first >= 0]
+    margins[first >= 0] = results.scores[first[first >= 0]] - results.hit_score[first >= 0]
     order = np.lexsort((-margins, reciprocal, precision))
-    chosen = order[answers.answerable[order]][:count]
+    chosen = order[results.answerable[order]][:count]
     return [
         WorstQuery(
             image_id=table["image_id"][query].as_py(),
             item_id=table["item_id"][query].as_py(),
             first_rank=round(1 / reciprocal[query]),
             map_at_r=float(precision[query]),
-            found_image_id=answers.image_ids[first[query]] if first[query] >= 0 else None,
-            found_item_id=answers.item_ids[first[query]] if first[query] >= 0 else None,
-            score=float(answers.scores[first[query]]) if first[query] >= 0 else None,
+            found_image_id=results.image_ids[first[query]] if first[query] >= 0 else None,
+            found_item_id=results.item_ids[first[query]] if first[query] >= 0 else None,
+            score=float(results.scores[first[query]]) if first[query] >= 0 else None,
             margin=float(margins[query]) if first[query] >= 0 else None,
-            at_least=not answers.listed[query],
+            at_least=not results.hit_listed[query],
         )
         for query in chosen.tolist()
     ]
 
 
 def confused_pairs(table: pa.Table, count: int) -> list[ConfusedPair]:
-    """The pairs of items that stand above each other most often, of equal ones those with the higher rate first.
+    """The pairs of items that are confused most often; ties by the higher rate.
 
-    Only listed results count: an item far down is not confused with one still farther down.
+    Only listed results count: items beyond the listed results are not confused with each other.
 
     Args:
         table: of `src.eval.per_query`.
         count: how many, at most.
     """
-    answers = read_answers(table)
-    asked = table["item_id"].to_numpy()
-    names, codes = np.unique(np.concatenate([asked, answers.item_ids]).astype(str), return_inverse=True)
-    queried, found = codes[: len(asked)], codes[len(asked) :]
-    totals = np.bincount(queried[answers.answerable], minlength=len(names))
-    ahead = _once_a_query(answers, found)
-    own = queried[answers.query[ahead]]
+    results = read_listed_results(table)
+    query_items = table["item_id"].to_numpy()
+    names, codes = np.unique(np.concatenate([query_items, results.item_ids]).astype(str), return_inverse=True)
+    queried, found = codes[: len(query_items)], codes[len(query_items) :]
+    totals = np.bincount(queried[results.answerable], minlength=len(names))
+    misses = _misses_before_hit(results, found)
+    own = queried[results.query[misses]]
     # A pair is named by its lower and its higher code.
-    low, high = np.minimum(own, found[ahead]), np.maximum(own, found[ahead])
+    low, high = np.minimum(own, found[misses]), np.maximum(own, found[misses])
     pairs, which = np.unique(low * len(names) + high, return_inverse=True)
     counts = np.bincount(which, minlength=len(pairs))
     by_low = np.bincount(which[own == low], minlength=len(pairs))
     low, high = pairs // len(names), pairs % len(names)
     rates = counts / np.maximum(totals[low] + totals[high], 1)
-    surest = _surest(answers, ahead, which, len(pairs))
+    highest = _highest_scores(results, misses, which, len(pairs))
     return [
         ConfusedPair(
             items=(str(names[low[pair]]), str(names[high[pair]])),
@@ -130,36 +130,36 @@ def confused_pairs(table: pa.Table, count: int) -> list[ConfusedPair]:
             by_item=(int(by_low[pair]), int(counts[pair] - by_low[pair])),
             queries=(int(totals[low[pair]]), int(totals[high[pair]])),
             rate=float(rates[pair]),
-            same_product=bool(answers.same_product[surest[pair]]),
-            query_image_id=table["image_id"][int(answers.query[surest[pair]])].as_py(),
-            found_image_id=str(answers.image_ids[surest[pair]]),
-            score=float(answers.scores[surest[pair]]),
+            same_product=bool(results.same_product[highest[pair]]),
+            query_image_id=table["image_id"][int(results.query[highest[pair]])].as_py(),
+            found_image_id=str(results.image_ids[highest[pair]]),
+            score=float(results.scores[highest[pair]]),
         )
         for pair in np.lexsort((pairs, -rates, -counts))[:count].tolist()
     ]
 
 
-def _once_a_query(answers: Answers, found: np.ndarray) -> np.ndarray:
-    """Positions of results ahead of the first hit, each item of a query once: its best image."""
-    ahead = np.flatnonzero(answers.ahead)
-    _, first = np.unique(np.stack([answers.query[ahead], found[ahead]]), axis=1, return_index=True)
-    return ahead[np.sort(first)]
+def _misses_before_hit(results: ListedResults, found: np.ndarray) -> np.ndarray:
+    """Positions of the results before the first hit; of each query and item the best one."""
+    misses = np.flatnonzero(results.before_hit)
+    _, first = np.unique(np.stack([results.query[misses], found[misses]]), axis=1, return_index=True)
+    return misses[np.sort(first)]
 
 
-def _surest(answers: Answers, ahead: np.ndarray, which: np.ndarray, pairs: int) -> np.ndarray:
-    """For each pair the position of the result of highest score."""
-    order = np.argsort(answers.scores[ahead], kind="stable")
-    surest = np.empty(pairs, np.int64)
-    surest[which[order]] = ahead[order]
-    return surest
+def _highest_scores(results: ListedResults, misses: np.ndarray, which: np.ndarray, pairs: int) -> np.ndarray:
+    """For each pair the position of the result with the highest score."""
+    order = np.argsort(results.scores[misses], kind="stable")
+    highest = np.empty(pairs, np.int64)
+    highest[which[order]] = misses[order]
+    return highest
 
 
 def hard_cases(table: pa.Table, count: int = 50) -> dict[str, list[dict[str, Any]]]:
-    """Worst queries, confused pairs and suspected labels (by this one model) as plain values.
+    """Worst queries, confused pairs and suspected labels (by this one model), as values that JSON can hold.
 
     Args:
         table: of `src.eval.per_query`.
-        count: of each, at most.
+        count: cases of each kind, at most.
     """
     return {
         "worst_queries": [asdict(case) for case in worst_queries(table, count)],
@@ -169,10 +169,7 @@ def hard_cases(table: pa.Table, count: int = 50) -> dict[str, list[dict[str, Any
 
 
 def write_hard_cases(table: pa.Table, path: Path, count: int = 50) -> dict[str, list[dict[str, Any]]]:
-    """Write `hard_cases.json` whole or not at all, and return what it holds."""
+    """Write `hard_cases.json` atomically and return its content."""
     cases = hard_cases(table, count)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(cases, indent=2) + "\n")
-    os.replace(part, path)
+    write_atomically(path, json.dumps(cases, indent=2) + "\n")
     return cases

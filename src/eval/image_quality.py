@@ -1,4 +1,4 @@
-"""How good a picture is, in three numbers, so that blurred, dark and flat queries can be looked at by themselves."""
+"""Brightness, contrast and sharpness of images, by which queries can be sliced."""
 
 import cv2
 import numpy as np
@@ -11,11 +11,11 @@ _REC_601 = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def image_quality(pixels: np.ndarray) -> np.ndarray:
-    """Measure a batch as the encoder sees it: decoded and resized.
+    """Measure a batch of images after decoding and resizing, as the encoder gets them.
 
     Brightness is the mean and contrast the standard deviation of the luma (Rec. 601), sharpness the logarithm of one
-    plus the variance of its Laplacian (Pech-Pacheco et al.: Diatom autofocusing in brightfield microscopy, 2000). They
-    compare images of one preprocessing; a photo that was larger than the encoder's input is sharp at that size.
+    plus the variance of its Laplacian (Pech-Pacheco et al.: Diatom autofocusing in brightfield microscopy, 2000).
+    Values are comparable within one preprocessing; sharpness is that of the resized image.
 
     Args:
         pixels: uint8 of shape (images, size, size, 3).

@@ -1,8 +1,7 @@
-"""Suspected label errors across models: python -m src.eval.label_errors RUN RUN ..."""
+"""List suspected label errors by several models: python -m src.eval.label_errors RUN RUN ..."""
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from src.contracts.atomic_file import write_atomically
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 from src.eval.runs import check_comparable, open_run
@@ -19,30 +19,27 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the labels that most models doubt, and write them where asked."""
+    """Print the most suspicious labels; write them as JSON where the options say so."""
     options = _parser().parse_args(arguments)
     with exit_with_message():
-        _look(options)
+        _list_suspects(options)
 
 
-def _look(options: argparse.Namespace) -> None:
+def _list_suspects(options: argparse.Namespace) -> None:
     if options.count < 1:
         raise ConfigError(f"--count {options.count}: must be at least 1")
     runs = [open_run(given) for given in options.runs]
     check_comparable(runs, [])
     names = [run.name for run in runs]
-    # Runs may share a name; then their folders tell them apart.
+    # Runs that share a name are labelled by their folders.
     labels = [run.name if names.count(run.name) == 1 else run.given for run in runs]
     if len(set(labels)) < len(labels):
-        raise ConfigError(f"{', '.join(options.runs)}: a run stands there twice; its voice would count twice")
+        raise ConfigError(f"{', '.join(options.runs)}: a run is given twice, and would be counted twice; leave one out")
     tables = {label: run.table for label, run in zip(labels, runs, strict=True)}
     suspected = suspected_labels(tables, options.count)
     _print(suspected, labels, runs[0].table.num_rows)
     if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        part = options.json.with_name(f"{options.json.name}.part")
-        part.write_text(json.dumps([asdict(case) for case in suspected], indent=2) + "\n", encoding="utf-8")
-        os.replace(part, options.json)
+        write_atomically(options.json, json.dumps([asdict(case) for case in suspected], indent=2) + "\n")
         print(f"written: {options.json}")
 
 
@@ -63,7 +60,7 @@ def _print(suspected: Sequence[SuspectedLabel], models: Sequence[str], queries: 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m src.eval.label_errors",
-        description="List the queries whose label models doubt: another item stands above every image of their own.",
+        description="List the queries for which models rank another item above every image of the labelled one.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="output folders of evaluate.py, of the same queries")
     parser.add_argument("--count", type=int, default=20, help="labels to list (default 20)")

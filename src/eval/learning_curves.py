@@ -1,4 +1,4 @@
-"""Learning curves of several runs, laid out for a drawing."""
+"""Learning curves of several runs as an SVG drawing."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from src.eval.training_log import Point
 
-__all__ = ["CurveLine", "Curves", "lay_out"]
+__all__ = ["CurveLine", "Curves", "draw_learning_curves"]
 
 _WIDTH, _HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 34
@@ -18,18 +18,18 @@ class CurveLine:
     """One run's curve.
 
     Attributes:
-        contender: its number, from 0.
+        contender: number of the contender, from 0.
         label: the contender's.
         points: of the line.
-        best: where its best validation lies.
-        told: value and epoch of that.
+        best: position of the best validation.
+        caption: value and epoch of the best validation.
     """
 
     contender: int
     label: str
     points: str
     best: tuple[float, float]
-    told: str
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Curves:
     """An SVG drawing in pixels.
 
     Attributes:
-        metric: what is drawn.
+        metric: the metric that is drawn.
         width: of the drawing.
         height: of the drawing.
         plot: left, top, right and bottom of the plot.
         x_ticks: (x, label).
         y_ticks: (y, label).
-        lines: one for each run that logged something.
+        lines: one for each run that logged the metric.
     """
 
     metric: str
@@ -55,12 +55,12 @@ class Curves:
     lines: list[CurveLine]
 
 
-def lay_out(metric: str, curves: Mapping[str, Sequence[Sequence[Point]]]) -> Curves | None:
-    """Lay the curves of all runs out on common axes.
+def draw_learning_curves(metric: str, curves: Mapping[str, Sequence[Sequence[Point]]]) -> Curves | None:
+    """Place the curves of all runs on common axes.
 
     Args:
-        metric: names the values.
-        curves: of each contender's runs, by its label.
+        metric: the metric's name.
+        curves: those of each contender's runs, by its label.
 
     Returns:
         None where no run has a point.
@@ -88,8 +88,8 @@ def lay_out(metric: str, curves: Mapping[str, Sequence[Sequence[Point]]]) -> Cur
             if run:
                 best = max(run, key=lambda point: point[1])
                 drawn = " ".join(f"{at_x(epoch):.1f},{at_y(value):.1f}" for epoch, value in run)
-                told = f"best {best[1]:.4f}, epoch {best[0]:g}"
-                lines.append(CurveLine(number, label, drawn, (at_x(best[0]), at_y(best[1])), told))
+                caption = f"best {best[1]:.4f}, epoch {best[0]:g}"
+                lines.append(CurveLine(number, label, drawn, (at_x(best[0]), at_y(best[1])), caption))
     epochs = range(math.ceil(first), math.floor(last) + 1, max(1, math.ceil((last - first) / 10)))
     values = [low + step * tick for tick in range(round((high - low) / step) + 1)]
     return Curves(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from src.contracts.errors import LookalikeError
-from src.eval.graded import graded_ndcg_at_k
+from src.eval.graded_ndcg import graded_ndcg_at_k
 from src.eval.protocol import Protocol
 from src.eval.ranking import Ranking
 
@@ -58,7 +58,7 @@ def average_precision_at_r(ranks: np.ndarray, positives: np.ndarray) -> np.ndarr
 def ndcg_at_k(ranks: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:
     """Discounted gain 1 / log2(1 + rank) of the hits among the first k, over that of a perfect ranking.
 
-    Binary: what is not of the query's item gains nothing (Jarvelin, Kekalainen, 2002, with gains of 0 and 1).
+    Binary: results of other items have a gain of 0 (Jarvelin, Kekalainen, 2002, with gains of 0 and 1).
     """
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(positives, k)]

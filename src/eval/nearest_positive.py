@@ -1,4 +1,4 @@
-"""What a query should have found: the nearest image of its item."""
+"""The nearest gallery image of a query's item."""
 
 import numpy as np
 
@@ -8,11 +8,11 @@ __all__ = ["nearest_positive"]
 
 
 def nearest_positive(evaluation: Evaluation, query: int) -> tuple[int, float]:
-    """The positive that is nearest to a query which has one.
+    """Find a query's nearest positive by cosine; the query must have a positive.
 
     Args:
         evaluation: with the vectors of queries and gallery.
-        query: its row.
+        query: row of the query.
 
     Returns:
         The positive's row in the gallery, and its cosine.
@@ -20,7 +20,7 @@ def nearest_positive(evaluation: Evaluation, query: int) -> tuple[int, float]:
     queries, gallery = evaluation.queries, evaluation.gallery
     same = gallery.item_ids == queries.item_ids[query]
     rows = np.flatnonzero(same & (gallery.image_ids != queries.image_ids[query]))
-    vectors, asked = gallery.vectors[rows], queries.vectors[query]
-    cosines = vectors @ asked / (np.linalg.norm(vectors, axis=1) * np.linalg.norm(asked))
+    vectors, query_vector = gallery.vectors[rows], queries.vectors[query]
+    cosines = vectors @ query_vector / (np.linalg.norm(vectors, axis=1) * np.linalg.norm(query_vector))
     best = int(np.argmax(cosines))
     return int(rows[best]), float(cosines[best])

@@ -1,8 +1,7 @@
-"""One row a query: what it asked, how well it was answered, what it found. Written beside metrics.json."""
+"""The table of queries: one row for each query, with its metrics and results. It is written beside metrics.json."""
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import TableError
 from src.eval.embedded import Embedded
 from src.eval.protocol import Protocol
@@ -26,17 +26,17 @@ _ROLES = ("split", "is_query", "is_gallery")
 def per_query_table(
     queries: Embedded, gallery: Embedded, ranking: Ranking, values: Mapping[str, np.ndarray], protocol: Protocol
 ) -> pa.Table:
-    """Queries and what they found, in the queries' order.
+    """Make the table of queries, in the queries' order.
 
     Args:
-        queries: the images that asked.
-        gallery: the images that were searched.
-        ranking: what came out.
+        queries: the query images.
+        gallery: the gallery images.
+        ranking: of these queries.
         values: of `measure`: float64 of shape (queries,) each, NaN where the query has no positive.
-        protocol: what was asked.
+        protocol: of the evaluation.
 
     Returns:
-        `image_id`, `item_id`, `product` (the parent, or the item where there is none: the unit of resampling),
+        `image_id`, `item_id`, `product` (the parent, or the item where there is none; intervals resample products),
         `positives` (int64); a float64 column for each metric, named as in metrics.json, null where the query has no
         positive; `result_image_ids`, `result_item_ids`, `result_scores` (float32), `result_grades` (int8), lists of the
         best results; and the queries' attributes under their own names. The schema's metadata is read by
@@ -64,28 +64,26 @@ def per_query_table(
 def write_queries(
     table: pa.Table, path: Path, *, name: str, split: str | None, method: str | None, seed: int | None
 ) -> None:
-    """Write `queries.parquet` whole or not at all, with what was evaluated.
+    """Write `queries.parquet` atomically, with a description of what was evaluated.
 
     Args:
         table: of `per_query_table`.
-        path: where to.
+        path: the file to write.
         name: for titles.
-        split: the split that was read, or None where there are no splits.
-        method: what runs that differ by their seed alone have in common, or None where it isn't known.
-        seed: the training's, or None where there was none.
+        split: the split that was evaluated; None where there are no splits.
+        method: the same for runs that differ in nothing but their seed; None where it is not known.
+        seed: the training's; None where there was none.
     """
     about = {**about_queries(table), "name": name, "split": split, "method": method, "seed": seed}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    pq.write_table(_with_about(table, about), part)
-    os.replace(part, path)
+    with atomic_file(path) as temporary:
+        pq.write_table(_with_about(table, about), temporary)
 
 
 def read_queries(path: Path) -> pa.Table:
-    """What `write_queries` wrote.
+    """Read what `write_queries` wrote.
 
     Raises:
-        TableError: no such file, or not such a file.
+        TableError: there is no such file, or it is not a table of queries.
     """
     try:
         table = pq.read_table(path)
@@ -98,11 +96,11 @@ def read_queries(path: Path) -> pa.Table:
 
 
 def about_queries(table: pa.Table) -> dict[str, Any]:
-    """What stands in the table's metadata.
+    """The table's metadata.
 
     Returns:
         `metrics` (their columns), `fingerprint` (equal exactly where protocol, queries and gallery are the same, so
-        that two tables may be compared row by row), `protocol`; and once written `name`, `split`, `method`, `seed`.
+        that two tables can be compared row by row), `protocol`; and once written `name`, `split`, `method`, `seed`.
     """
     about: dict[str, Any] = json.loads(table.schema.metadata[_KEY])
     return about
@@ -132,7 +130,7 @@ def _results(queries: Embedded, gallery: Embedded, ranking: Ranking) -> dict[str
 
 
 def _fingerprint(queries: Embedded, gallery: Embedded, protocol: Protocol) -> str:
-    """SHA-256 of protocol, queries (in order) and gallery (in any order), with the columns that the protocol reads."""
+    """SHA-256 of protocol, queries (in order) and gallery (in any order), with the columns that the protocol uses."""
     digest = hashlib.sha256(json.dumps(protocol.to_dict(), sort_keys=True).encode())
     names = sorted({*protocol.grades, *([protocol.exclude] if protocol.exclude else [])} - {"item_id"})
     for part, order in ((queries, np.arange(len(queries))), (gallery, np.argsort(gallery.image_ids.astype(str)))):
@@ -143,7 +141,7 @@ def _fingerprint(queries: Embedded, gallery: Embedded, protocol: Protocol) -> st
 
 
 def _update(digest: "hashlib._Hash", texts: pa.Array | pa.ChunkedArray) -> None:
-    """How many texts, which are null, where each ends, and all of them: no two columns give the same bytes."""
+    """Add a column: its length, nulls, string ends and characters, so that no two columns give the same bytes."""
     digest.update(len(texts).to_bytes(8, "little") + pc.is_null(texts).to_numpy(zero_copy_only=False).tobytes())
     filled = pc.fill_null(texts, "")
     digest.update(np.cumsum(pc.binary_length(filled).to_numpy(zero_copy_only=False)).tobytes())

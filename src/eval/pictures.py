@@ -1,14 +1,15 @@
-"""A picture of queries beside what they found."""
+"""A picture of queries and their best results."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from src.catalog.catalogue import Catalogue
+from src.contracts.atomic_file import atomic_file
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
 from src.eval.evaluation import Evaluation
+from src.eval.evenly_spread import evenly_spread
 
 __all__ = ["draw_results"]
 
@@ -18,20 +19,19 @@ _HIT, _MISS, _INK, _PAPER = (22, 140, 70), (205, 50, 50), (40, 40, 40), (255, 25
 
 
 def draw_results(catalogue: Catalogue, evaluation: Evaluation, path: Path, *, queries: int, top: int = 5) -> None:
-    """Draw queries, evenly spread over all that can be answered, each beside its best results.
+    """Draw queries, evenly spread over those that have a positive, each beside its best results.
 
-    Hits have a green frame and a tick, misses a red frame and a cross; beneath each result stands its cosine.
+    Hits have a green frame and a tick, misses a red frame and a cross; the cosine is written below each result.
 
     Args:
         catalogue: where the images are.
-        evaluation: what each query found.
+        evaluation: with the results of each query.
         path: PNG to write.
-        queries: rows of the picture.
-        top: results in a row.
+        queries: number of queries, one in each row.
+        top: number of results in a row.
     """
-    row_of = {image: row for row, image in enumerate(catalogue.items["image_id"].to_pylist())}
     answerable = np.flatnonzero(evaluation.ranking.positives > 0)
-    chosen = answerable[np.linspace(0, len(answerable) - 1, min(queries, len(answerable))).round().astype(int)]
+    chosen = answerable[evenly_spread(len(answerable), queries)]
     step = _CELL.size + _MARGIN
     width, height = _MARGIN + (top + 1) * step + _MARGIN, _MARGIN + _CAPTION + len(chosen) * (step + _CAPTION)
     sheet = Image.new("RGB", (width, height), _PAPER)
@@ -40,23 +40,21 @@ def draw_results(catalogue: Catalogue, evaluation: Evaluation, path: Path, *, qu
     draw.text((2 * _MARGIN + step, _MARGIN / 2), f"top {top}: cosine, hit or miss", _INK, font)
     for line, query in enumerate(chosen):
         y = _MARGIN + _CAPTION + line * (step + _CAPTION)
-        sheet.paste(_picture(catalogue, row_of[evaluation.queries.image_ids[query]]), (_MARGIN, y))
+        sheet.paste(_picture(catalogue, catalogue.row_of[evaluation.queries.image_ids[query]]), (_MARGIN, y))
         for place, found in enumerate(evaluation.ranking.top_rows[query, :top]):
             if found < 0:
                 break
             x = 2 * _MARGIN + (place + 1) * step
             hit = evaluation.gallery.item_ids[found] == evaluation.queries.item_ids[query]
             colour = _HIT if hit else _MISS
-            sheet.paste(_picture(catalogue, row_of[evaluation.gallery.image_ids[found]]), (x, y))
+            sheet.paste(_picture(catalogue, catalogue.row_of[evaluation.gallery.image_ids[found]]), (x, y))
             box = (x - _FRAME, y - _FRAME, x + _CELL.size + _FRAME - 1, y + _CELL.size + _FRAME - 1)
             draw.rectangle(box, outline=colour, width=_FRAME)
             score = evaluation.ranking.top_scores[query, place]
             _mark(draw, x + 2, y + _CELL.size + _FRAME + 2, hit, colour)
             draw.text((x + 18, y + _CELL.size + _FRAME), f"{score:.3f}", colour, font)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    path.write_bytes(buffer.getvalue())
+    with atomic_file(path) as temporary:
+        sheet.save(temporary, "PNG")
 
 
 def _picture(catalogue: Catalogue, row: int) -> Image.Image:
@@ -64,7 +62,7 @@ def _picture(catalogue: Catalogue, row: int) -> Image.Image:
 
 
 def _mark(draw: ImageDraw.ImageDraw, x: float, y: float, hit: bool, colour: tuple[int, int, int]) -> None:
-    """A tick or a cross, drawn, since the default font has neither."""
+    """Draw a tick or a cross, which the default font lacks."""
     if hit:
         draw.line([(x, y + 6), (x + 4, y + 10), (x + 11, y + 1)], colour, 2)
     else:

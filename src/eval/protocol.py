@@ -1,4 +1,4 @@
-"""What is asked of an evaluation: what is ranked, what is left out, what is measured."""
+"""The protocol of an evaluation: what is ranked, what is left out, what is measured."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,13 +13,13 @@ _LEAST_DEPTH = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """The settings that decide what a figure means; two runs are comparable only where they are equal.
+    """The settings that define the metrics; two runs are comparable only where their protocols are equal.
 
     Attributes:
         level: `item` ranks items; `image` ranks images, as the literature on leave-one-out sets does.
         aggregate: an item's score is its `best` image's, or the cosine with the `mean` of its images.
         exclude: a column; gallery images that share the query's value of it are left out of its ranking.
-        listed_after: an ISO date; only queries of items that were listed after it are asked.
+        listed_after: an ISO date; only queries of items that were listed after it are evaluated.
         metrics: the metrics that take a K, and their Ks.
         grades: column -> grade of a result that shares the query's value of it, for graded NDCG.
         gain: of a grade g, `exponential` (2^g - 1) or `linear` (g).
@@ -37,7 +37,7 @@ class Protocol:
 
     @property
     def depth(self) -> int:
-        """Results that are kept of each query."""
+        """Number of results that are kept for each query."""
         return max([_LEAST_DEPTH, *(k for ks in self.metrics.values() for k in ks)])
 
     def to_dict(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Protocol:
 
 
 def protocol_of(settings: EvaluateSettings) -> Protocol:
-    """The protocol that a command line asks for."""
+    """The protocol that the settings describe."""
     return Protocol(
         level=settings.level,
         aggregate=settings.aggregate,

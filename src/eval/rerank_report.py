@@ -1,7 +1,6 @@
-"""Re-ranking before and after: a table, and rerank.json."""
+"""Metrics before and after re-ranking: a table on the terminal, and rerank.json."""
 
 import json
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from src.contracts.atomic_file import write_atomically
 from src.contracts.settings.rerank import RerankSettings
+from src.eval.checkpoint_comparison import compare_checkpoints
 from src.eval.embedded import Embedded
 from src.eval.evaluation import Evaluation
 from src.eval.metrics import measure
-from src.eval.paired import compare_checkpoints
 from src.eval.protocol import Protocol
 from src.eval.ranking import MEMORY_MB, rank_positives
 from src.eval.reranking import rerank
@@ -28,19 +28,19 @@ _FIRST = 10
 def measure_reranking(
     evaluation: Evaluation, protocol: Protocol, settings: RerankSettings, *, memory_mb: int = MEMORY_MB
 ) -> dict[str, Any]:
-    """Metrics after each stage, with intervals of their change, and milliseconds.
+    """Measure the metrics after each stage with intervals of their change, and the time of each stage.
 
     Args:
         evaluation: of the search alone.
-        protocol: of the evaluation; recall at the stages' depth is measured as well, the most that they can reach.
+        protocol: of the evaluation. Recall at the stages' depth is added: re-ranking cannot exceed it.
         settings: the stages.
         memory_mb: of the search.
 
     Returns:
         `depth`, `queries` (with a positive), `settings`, and `stages`: for the search and then for each stage `stage`,
         `ms_per_query`, `metrics`, and `delta`: by metric the change since the search with a 95 % interval, paired over
-        queries, products resampled. Where the gallery says what is in stock, `in_stock@10` is the share of the first
-        ten results that are.
+        queries, products resampled. Where the gallery has the column `in_stock`, `in_stock@10` is the share of the
+        first ten results that are in stock.
     """
     ks = tuple(sorted({*protocol.metrics.get("recall", ()), settings.depth}))
     protocol = replace(protocol, metrics={**protocol.metrics, "recall": ks})
@@ -79,15 +79,12 @@ def _in_stock(gallery: Embedded, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def write_reranking(measured: dict[str, Any], path: Path) -> None:
-    """Write `rerank.json` whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(measured, indent=2) + "\n")
-    os.replace(part, path)
+    """Write `rerank.json` atomically."""
+    write_atomically(path, json.dumps(measured, indent=2) + "\n")
 
 
 def print_reranking(measured: dict[str, Any]) -> None:
-    """A table on the terminal: a column a stage, each after those before it, changes since the search in brackets."""
+    """Print a table with a column for each stage; in brackets the change since the search."""
     title = f"re-ranking the first {measured['depth']} results of {measured['queries']:,} queries"
     caption = "\\[low, high]: 95 % interval of the change since the search"
     table = Table(title=title, title_justify="left", caption=caption)

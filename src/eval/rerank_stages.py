@@ -1,4 +1,4 @@
-"""The stages that a search's results may pass, ready for one gallery."""
+"""The re-ranking stages, prepared for one gallery."""
 
 from collections.abc import Callable
 
@@ -17,11 +17,11 @@ from src.index.reranking.k_reciprocal import k_reciprocal
 __all__ = ["Stage", "make_stages"]
 
 Stage = Callable[[Candidates, np.ndarray], Candidates]
-"""Candidates and the gallery row of each, int64 of shape (queries, depth), to candidates with other scores."""
+"""Takes candidates and their gallery rows, int64 of shape (queries, depth); returns candidates with new scores."""
 
 
 def make_stages(settings: RerankSettings, gallery: Embedded) -> dict[str, Stage]:
-    """The stages by name, in order.
+    """Make the stages, by name, in the order in which they run.
 
     Raises:
         ConfigError: the gallery lacks a column that a stage needs.
@@ -40,9 +40,9 @@ def make_stages(settings: RerankSettings, gallery: Embedded) -> dict[str, Stage]
 
 
 def _business(settings: BusinessSettings, gallery: Embedded) -> Stage:
-    """What is not known of an image earns it no bonus.
+    """Bonuses for stock, price and freshness; an unknown value gives no bonus.
 
-    The wanted price is the median of the first results': the query's own price would be the answer's.
+    The reference price is the median of the first results', since the query's own price would reveal the right item.
     """
     in_stock = _numbers(gallery, "in_stock", settings.in_stock)
     prices = _numbers(gallery, "price", settings.price)
@@ -66,7 +66,7 @@ def _business(settings: BusinessSettings, gallery: Embedded) -> Stage:
 
 
 def _numbers(gallery: Embedded, name: str, weight: float) -> np.ndarray:
-    """A column as float64, times as seconds since the epoch, NaN where null; all NaN where nobody asks for it."""
+    """A column as float64, times in seconds since the epoch, NaN where null; all NaN without a column and a weight."""
     column = gallery.attribute(name)
     if column is None:
         if weight:

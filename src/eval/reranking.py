@@ -1,4 +1,4 @@
-"""What each re-ranking stage gives, and what it costs: metrics before and after, milliseconds a query."""
+"""Apply the re-ranking stages to a ranking, and measure the time of each."""
 
 import time
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ _CHUNK_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Reranked:
-    """The results after a stage.
+    """The ranking after a stage.
 
     Attributes:
-        stage: its name; `search` is what the stages begin with.
-        ranking: as if the search had ended with this order.
-        ms: median milliseconds of one query alone, of this stage alone.
+        stage: its name; `search` for the ranking before the first stage.
+        ranking: in the new order.
+        ms: median time of this stage for one query, in milliseconds.
     """
 
     stage: str
@@ -34,21 +34,21 @@ class Reranked:
 
 
 def rerank(queries: Embedded, gallery: Embedded, ranking: Ranking, settings: RerankSettings) -> list[Reranked]:
-    """Pass each query's results through the stages.
+    """Re-rank each query's results by all stages, one after the other.
 
-    The stages see the first `settings.depth` results, each as the image that was found for it, and change their order.
-    Results beyond keep their places, so that no metric beyond that depth changes, and what the search left out (the
-    query's own image first of all) stays out. Ties are broken pessimistically after each stage. Memory: candidates'
-    vectors in chunks of 64 MiB, and what the stages state.
+    The stages get the first `settings.depth` results, each by the image that was found for it, and change their order.
+    Results beyond keep their ranks, so that no metric beyond that depth changes; what the search left out (the query's
+    own image above all) stays out. Ties are broken pessimistically after each stage. Memory: candidates' vectors in
+    chunks of 64 MiB, and what the stages document.
 
     Args:
-        queries: the images that asked.
-        gallery: the images that were searched.
-        ranking: what the search gave, with at least `settings.depth` results a query where there are as many.
+        queries: the query images.
+        gallery: the gallery images.
+        ranking: of the search, with at least `settings.depth` results a query where there are as many.
         settings: the stages.
 
     Returns:
-        The search, then each stage after those before it.
+        The search, then each stage applied to the result of the one before.
 
     Raises:
         ConfigError: the gallery lacks a column that a stage needs.
@@ -67,7 +67,7 @@ def rerank(queries: Embedded, gallery: Embedded, ranking: Ranking, settings: Rer
 
 
 class _Results:
-    """The first results of each query, and how they look in another order."""
+    """The first results of each query, which can be put into another order."""
 
     def __init__(self, queries: Embedded, gallery: Embedded, ranking: Ranking, depth: int) -> None:
         self.query_vectors = queries.normalised("queries")
@@ -78,16 +78,16 @@ class _Results:
         self._relevant = (self.rows >= 0) & (gallery.item_ids[self.rows] == queries.item_ids[:, None])
 
     def chunks(self) -> list[np.ndarray]:
-        """Queries whose candidates fit in memory together."""
+        """Groups of queries whose candidates fit into `_CHUNK_BYTES`."""
         step = max(1, _CHUNK_BYTES // (4 * self.rows.shape[1] * self.gallery_vectors.shape[1]))
         return [np.arange(at, min(at + step, len(self.rows))) for at in range(0, len(self.rows), step)]
 
     def candidates(self, chunk: np.ndarray) -> Candidates:
-        """What some queries found."""
+        """The candidates of some queries."""
         return Candidates(self.query_vectors[chunk], self.gallery_vectors[self.rows[chunk]], self._scores[chunk])
 
     def reordered(self, scores: np.ndarray) -> Ranking:
-        """The ranking with the first results by these scores; of equal scores the lower grade comes first."""
+        """The ranking with its first results ordered by these scores; of equal scores the lower grade ranks first."""
         old, depth = self._ranking, self.rows.shape[1]
         order = np.lexsort((old.top_grades[:, :depth], -in_steps(scores)), axis=-1)
 
@@ -96,7 +96,7 @@ class _Results:
 
         relevant = np.take_along_axis(self._relevant, order, axis=1)
         within = np.sort(np.where(relevant, np.arange(1, depth + 1), NEVER), axis=1)
-        # Those among the first results come before those beyond, whose ranks stay.
+        # Positives among the first results precede those beyond, whose ranks stay.
         width = old.ranks.shape[1]
         within = np.pad(within, ((0, 0), (0, max(0, width - depth))), constant_values=NEVER)[:, :width]
         places = np.arange(width)
@@ -112,7 +112,7 @@ class _Results:
 
 
 def _times(results: _Results, stages: Mapping[str, Stage], timed: int) -> dict[str, float]:
-    """Median milliseconds of single queries: an exact search with the reading of its vectors, then each stage."""
+    """Median milliseconds for single queries: an exact search that also reads the vectors, then each stage."""
     index = FaissIndex.build(results.gallery_vectors, layout="exact")
     chosen = np.linspace(0, len(results.rows) - 1, min(timed, len(results.rows))).astype(int)
     times: dict[str, list[float]] = {name: [] for name in ("search", *stages)}

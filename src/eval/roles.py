@@ -1,4 +1,4 @@
-"""Who asks and who is searched in a split."""
+"""Which images of a split are queries and which are the gallery."""
 
 import numpy as np
 
@@ -14,11 +14,11 @@ def split_rows(catalogue: Catalogue, split: str, roles: str = "given") -> tuple[
     Args:
         catalogue: whose rows.
         split: `train`, `val` or `test`.
-        roles: `given` takes the catalogue's (where it names none: user photos ask and catalogue images answer, or
-            without domains each image does both); `user_to_catalogue` and `leave_one_out` set one of these two.
+        roles: `given` takes the catalogue's roles (where it has none: user photos are queries and catalogue images the
+            gallery, or without domains each image is both); `user_to_catalogue` and `leave_one_out` set one of the two.
 
     Raises:
-        LookalikeError: queries or gallery are empty.
+        LookalikeError: there are no queries or no gallery images.
     """
     queries, gallery = catalogue.query_rows(split), catalogue.gallery_rows(split)
     if roles != "given":

@@ -1,4 +1,4 @@
-"""Evaluated runs that are to be compared: their queries.parquet, opened and checked to hold the same queries."""
+"""Open the queries.parquet of evaluated runs, and check that they hold the same queries."""
 
 import csv
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Run:
     """One evaluation.
 
     Attributes:
-        given: where it was said to be.
+        given: the path as the user gave it.
         table: a row a query (`src.eval.per_query`).
         about: the table's metadata.
     """
@@ -35,17 +35,17 @@ class Run:
 
     @property
     def method(self) -> str | None:
-        """What it shares with runs that differ by their seed alone; None where that isn't known."""
+        """The same for runs that differ in nothing but their seed; None where it is not known."""
         return self.about.get("method")
 
     @property
     def seed(self) -> int | None:
-        """Of its training; None where there was none."""
+        """The training's seed; None where there was none."""
         return self.about.get("seed")
 
     @property
     def name(self) -> str:
-        """For titles; runs of different methods may share it."""
+        """The run's name, for titles; runs of different methods may have the same."""
         return str(self.about.get("name") or self.given)
 
     def values(self, metrics: Sequence[str]) -> np.ndarray:
@@ -61,11 +61,11 @@ def open_run(given: str) -> Run:
     """Open an evaluation.
 
     Args:
-        given: an output folder of evaluate.py, or a folder that has exactly one below it, or a queries.parquet. Of a
-            training's folder without one, its evaluation on the validation split.
+        given: an output folder of evaluate.py, a folder that has exactly one below it, or a queries.parquet. For a
+            training's folder without one, its evaluation on the validation split is taken.
 
     Raises:
-        ConfigError: none or several are there.
+        ConfigError: there is none, or there are several.
         TableError: the file is not a table of queries.
     """
     path = Path(given)
@@ -81,12 +81,12 @@ def open_run(given: str) -> Run:
 
 
 def expand_sweep(given: str) -> list[str]:
-    """The runs of a sweep's folder (Hydra's multirun, or `sweep=NAME`), or what was given where it is none.
+    """List the runs of a sweep's folder (Hydra's multirun, or `sweep=NAME`); any other path is returned as it is.
 
     Trials that were pruned or failed are left out, and so is a run of the same method and seed as one before it.
 
     Raises:
-        ConfigError: a sweep without a run that finished.
+        ConfigError: no run of the sweep finished.
     """
     folder = Path(given)
     if not (folder / "multirun.yaml").is_file():
@@ -106,7 +106,7 @@ def expand_sweep(given: str) -> list[str]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """Evaluations below a folder; those of evaluate.py where there are some, else those of train.py."""
+    """Evaluations below a folder: evaluate.py's where there are any, else train.py's."""
     found = sorted(folder.rglob(_FILE))
     return [path for path in found if path.parent.name != _TRAINING] or found
 
@@ -117,9 +117,9 @@ def metric_values(table: pa.Table, metrics: Sequence[str]) -> np.ndarray:
 
 
 def check_comparable(runs: Sequence[Run], metrics: Sequence[str]) -> None:
-    """Raise `ConfigError` unless all runs answered the same queries, and measured these metrics.
+    """Raise `ConfigError` unless all runs were evaluated on the same queries and have these metrics.
 
-    The message says what differs: the protocol, the queries, or the gallery.
+    The message names the difference: the protocol, the queries, or the gallery.
     """
     first = runs[0]
     for run in runs:
@@ -148,7 +148,7 @@ def _what_differs(first: Run, second: Run) -> str:
             f"{len(set(ids[1]) - set(ids[0]))} of {len(ids[1])} only in the second)"
         )
     elif ids[0] != ids[1]:
-        parts.append("the queries stand in another order")
+        parts.append("the order of the queries differs")
     elif first.table["item_id"] != second.table["item_id"]:
         parts.append("the queries' items differ: the labels were changed between the two")
     return "; ".join(parts) or "the gallery differs"

@@ -1,4 +1,4 @@
-"""Columns as slices: words stay words, numbers become bands, dates become old and new."""
+"""Divide a column into slices: one for each string, bands of numbers, old and new dates."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from src.eval.per_query import about_queries
 __all__ = ["default_columns", "slice_values"]
 
 _MOST = 200
-"""More values than this make no slices."""
+"""Most values of a column of strings that is sliced."""
 
 _BANDS = 4
 _OWN = ("image_id", "item_id", "product", "parent_id", "image")
@@ -20,7 +20,7 @@ _POSITIVES = ((1, "1"), (2, "2 to 4"), (5, "5 to 9"), (10, "10 or more"))
 
 
 def default_columns(table: pa.Table) -> list[str]:
-    """What can be sliced by: `positives` and the catalogue's columns with 2 to 200 values, or with numbers or dates.
+    """Columns that can be sliced: `positives`, and the catalogue's with 2 to 200 values, or with numbers or dates.
 
     Args:
         table: of `per_query_table`.
@@ -37,20 +37,20 @@ def default_columns(table: pa.Table) -> list[str]:
 
 
 def slice_values(column: pa.ChunkedArray, name: str) -> tuple[list[str], np.ndarray]:
-    """The slices of a column.
+    """Divide a column into slices.
 
-    Numbers with more than ten values are cut into quarters of the queries, dates at their median, and `positives` at
-    2, 5 and 10; everything else has a slice a value. Nulls and NaN are in no slice.
+    Numbers with more than ten values are divided into quarters of the queries, dates at their median, and `positives`
+    at 2, 5 and 10; any other column has a slice for each value. Nulls and NaN are in no slice.
 
     Args:
-        column: of any plain type.
+        column: of any type that is not nested.
         name: its name.
 
     Returns:
-        What the slices are called, and the slice of each row: int64 of shape (rows,), -1 where there is none.
+        The names of the slices, and the slice of each row: int64 of shape (rows,), -1 where there is none.
 
     Raises:
-        ConfigError: lists, or more than 200 values that are neither numbers nor dates.
+        ConfigError: the column is nested, or has more than 200 values that are neither numbers nor dates.
     """
     if pa.types.is_nested(column.type):
         raise ConfigError(f"`slices`: column {name} holds {column.type}; give columns of plain values")
@@ -102,7 +102,7 @@ def _dates(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
 
 
 def _kept(words: list[str], codes: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Without the slices that no row is in."""
+    """Drop empty slices."""
     used = [code for code in range(len(words)) if (codes == code).any()]
     places = np.full(len(words) + 1, -1)
     places[used] = np.arange(len(used))

@@ -1,10 +1,10 @@
-"""Where a run is weak: metrics by category, brand, price and any other column, each with an interval.
+"""Metrics by category, brand, price and any other column, each with an interval.
 
-A slice is a set of queries. The ones that are surely worse than the rest come first, so slices are ordered by the upper
-end of the interval of that difference: a slice of three unlucky queries has a low value, but a high upper end.
+A slice is a set of queries. Slices are ordered by the upper end of the interval of their difference to the rest, so
+that those which are significantly worse come first: a slice of three queries may have a low value by chance, but its
+interval has a high upper end.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
+from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import ConfigError
 from src.eval.bootstrap import Interval, cluster_intervals, effective_products, product_totals, t_interval
 from src.eval.comparison import holm
@@ -28,7 +29,7 @@ from src.eval.slice_columns import default_columns, slice_values
 __all__ = ["TINY", "Slice", "print_slices", "slice_queries", "write_slices"]
 
 TINY = 5
-"""With fewer products than this a slice is shown and marked, and nothing is concluded from it."""
+"""A slice with fewer products is shown and marked as tiny; it is not tested."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,16 @@ class Slice:
 
     Attributes:
         column: of the table of queries.
-        value: what they share, in words.
-        intervals: one for each metric, the deciding one first.
-        difference: to the queries of the same column that are not in the slice, on the deciding metric; None where one
-            of the two sides can't be measured.
+        value: the common value, or a description of the band.
+        intervals: one for each metric, the primary one first.
+        difference: to the queries with another value of the column, on the primary metric; None where one of the two
+            sides has too few products.
         low: lower end of the difference's interval.
         high: upper end.
-        p_value: of the hypothesis that slice and rest are equal, Holm's over all slices; None for tiny ones.
+        p_value: of the hypothesis that slice and rest are equal, with Holm's correction over all slices; None for tiny
+            slices.
         tiny: whether it has fewer than `TINY` products.
-        worse: whether it is worse than the rest: p_value at most 1 - confidence and a difference below 0.
+        worse: whether `p_value` is at most 1 - confidence and `difference` negative.
     """
 
     column: str
@@ -71,16 +73,16 @@ def slice_queries(
 
     Args:
         table: of `per_query_table`.
-        columns: to slice by; None takes what the catalogue has (`default_columns`).
+        columns: columns to slice by; None takes `default_columns`.
         resamples: draws of products for each slice's intervals.
         confidence: of the intervals.
         seed: of the draws.
 
     Returns:
-        Slices by the upper end of their difference to the rest, those that can't be measured and tiny ones last.
+        Slices by the upper end of their difference to the rest; those without one and tiny ones come last.
 
     Raises:
-        ConfigError: a column that is not there, or that has more values than slices are good for.
+        ConfigError: a column is missing, or has too many values.
     """
     metrics = about_queries(table)["metrics"]
     absent = [name for name in columns or () if name not in table.column_names]
@@ -113,7 +115,7 @@ def slice_queries(
 
 
 def write_slices(slices: Iterable[Slice], metrics: Sequence[str], path: Path) -> None:
-    """Write `slices.parquet` whole or not at all: a row a slice, in order, with three columns for each metric."""
+    """Write `slices.parquet` atomically: one row for each slice, in order, with three columns for each metric."""
     rows = []
     for each in slices:
         row: dict[str, object] = {"column": each.column, "value": each.value}
@@ -128,14 +130,12 @@ def write_slices(slices: Iterable[Slice], metrics: Sequence[str], path: Path) ->
     numbers += [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]
     kinds = {"column": pa.string(), "value": pa.string(), "queries": pa.int64(), "products": pa.int64()}
     kinds |= {"tiny": pa.bool_(), "worse": pa.bool_()} | dict.fromkeys(numbers, pa.float64())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    pq.write_table(pa.Table.from_pylist(rows, pa.schema(kinds)), part)
-    os.replace(part, path)
+    with atomic_file(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, pa.schema(kinds)), temporary)
 
 
 def print_slices(slices: Sequence[Slice], metric: str, *, shown: int = 8) -> None:
-    """The worst few on the terminal."""
+    """Print the worst slices."""
     if not slices:
         return
     table = Table(title=f"worst slices by {metric}", title_justify="left", box=SIMPLE, pad_edge=False)
@@ -152,7 +152,7 @@ def print_slices(slices: Sequence[Slice], metric: str, *, shown: int = 8) -> Non
     surely = sum(each.worse for each in slices)
     console.print(
         f"{len(slices)} slices, {surely} worse than the rest of their column (Holm's correction over all), "
-        f"{sum(each.tiny for each in slices)} tiny (fewer than {TINY} products: nothing is concluded)",
+        f"{sum(each.tiny for each in slices)} tiny (fewer than {TINY} products: not tested)",
         highlight=False,
     )
 
@@ -163,8 +163,8 @@ def _against_rest(
     """Slice minus rest: difference, interval, p-value; None where one side has fewer than two products.
 
     The standard error is that of the difference of two ratios, linearised over products, which may have queries on
-    both sides. A slice of few products may happen to be all alike: its variance is taken to be at least what as many
-    products of the rest would have.
+    both sides. The variance of a slice with few products may be small by chance: it is taken to be at least that of as
+    many products of the rest.
     """
     sums, counts = zip(
         *(product_totals(np.where(side, values, np.nan)[:, None], products) for side in (inside, ~inside)), strict=True

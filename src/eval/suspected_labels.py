@@ -1,7 +1,7 @@
-"""Labels that models doubt: a query whose nearest results are of another item than its label says.
+"""Suspected label errors: queries whose nearest results are of another item than their label says.
 
-One model's mistake is a hard case. Where several models, trained in different ways, put the same other item above every
-image of the labelled one, and by far, the label is worth a look; it may be the query's or that of the image it found.
+One model's mistake is a hard case. Where several models, trained in different ways, rank the same other item above
+every image of the labelled one by a large margin, the label should be checked: the query's, or the found image's.
 """
 
 from collections.abc import Mapping
@@ -10,24 +10,24 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from src.eval.answers import read_answers
+from src.eval.listed_results import read_listed_results
 
 __all__ = ["SuspectedLabel", "suspected_labels"]
 
 
 @dataclass(frozen=True)
 class SuspectedLabel:
-    """A query and the item that models think it shows.
+    """A query, and another item that models rank above its own.
 
     Attributes:
         image_id: the query.
         item_id: its label.
-        suspected_item_id: the item that stands above the labelled one.
-        found_image_id: that item's image of the most sure model.
-        models: those that put it there.
+        suspected_item_id: the item that ranks above the labelled one.
+        found_image_id: the image of that item which the model with the greatest strength found.
+        models: the models that rank it there.
         strength: mean of those models' margins, each in standard deviations of that model's margins over all queries.
         margin: mean of those models' margins, on the scale of the scores.
-        same_product: the two items are variants of one product, which are easily confused.
+        same_product: whether the two items are variants of one product, which are easily confused.
     """
 
     image_id: str
@@ -42,7 +42,7 @@ class SuspectedLabel:
 
 @dataclass
 class _Votes:
-    """What models say of one query and one other item."""
+    """The models that rank one other item above a query's own, with their margins."""
 
     models: list[str]
     strengths: list[float]
@@ -52,10 +52,10 @@ class _Votes:
 
 
 def suspected_labels(tables: Mapping[str, pa.Table], count: int) -> list[SuspectedLabel]:
-    """The most doubtful labels: most models first, of equally many the greatest strength; one other item a query.
+    """The most suspicious labels: by the number of models, then by strength; at most one other item a query.
 
-    A margin is the score of the other item's image minus the best positive's. Where no positive was listed, it is
-    taken from the last result's score, and is in truth greater.
+    A margin is the score of the other item's image minus the best positive's. Where no positive was listed, the last
+    result's score takes its place, and the true margin is greater.
 
     Args:
         tables: by model, each of `src.eval.per_query`, all with the same queries in the same order.
@@ -85,20 +85,20 @@ def suspected_labels(tables: Mapping[str, pa.Table], count: int) -> list[Suspect
 
 
 def _vote(votes: dict[tuple[int, str], _Votes], model: str, table: pa.Table) -> None:
-    """Add one model's: each item that stands above all positives, by its best image."""
-    answers = read_answers(table)
-    first = answers.first_misses()
+    """Add one model's votes: each item that ranks above all positives, by its best image."""
+    results = read_listed_results(table)
+    first = results.first_misses()
     with_miss = np.flatnonzero(first >= 0)
-    spread = float(np.std(answers.scores[first[with_miss]] - answers.right[with_miss])) if len(with_miss) else 0.0
+    spread = float(np.std(results.scores[first[with_miss]] - results.hit_score[with_miss])) if len(with_miss) else 0.0
     seen = set()
-    for place in np.flatnonzero(answers.ahead).tolist():
-        query, item = int(answers.query[place]), str(answers.item_ids[place])
+    for place in np.flatnonzero(results.before_hit).tolist():
+        query, item = int(results.query[place]), str(results.item_ids[place])
         if (query, item) in seen:
             continue
         seen.add((query, item))
-        margin = float(answers.scores[place] - answers.right[query])
-        vote = votes.setdefault((query, item), _Votes([], [], [], [], bool(answers.same_product[place])))
+        margin = float(results.scores[place] - results.hit_score[query])
+        vote = votes.setdefault((query, item), _Votes([], [], [], [], bool(results.same_product[place])))
         vote.models.append(model)
         vote.margins.append(margin)
         vote.strengths.append(margin / spread if spread > 1e-9 else 0.0)
-        vote.images.append(str(answers.image_ids[place]))
+        vote.images.append(str(results.image_ids[place]))

@@ -1,4 +1,4 @@
-"""What a training's folder tells of it besides its checkpoint: the config, and the metrics by step."""
+"""Read a training's config and logged metrics from its folder."""
 
 import csv
 import math
@@ -15,31 +15,31 @@ Point = tuple[float, float]
 
 _LOG = Path("log") / "metrics.csv"
 EARLIER = "metrics-*.csv"
-"""Beside `metrics.csv`: what a run had logged when it was continued, by number."""
+"""Beside `metrics.csv`: the log up to the point where a run was continued, numbered."""
 
 _CONFIG = Path("log") / "hparams.yaml"
 _LEVELS = 3
 _OWN = ("format", "method", "name", "seed")
-"""What says which run it is, and not how it was trained."""
+"""Entries that identify the run and do not say how it was trained."""
 
 
 def training_folder(given: Path) -> Path | None:
-    """The folder of the training that an evaluation belongs to: itself or one above it, as `RUN/eval` is below `RUN`.
+    """Find the folder of the training to which an evaluation belongs: the given one, or one above it.
 
     Args:
         given: folder or file of an evaluation.
 
     Returns:
-        None where there is none.
+        None where there is no such folder.
     """
     path = given.resolve()
     return next((folder for folder in (path, *path.parents[:_LEVELS]) if (folder / _LOG).is_file()), None)
 
 
 def flat_config(folder: Path) -> dict[str, str]:
-    """A training's resolved config by dotted names, without what says which run it is.
+    """A training's resolved config by dotted names, without the entries that identify the run.
 
-    Empty where the file is not there or not readable.
+    Empty where the file is missing or not readable.
     """
     try:
         config = yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8"))
@@ -49,10 +49,10 @@ def flat_config(folder: Path) -> dict[str, str]:
 
 
 def config_differences(configs: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
-    """The names whose values are not the same in all configs, in order, with each config's value.
+    """The names whose values differ between the configs, in order, with each config's value.
 
     Args:
-        configs: of `flat_config`; what one lacks reads "not set", and an empty config, which is not known, "?".
+        configs: of `flat_config`. A missing value is shown as "not set", an empty config, which is unknown, as "?".
     """
     known = [config for config in configs if config]
     names = sorted({name for config in known for name in config})
@@ -64,10 +64,10 @@ def config_differences(configs: Sequence[Mapping[str, str]]) -> list[tuple[str, 
 
 
 def learning_curve(folder: Path, metric: str) -> list[Point]:
-    """A metric at each validation, in order. Empty where it was not logged."""
+    """The values of a metric at each validation, in order; empty where it was not logged."""
     points: dict[float, float] = {}
     try:
-        # A run that was continued begins a new file, and logs the validations after its last checkpoint again.
+        # A continued run starts a new file, and logs the validations after its last checkpoint again.
         for path in (*sorted((folder / _LOG.parent).glob(EARLIER)), folder / _LOG):
             with path.open(newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file):

@@ -1,4 +1,4 @@
-"""Retrieval metrics on the validation split while training."""
+"""Retrieval metrics on the validation split during training."""
 
 import logging
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def validation_rows(catalogue: Catalogue, split: str = "val") -> np.ndarray:
-    """Rows that validation embeds: the split's queries and gallery, each image once.
+    """Rows that validation embeds: the split's queries and gallery images, each once.
 
     Raises:
         LookalikeError: the split has no queries or no gallery.
@@ -33,7 +33,7 @@ def validation_rows(catalogue: Catalogue, split: str = "val") -> np.ndarray:
 
 
 class RetrievalValidation(lightning.Callback):
-    """Collects the embeddings of validation batches and logs `val/recall@1` and its companions."""
+    """Collects the embeddings of validation batches, and logs `val/recall@1` and the other metrics."""
 
     def __init__(self, catalogue: Catalogue, rows: np.ndarray, split: str = "val") -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class RetrievalValidation(lightning.Callback):
         self._batches: list[Tensor] = []
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Forget the last validation."""
+        """Drop the embeddings of the last validation."""
         self._batches.clear()
 
     def on_validation_batch_end(
@@ -55,7 +55,7 @@ class RetrievalValidation(lightning.Callback):
         self._batches.append(outputs.float().cpu())
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Search, and log what came out."""
+        """Compute the metrics and log them."""
         if trainer.sanity_checking:
             return
         vectors = gather_rows(self._rows(trainer), torch.cat(self._batches), len(self._image_ids))
@@ -64,20 +64,20 @@ class RetrievalValidation(lightning.Callback):
         pl_module.log("recall@1", metrics["recall@1"], prog_bar=True, logger=False)
         described = _describe(trainer.callback_metrics, metrics)
         if trainer.is_global_zero:
-            # What is validated before or after training belongs to no epoch.
+            # A validation before or after training belongs to no epoch.
             fitting = trainer.state.fn == TrainerFn.FITTING
             when = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}" if fitting else "validation"
             log.info("%s: %s", when, described)
 
     def _rows(self, trainer: lightning.Trainer) -> Tensor:
-        """Which rows this process embedded, in their order; the sampler gives them one by one or as batches."""
+        """The rows that this process embedded, in order; the sampler yields single rows or batches."""
         assert trainer.val_dataloaders is not None
         return torch.cat([torch.as_tensor(rows).reshape(-1) for rows in trainer.val_dataloaders.sampler])
 
     def _part(self, vectors: np.ndarray, rows: np.ndarray) -> Embedded:
         if not np.isfinite(vectors).all():
             raise LookalikeError(
-                "the encoder's embeddings are not finite any more: lower `optim.lr`, or set "
+                "the encoder's embeddings are no longer finite: lower `optim.lr`, or set "
                 "`trainer.precision=32-true`; the best checkpoint so far is kept"
             )
         return Embedded(vectors, self._image_ids, self._item_ids, self._attributes).take(rows)

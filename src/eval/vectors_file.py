@@ -1,4 +1,4 @@
-"""Vectors made by anything else, read from one Parquet file."""
+"""Read embeddings that another program made from a Parquet file."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def read_vectors(path: Path) -> tuple[Embedded, Embedded]:
         The queries and the gallery; an image may be in both.
 
     Raises:
-        TableError: the file or its columns are not like that.
+        TableError: the file cannot be read, or its columns are not as described.
     """
     try:
         table = pq.read_table(path)
@@ -46,7 +46,7 @@ def read_vectors(path: Path) -> tuple[Embedded, Embedded]:
         np.asarray(_cast(table, name, pa.string(), path).to_pylist(), dtype=object) for name in _REQUIRED[:2]
     )
     if len(set(image_ids)) < len(image_ids):
-        raise TableError(f"`embeddings={path}`: image_id must be unique, by it a query's own image is left out")
+        raise TableError(f"`embeddings={path}`: image_id must be unique, since a query's own image is removed by it")
     embedded = Embedded(vectors, image_ids, item_ids, table.drop_columns(["vector"]))
     parts = []
     for role in ("is_query", "is_gallery"):

@@ -19,9 +19,12 @@ from src.contracts.bundle import (
     DRIFT_REFERENCE,
     ENCODER,
     INDEX,
+    ITEMS_ARROW,
     ITEMS_TABLE,
+    NEIGHBOURS,
     THUMBNAILS,
     TRENDING,
+    WORDS,
     Bundle,
     open_bundle,
     staged_bundle,
@@ -33,13 +36,19 @@ from src.eval.embedded import Embedded, embed_rows
 from src.export.drift_reference import write_drift_reference
 from src.export.encoder_files import export_encoder
 from src.export.gate_images import read_gate_images
+from src.export.neighbour_sample import sample_neighbours
 from src.export.runtime import EncoderRuntime
+from src.export.runtime.neighbours import write_neighbours
 from src.export.thumbnails import write_thumbnails
 from src.export.trending import write_trending
 from src.index.automatic import Choice, choose_index
 from src.index.faiss_index import FaissIndex
 from src.index.recall import check_recall
 from src.models.encoder import Encoder
+from src.models.inference import embedder
+from src.search.items import Items
+from src.search.items_file import write_items
+from src.search.words import write_words
 
 __all__ = ["build_bundle"]
 
@@ -119,6 +128,10 @@ def build_bundle(
             gates=gates,
         )
         gallery = embed_rows(catalogue, rows, spec, exported.gallery.embed, batch=batch, what="the gallery")
+        true = None if (index_precision or precision) == "fp32" else embedder(encoder)
+        neighbours = sample_neighbours(catalogue, rows, spec, gallery.normalised("gallery"), reference=true)
+        if neighbours is not None:
+            write_neighbours(draft.root / NEIGHBOURS, neighbours)
         choice = _index(catalogue, gallery, spec, exported.queries, index, batch)
         built, quality = choice.index, choice.quality
         check_recall(quality, index.min_recall)
@@ -128,6 +141,8 @@ def build_bundle(
         items = catalogue.items.take(rows)
         items = items.drop_columns([name for name in _INTERNAL_COLUMNS if name in items.column_names])
         pq.write_table(items, draft.root / ITEMS_TABLE, compression="zstd")
+        write_items(draft.root / ITEMS_ARROW, items)
+        write_words(draft.root / WORDS, Items.open(draft.root / ITEMS_ARROW))
         write_thumbnails(catalogue, rows, draft.root / THUMBNAILS, side=thumbnail)
         write_drift_reference(draft.root / DRIFT_REFERENCE, catalogue, rows, spec, gallery.normalised("gallery"))
         write_trending(catalogue, draft.root / TRENDING)
@@ -137,6 +152,8 @@ def build_bundle(
             "dim": encoder.dim,
             "metric": "cosine",
             **exported.content,
+            # An encoder that may serve in bf16 is held to them at each start.
+            "gates": asdict(gates),
             "index": {
                 "layout": built.layout,
                 "m": index.m,

@@ -1,11 +1,11 @@
 """ONNX to an engine of TensorRT or TensorRT-RTX."""
 
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from src.contracts.atomic_file import write_atomically
 from src.contracts.errors import LookalikeError
 from src.export.runtime.cuda import gpu_capability
 from src.export.runtime.tensorrt_flavour import Flavour, load_flavour
@@ -77,9 +77,7 @@ def build_engine(graph: Path, folder: Path, target: str, *, batch: int, cache: P
     if plan is None:
         raise LookalikeError(f"{graph.name}: {flavour.name} builds no engine for {target}: {'; '.join(logger.errors)}")
     if cache is not None:
-        part = cache.with_name(f".{cache.name}.part")
-        part.write_bytes(bytes(config.get_timing_cache().serialize()))
-        os.replace(part, cache)
+        write_atomically(cache, bytes(config.get_timing_cache().serialize()))
     name = flavour.engine_name(capability)
     (folder / name).write_bytes(bytes(plan))
     return Engine(name, plan.nbytes, _layers(network))

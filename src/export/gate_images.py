@@ -9,10 +9,10 @@ from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixels import iterate_pixels
 
-__all__ = ["GateImages", "read_gate_images"]
+__all__ = ["LEAST_OVERLAP", "GateImages", "read_gate_images"]
 
 _BATCH = 128
-_LEAST_OVERLAP = 20
+LEAST_OVERLAP = 20
 """Images below which nearly all are among the ten nearest, so that the gate could not fail."""
 
 
@@ -41,10 +41,10 @@ def read_gate_images(
             image is an evaluation query.
     """
     rows = catalogue.gallery_rows(None)
-    if overlap and len(rows) < _LEAST_OVERLAP:
+    if overlap and len(rows) < LEAST_OVERLAP:
         raise LookalikeError(
             f"a lower precision is judged by the ten nearest that it finds, and the gallery has {len(rows)} images; "
-            f"{_LEAST_OVERLAP} are the least, set `precision=fp32`"
+            f"{LEAST_OVERLAP} are the least, set `precision=fp32`"
         )
     asked = np.union1d(catalogue.query_rows("val"), catalogue.query_rows("test"))
     free = np.setdiff1d(rows, asked)

@@ -3,11 +3,9 @@
 import numpy as np
 
 from src.contracts.errors import GateError
+from src.export.runtime.neighbours import neighbour_overlap
 
 __all__ = ["check_overlap", "recall_overlap"]
-
-_TIE = 1e-5
-"""Cosines nearer than this are equal: either of two such neighbours is right."""
 
 
 def recall_overlap(
@@ -22,11 +20,7 @@ def recall_overlap(
         true_gallery: as `gallery`, from the reference.
         k: neighbours; at most all images.
     """
-    k = min(k, len(gallery))
-    true = true_queries @ true_gallery.T
-    least = -np.partition(-true, k - 1, axis=1)[:, k - 1 : k]
-    found = np.argsort(-(queries @ gallery.T), axis=1, kind="stable")[:, :k]
-    return float((np.take_along_axis(true, found, axis=1) >= least - _TIE).mean())
+    return neighbour_overlap(queries @ gallery.T, true_queries @ true_gallery.T, k=k)
 
 
 def check_overlap(overlap: float, *, precision: str, index_precision: str, min_overlap: float) -> None:

@@ -1,11 +1,10 @@
 """Sign a bundle: python -m src.export.sign BUNDLE --key PRIVATE.pem."""
 
 import argparse
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.contracts.atomic_file import atomic_file
 from src.contracts.bundle import Bundle, open_bundle
 from src.contracts.errors import BundleError, ConfigError
 from src.contracts.exit_codes import exit_with_message
@@ -57,17 +56,10 @@ def sign(root: Path, key: Path) -> str:
 def _write(bundle: Bundle, document: bytes) -> None:
     # Beside the bundle, then moved into it: a file that does not belong to a bundle keeps it from opening.
     root = bundle.root.resolve()
-    descriptor, part = tempfile.mkstemp(prefix=f".{root.name}.{SIGNATURE}.", suffix=".part", dir=root.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(document)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(part, 0o644)
+    with atomic_file(root / SIGNATURE, staging=root.parent) as temporary:
+        temporary.write_bytes(document)
+        temporary.chmod(0o644)
         bundle.check_in_place()
-        os.replace(part, root / SIGNATURE)
-    finally:
-        Path(part).unlink(missing_ok=True)
 
 
 def _read_private_key(path: Path) -> "Ed25519PrivateKey":

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import simplejpeg
-from PIL import Image
 
 from src.catalog.catalogue import Catalogue
-from src.contracts.preprocessing import decode
+from src.contracts.preprocessing import PreprocessingSpec, decode
+from src.search.pictures import thumbnail
 
 __all__ = ["write_thumbnails"]
 
-_BATCH = 256
-_SCHEMA = pa.schema([pa.field("image_id", pa.string(), nullable=False), pa.field("jpeg", pa.binary(), nullable=False)])
+_BATCH = 4096
+_SCHEMA = pa.schema(
+    [pa.field("image_id", pa.large_string(), nullable=False), pa.field("jpeg", pa.binary(), nullable=False)]
+)
 
 
 def write_thumbnails(catalogue: Catalogue, rows: np.ndarray, path: Path, *, side: int) -> None:
@@ -27,11 +28,10 @@ def write_thumbnails(catalogue: Catalogue, rows: np.ndarray, path: Path, *, side
         path: file to write.
         side: longer side of a picture, in pixels; smaller images keep their size.
     """
+    shown = PreprocessingSpec(size=side, resize="pad") if side <= 2048 else None
 
-    def thumbnail(row: int) -> bytes:
-        image = Image.fromarray(decode(catalogue.image_bytes(row)))
-        image.thumbnail((side, side), Image.Resampling.BICUBIC)
-        return simplejpeg.encode_jpeg(np.asarray(image), quality=85)
+    def made(row: int) -> bytes:
+        return thumbnail(decode(catalogue.image_bytes(row), spec=shown), side)
 
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
@@ -40,5 +40,5 @@ def write_thumbnails(catalogue: Catalogue, rows: np.ndarray, path: Path, *, side
     ):
         for start in range(0, len(rows), _BATCH):
             wanted = rows[start : start + _BATCH]
-            ids = pa.array(catalogue.column("image_id", wanted), pa.string())
-            writer.write(pa.record_batch([ids, pa.array(pool.map(thumbnail, wanted), pa.binary())], schema=_SCHEMA))
+            ids = pa.array(catalogue.column("image_id", wanted), pa.large_string())
+            writer.write(pa.record_batch([ids, pa.array(pool.map(made, wanted), pa.binary())], schema=_SCHEMA))

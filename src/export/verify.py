@@ -9,13 +9,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from src.contracts.bundle import ENCODER, GOLDEN, INDEX, ITEMS_TABLE, THUMBNAILS, Bundle, open_bundle
+from src.contracts.bundle import (
+    ENCODER,
+    GOLDEN,
+    INDEX,
+    ITEMS_ARROW,
+    ITEMS_TABLE,
+    THUMBNAILS,
+    WORDS,
+    Bundle,
+    open_bundle,
+)
 from src.contracts.errors import BundleError, LookalikeError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.tables import validate_items
 from src.export.runtime import EncoderRuntime, open_encoder
 from src.export.runtime.golden import read_golden
 from src.index.faiss_index import FaissIndex
+from src.search.items import Items
+from src.search.items_file import arrange_items, map_items
+from src.search.words import MOST_RANKED, WORD_COLUMNS, Words, read_words
 
 __all__ = ["main", "verify"]
 
@@ -46,7 +59,7 @@ def verify(root: Path, *, public_key: Path | None = None) -> Iterator[str]:
     yield f"files: {len(bundle.content['files'])} of {sizes:,} bytes, each with the hash that the manifest names"
     yield f"preprocessing: {bundle.preprocessing.hash}, {bundle.preprocessing.size} pixels"
     problems: list[str] = []
-    for check in (_golden_pixels, _encoder, _tables, _index):
+    for check in (_golden_pixels, _encoder, _tables, _items_arrow, _words, _index):
         try:
             yield check(bundle)
         except LookalikeError as error:
@@ -93,6 +106,40 @@ def _tables(bundle: Bundle) -> str:
     if shown != items["image_id"].to_pylist():
         raise BundleError(f"{THUMBNAILS} and {ITEMS_TABLE} do not hold the same images in the same order")
     return f"items: {len(items)} images of {len(items['item_id'].unique())} items, and their pictures in the same order"
+
+
+def _items_arrow(bundle: Bundle) -> str:
+    served = map_items(bundle.path(ITEMS_ARROW))
+    expected = arrange_items(validate_items(pq.read_table(bundle.path(ITEMS_TABLE))))
+    different = [name for name in expected.column_names if not _same(served, expected, name)]
+    different += [name for name in served.column_names if name not in expected.column_names]
+    if different:
+        raise BundleError(f"{ITEMS_ARROW} differs from {ITEMS_TABLE} in {', '.join(different)}")
+    return f"items as served: {ITEMS_ARROW} has the rows of {ITEMS_TABLE}, with their orders and groups"
+
+
+def _same(served: pa.Table, expected: pa.Table, name: str) -> bool:
+    return name in served.column_names and _comparable(served[name]).equals(_comparable(expected[name]))
+
+
+def _comparable(column: pa.ChunkedArray) -> pa.Array:
+    """A column whose values equal themselves: floats, of which NaN does not, become their bits."""
+    whole = column.combine_chunks()
+    return whole.view(f"int{whole.type.bit_width}") if pa.types.is_floating(whole.type) else whole
+
+
+def _words(bundle: Bundle) -> str:
+    items, words = Items.open(bundle.path(ITEMS_ARROW)), Words(bundle.path(WORDS))
+    if words.count != items.count:
+        raise BundleError(f"{WORDS} has the words of {words.count} items, {ITEMS_ARROW} has {items.count} items")
+    columns = [name for name in WORD_COLUMNS if name in items.table.column_names]
+    for number in np.unique(np.linspace(0, items.count - 1, min(_SEARCHES, items.count)).astype(np.int64)):
+        row = items.first_row(int(number))
+        text = " ".join(value for value in items.described([row], columns)[0].values() if value)
+        found = words.search(text, MOST_RANKED)
+        if read_words(text) and row not in found and len(found) < MOST_RANKED:
+            raise BundleError(f"{WORDS}: item {items.item_ids([row])[0]!r} is not found by its own words, {text!r}")
+    return f"words: of {words.count} items, some of which were searched and found themselves"
 
 
 def _index(bundle: Bundle) -> str:

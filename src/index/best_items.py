@@ -18,7 +18,7 @@ def search_items(
     Args:
         index: the images' vectors.
         vector: float32 array of shape (dim,), L2-normalised.
-        item_of_row: int64 array of shape (len(index),), the item of each image.
+        item_of_row: integers of shape (len(index),), the item of each image.
         k: items wanted.
         allowed: bool array of shape (len(index),), images that may be found.
 

@@ -1,16 +1,21 @@
 """Filters on any item column, compiled to one mask over the rows."""
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 
 from src.contracts.errors import FilterError
-from src.index.filter_columns import Numbers, Postings, encoded
+from src.index.filter_columns import Booleans, Codes, Column, Numbers, Texts, is_readable, read_column
 
 __all__ = ["AnyOf", "Between", "Condition", "FilterColumns"]
+
+_KEPT = 64
+_KEPT_BYTES = 64 * 1024**2
+"""Masks of `AnyOf` that are kept packed, and the memory that they may take."""
 
 Bound = int | float | datetime.datetime | datetime.date
 
@@ -21,6 +26,10 @@ class AnyOf:
 
     column: str
     values: frozenset[str | bool]
+
+    def __post_init__(self) -> None:
+        # Conditions are hashed. A list or set that somebody gives instead will do.
+        object.__setattr__(self, "values", frozenset(self.values))
 
 
 @dataclass(frozen=True)
@@ -36,22 +45,32 @@ Condition = AnyOf | Between
 
 
 class FilterColumns:
-    """A table's columns, laid out so that a filter costs a few passes over one bit to eight bytes a row.
+    """A table's columns as filters read them: laid out when they are first asked for, and without a copy.
 
-    Strings and booleans keep four bytes a row, and up to eight more once frequent values have been asked for; numbers
-    and times keep their own width. Safe to use from many threads at once.
+    Made for a mapped table whose strings are coded (`code_strings`): a filter on one value is then a comparison of
+    codes. What `AnyOf` lets pass is kept, a bit a row, for the conditions that were asked last. Safe to use from many
+    threads at once.
     """
 
     def __init__(self, table: pa.Table) -> None:
-        """Encode the columns.
+        """Lay out nothing yet.
 
         Args:
             table: row i is row i of the index. Columns of other types than strings, booleans, numbers, dates and
                 times are left out.
         """
         self._rows: int = table.num_rows
-        made = {name: encoded(table[name]) for name in table.column_names}
-        self._columns = {name: column for name, column in made.items() if column is not None}
+        self._table = table.select([field.name for field in table.schema if is_readable(field.type)])
+        self._laid_out: dict[str, Column] = {}
+        most = min(_KEPT, _KEPT_BYTES // max(1, self._rows // 8))
+        self._packed = lru_cache(maxsize=most)(self._pack)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column that can be asked for; raises `FilterError` where there is no such column."""
+        names = self._table.column_names
+        if name not in names:
+            raise FilterError(f"filter on `{name}`: no such column; there are {', '.join(sorted(names)) or 'none'}")
+        return self._table[name]
 
     def mask(self, conditions: Iterable[Condition]) -> np.ndarray | None:
         """The rows that meet all conditions. Null and NaN meet none.
@@ -81,27 +100,27 @@ class FilterColumns:
         """
         for condition in conditions:
             if isinstance(condition, AnyOf):
-                self._postings(condition).check(condition.column, condition.values)
+                self._choices(condition).check(condition.column, condition.values)
 
     def _one(self, condition: Condition) -> np.ndarray:
         if isinstance(condition, AnyOf):
-            return self._postings(condition).mask(condition.column, condition.values)
+            return np.unpackbits(self._packed(condition), count=self._rows).view(bool)
         column = self._column(condition.column)
         if not isinstance(column, Numbers):
             raise FilterError(f"filter on `{condition.column}`: it holds {column.kind}, which has no range; use AnyOf")
         return column.mask(condition.column, condition.low, condition.high)
 
-    def _postings(self, condition: AnyOf) -> Postings:
+    def _pack(self, condition: AnyOf) -> np.ndarray:
+        return np.packbits(self._choices(condition).mask(condition.column, condition.values))
+
+    def _choices(self, condition: AnyOf) -> Codes | Texts | Booleans:
         column = self._column(condition.column)
-        if not isinstance(column, Postings):
+        if isinstance(column, Numbers):
             raise FilterError(f"filter on `{condition.column}`: it holds {column.kind}; give a range with Between")
         return column
 
-    def _column(self, name: str) -> Postings | Numbers:
-        if name not in self._columns:
-            raise FilterError(f"filter on `{name}`: no such column; there are {_listed(sorted(self._columns))}")
-        return self._columns[name]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
+    def _column(self, name: str) -> Column:
+        # Two threads may both lay it out; either is right.
+        if name not in self._laid_out:
+            self._laid_out[name] = read_column(self.column(name))
+        return self._laid_out[name]

@@ -15,12 +15,12 @@ import pyarrow as pa
 from src.contracts.errors import ConfigError, LookalikeError
 from src.index.faiss_index import FaissIndex
 from src.index.filters import Condition
-from src.index.live.changes import checked_keys, make_upsert
 from src.index.milvus_connection import connect, disconnect, milvus_calls
 from src.index.milvus_filters import expression, quoted
 from src.index.milvus_kinds import GROUPING_KINDS, build_params, check_kind, search_params
 from src.index.milvus_schema import KEYS, check_columns, collection_schema, described_schema
 from src.index.recall import IndexQuality
+from src.index.upserts import checked_keys, make_upsert
 
 __all__ = ["MilvusIndex"]
 

@@ -1,4 +1,4 @@
-"""An objective from its settings."""
+"""Build an objective from its settings."""
 
 from collections.abc import Callable
 
@@ -33,18 +33,18 @@ def build_objective(
 
     Args:
         loss: a loss, or the terms of a sum.
-        miner: what chooses its tuples; {} for nothing.
-        make: makes an object of a component.
-        images: what is trained on.
-        dim: numbers in an embedding.
+        miner: the miner that chooses its tuples; {} for none.
+        make: makes an object from a component's settings.
+        images: the training set.
+        dim: dimension of the embeddings.
         pairs: see `ObjectiveSettings`, as all that follow.
         variants: see there.
         memory: see there.
         memory_start: see there.
 
     Raises:
-        ConfigError: a config that states other numbers of classes or dimensions, or asks for what the training set
-            does not know.
+        ConfigError: the config states another number of classes or dimensions, or needs columns that the training set
+            does not have.
     """
     terms = terms_of(loss, miner)
     _check_facts([class_name(term.miner) for term in terms.values()], pairs, variants, images)
@@ -63,7 +63,7 @@ def build_objective(
 
 
 def _made(loss: Component, make: Callable[[Component], nn.Module], classes: int, dim: int) -> nn.Module:
-    """A loss, told how many items there are and how many numbers an embedding has if it has weights for them."""
+    """Make a loss; one with proxies gets the number of items and the dimension of the embeddings."""
     sizes = {"num_classes": classes, "embedding_size": dim} if loss_kind(class_name(loss)) == "proxies" else {}
     for name, size in sizes.items():
         if loss.get(name, size) != size:
@@ -74,7 +74,7 @@ def _made(loss: Component, make: Callable[[Component], nn.Module], classes: int,
 
 
 def _check_facts(miners: list[str], pairs: str, variants: str, images: TrainingSet) -> None:
-    """What is asked for must be able to make a difference on this training set."""
+    """Refuse settings that need domains, parents or categories which the training set does not have."""
     if pairs == "cross_domain" and not ((images.domains == 0).any() and (images.domains == 1).any()):
         raise ConfigError(
             "`objective.pairs=cross_domain`: needs training images of both domains, catalogue and user; map them with "

@@ -1,4 +1,4 @@
-"""A loss from clicks: an image is to be nearer to its item and to what was liked than to what was passed over."""
+"""A loss from clicks: an image should be nearer to clicked items and its own than to items that were passed over."""
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +18,12 @@ def preference_loss(
 
     With similarities s and weights w, it is the mean of log(1 + exp((s_ik - s_ij) / temperature)) with the weights
     w_ij |w_ik| (RankNet: Burges et al., ICML 2005; with inverse propensities in the weights: Wang et al., WSDM 2018). A
-    preference never says that an item that was clicked is the item of the image: only that it is the nearer of the two.
+    clicked item is not treated as the image's item, only as the nearer one of two.
 
     Args:
         similarities: of all images to all.
         judgements: from -1 to 1, 0 where nothing is known.
-        temperature: difference of similarity that counts as clear; above 0.
+        temperature: scale of the differences of similarity; above 0.
 
     Returns:
         A scalar; 0 where the batch holds no preference. Memory grows with the judgements below 0 times the batch.
@@ -36,7 +36,7 @@ def preference_loss(
 
 
 class ClickPreference(nn.Module):
-    """Adds the log's preferences to an objective.
+    """Adds the preferences of an interactions log to an objective.
 
     Attributes:
         parts: the objective's own, and `clicks`, the preferences' loss in the last batch, unweighted and without a
@@ -46,13 +46,13 @@ class ClickPreference(nn.Module):
     def __init__(
         self, objective: nn.Module, pairs: ClickPairs, *, item_count: int, weight: float, temperature: float
     ) -> None:
-        """Prepare the look-up.
+        """Prepare the look-up of judgements.
 
         Args:
-            objective: what is trained towards otherwise, called as this module is.
-            pairs: what the log says.
-            item_count: items in the training set.
-            weight: of the preferences' loss beside the objective's.
+            objective: the objective to which the preferences are added; it takes the same arguments as this module.
+            pairs: the judgements from the log.
+            item_count: number of items in the training set.
+            weight: of the preferences' loss; the objective's is 1.
             temperature: see `preference_loss`.
         """
         super().__init__()
@@ -61,13 +61,13 @@ class ClickPreference(nn.Module):
         self._item_count, self._weight, self._temperature = item_count, weight, temperature
         keys = torch.from_numpy(pairs.images * item_count + pairs.items)
         keys, order = torch.sort(keys)
-        # Made anew from the log by each run; one more entry, which no key equals, so that none is past the end.
+        # Not saved: each run makes them from the log. The last key equals no pair and keeps positions in range.
         self.register_buffer("_keys", torch.cat([keys, keys.new_tensor([-1])]), persistent=False)
         found = torch.from_numpy(pairs.weights)[order]
         self.register_buffer("_weights", torch.cat([found, found.new_zeros(1)]), persistent=False)
 
     def forward(self, embeddings: Float[Tensor, "batch dim"], facts: Facts) -> Float[Tensor, ""]:
-        """The objective's loss and, weighted, that of the preferences.
+        """The objective's loss plus the weighted loss of the preferences.
 
         Args:
             embeddings: float32, of norm 1.
@@ -81,11 +81,11 @@ class ClickPreference(nn.Module):
         return loss + self._weight * preferences
 
     def judgements(self, facts: Facts) -> Float[Tensor, "batch batch"]:
-        """What is known of each image (row) and the item of each other one: 1 for its own item, 0 for itself."""
+        """The judgement of each image (row) on the item of each image (column): 1 for its own item, 0 for itself."""
         keys, weights = self.get_buffer("_keys"), self.get_buffer("_weights")
-        asked = facts.images[:, None] * self._item_count + facts.items[None, :]
-        place = torch.searchsorted(keys[:-1], asked)
-        known = torch.where(keys[place] == asked, weights[place], 0.0)
+        pairs = facts.images[:, None] * self._item_count + facts.items[None, :]
+        place = torch.searchsorted(keys[:-1], pairs)
+        known = torch.where(keys[place] == pairs, weights[place], 0.0)
         own = facts.items[:, None] == facts.items[None, :]
         known = torch.where(own, 1.0, known)
         return known.masked_fill(facts.images[:, None] == facts.images[None, :], 0.0)

@@ -1,4 +1,4 @@
-"""Embeddings of earlier batches, as further references of a loss (Wang et al., Cross-Batch Memory, CVPR 2020)."""
+"""Cross-batch memory: embeddings of earlier batches as further references of a loss (Wang et al., CVPR 2020)."""
 
 from typing import NamedTuple
 
@@ -12,12 +12,12 @@ __all__ = ["CrossBatchMemory", "Remembered"]
 
 
 class Remembered(NamedTuple):
-    """What a memory holds.
+    """The content of a memory.
 
     Attributes:
-        embeddings: as they were when their batch was trained on, without a gradient.
+        embeddings: as computed when their batch was trained on, without a gradient.
         facts: of the same images.
-        usable: whether there is anything in a place, and whether it may be used yet.
+        usable: whether a place holds an embedding, and `start` batches have been put in.
     """
 
     embeddings: Float[Tensor, "size dim"]
@@ -26,10 +26,10 @@ class Remembered(NamedTuple):
 
 
 class CrossBatchMemory(nn.Module):
-    """A ring of the last embeddings and their facts.
+    """A ring buffer of the last embeddings and their facts.
 
-    All of its state is in buffers, so that a resumed run goes on with the same memory. Empty places are read as well,
-    marked as not usable, so that nothing waits for the device.
+    Its state is in buffers, so that a resumed run continues with the same memory. Empty places are read as well, marked
+    as not usable, which avoids a synchronisation with the device.
     """
 
     embeddings: Tensor
@@ -38,12 +38,12 @@ class CrossBatchMemory(nn.Module):
     steps: Tensor
 
     def __init__(self, *, size: int, dim: int, start: int = 0) -> None:
-        """An empty memory.
+        """Create an empty memory.
 
         Args:
-            size: images that it holds.
-            dim: numbers in an embedding.
-            start: batches to put in before any may be used.
+            size: number of images that it holds.
+            dim: dimension of the embeddings.
+            start: number of batches to put in before they are used.
         """
         super().__init__()
         self.start = start
@@ -53,14 +53,14 @@ class CrossBatchMemory(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def read(self) -> Remembered:
-        """What is remembered, as views: to be copied before the next `put`."""
+        """The content, as views, which the next `put` overwrites."""
         size = len(self.embeddings)
         filled = torch.arange(size, device=self.seen.device) < self.seen
         return Remembered(self.embeddings, Facts(*self.facts), filled & (self.steps >= self.start))
 
     @torch.no_grad()
     def put(self, embeddings: Float[Tensor, "batch dim"], facts: Facts) -> None:
-        """Remember a batch in the place of the oldest; of one larger than the memory, its last images."""
+        """Overwrite the oldest embeddings with a batch; of a batch larger than the memory, with its last images."""
         size, batch = self.embeddings.shape[0], len(embeddings)
         kept = min(size, batch)
         places: Int64[Tensor, " kept"] = (

@@ -1,4 +1,4 @@
-"""What a batch's embeddings say of the state of training: active triplets, distances, spread."""
+"""Diagnostics of training from a batch's embeddings: active triplets, distances, spread."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,7 +11,7 @@ __all__ = ["diagnose"]
 def diagnose(
     embeddings: Float[Tensor, "batch dim"], items: Int64[Tensor, " batch"], margin: float
 ) -> dict[str, Tensor]:
-    """Measure a batch. Costs its matrix of distances, sorted by row, and never waits for the device.
+    """Measure a batch. Takes its matrix of distances, sorted by row, and does not synchronise with the device.
 
     Args:
         embeddings: float32, of norm 1.
@@ -22,14 +22,15 @@ def diagnose(
         Float32 scalars, NaN where a batch has no such pairs:
 
         - `active_triplets`: share of all triplets (anchor, positive, negative) whose negative is not farther from the
-          anchor than the positive by the margin. Near 0 there is nothing left to learn from random triplets.
+          anchor than the positive by the margin. Near 0 random triplets give no more gradient.
         - `positive_distance`, `negative_distance`: mean Euclidean distance between images of one item, of two items;
           0..2.
         - `mean_cosine`: over all pairs of images; 1 where all embeddings are one point.
         - `uniformity`: logarithm of the mean of exp(-2 d^2) over all pairs (Wang, Isola, 2020); 0 where
-          all embeddings are one point, the lower the better spread.
-        - `effective_rank`: directions that the embeddings fill: (sum of eigenvalues)^2 / sum of their squares, of the
-          covariance (the participation ratio); 0 where all embeddings are one point, at most min(batch - 1, dim).
+          all embeddings are one point; lower values mean a better spread.
+        - `effective_rank`: number of dimensions that the embeddings use: (sum of eigenvalues)^2 / sum of their squares,
+          of the covariance (the participation ratio); 0 where all embeddings are one point, at most
+          min(batch - 1, dim).
     """
     with torch.autocast(embeddings.device.type, enabled=False):
         embeddings = embeddings.float()
@@ -44,13 +45,13 @@ def diagnose(
     other = ~torch.eye(len(items), dtype=torch.bool, device=items.device)
     positive = same & other
 
-    # Of each anchor's negatives, those nearer than a positive plus the margin: their number by bisection.
+    # The number of each anchor's negatives that are nearer than a positive plus the margin, by bisection.
     farthest = torch.where(negative, distance, torch.inf).sort(dim=1).values
     violating = torch.searchsorted(farthest, distance + margin)
     triplets = (positive.sum(dim=1) * negative.sum(dim=1)).sum()
 
     variance = gram.diagonal().sum()
-    # Below the rounding of float32 there is no direction left, only noise.
+    # A variance below the rounding of float32 is noise.
     spread = variance > 1e-6 * len(items)
     return {
         "active_triplets": torch.where(positive, violating, 0).sum() / triplets,

@@ -1,4 +1,4 @@
-"""The batches of all processes as one, with gradients."""
+"""Gather the batches of all processes into one, with gradients."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ __all__ = ["gather_batch"]
 
 
 class _Gather(torch.autograd.Function):
-    """All processes' rows, in the order of the processes."""
+    """Concatenates all processes' rows, in the order of the processes."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -21,8 +21,8 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        # Each process has the whole loss. Summed here, and divided by their number when gradients are averaged over
-        # processes, the gradient is that of one loss, for the encoder as for weights of the loss itself.
+        # Each process computes the loss of the whole batch. The gradients are summed here, and divided by the number of
+        # processes when DDP averages them: the result is the gradient of one loss, for all weights.
         gradient = gradients[0].contiguous()
         torch.distributed.all_reduce(gradient)
         start = torch.distributed.get_rank() * ctx.rows
@@ -32,14 +32,14 @@ class _Gather(torch.autograd.Function):
 def gather_batch(
     embeddings: Float[Tensor, "share dim"], facts: Facts
 ) -> tuple[Float[Tensor, "batch dim"], Facts]:  # fmt: skip
-    """Join what the processes embedded, so that each has the loss of the whole batch.
+    """Join the embeddings of all processes, so that each computes the loss of the whole batch.
 
-    Averaged over processes, as `DistributedDataParallel` does, the gradients are those of one process that has the
-    whole batch. A gather without gradients would need the loss times the number of processes, and would give weights
-    of the loss another learning rate than those of the encoder.
+    Averaged over processes, as `DistributedDataParallel` does, the gradients equal those of one process with the whole
+    batch. A gather without gradients would need the loss multiplied by the number of processes, which would change the
+    learning rate of the loss's own weights.
 
     Args:
-        embeddings: this process's; all processes have equally many.
+        embeddings: this process's; all processes must have the same number.
         facts: of the same images.
 
     Returns:
@@ -48,7 +48,7 @@ def gather_batch(
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return embeddings, facts
     gathered: Tensor = _Gather.apply(embeddings)
-    # One exchange for all columns: (fact, image) -> (image, fact), so that processes stand after one another.
+    # One all-gather for all columns: (fact, image) -> (image, fact), which concatenates along the images.
     columns = _all(torch.stack(facts, dim=1))
     return gathered, Facts(*columns.unbind(dim=1))
 

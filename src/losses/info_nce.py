@@ -1,4 +1,4 @@
-"""InfoNCE in the memory of a batch's similarities."""
+"""InfoNCE whose memory grows with the batch's similarities only."""
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +13,12 @@ class InfoNCE(GenericPairLoss):
     """Each positive pair against the anchor's negatives (van den Oord, Li, Vinyals, 2018; NT-Xent in SimCLR, 2020).
 
     The mean over positive pairs (a, p) of -log(exp(s_ap / t) / (exp(s_ap / t) + sum_n exp(s_an / t))), n being the
-    negatives of a: what pytorch-metric-learning's `NTXentLoss` computes, which holds positive pairs x negative pairs
-    numbers while it does (400 million in a batch of 128 x 4, 1.6 GB), and this anchors x references.
+    negatives of a. pytorch-metric-learning's `NTXentLoss` computes the same value with positive pairs x negative pairs
+    numbers in memory (400 million in a batch of 128 x 4, 1.6 GB); this class needs anchors x references.
     """
 
     def __init__(self, temperature: float = 0.07, distance: BaseDistance | None = None) -> None:
-        """Take a temperature, and what is compared: cosines, or another distance of the library's kind."""
+        """Set the temperature, and the similarity: cosine, or another distance of pytorch-metric-learning."""
         super().__init__(mat_based_loss=True, distance=distance)
         self.temperature = temperature
 

@@ -1,4 +1,4 @@
-"""What a batch of embeddings is trained towards: a loss over the tuples that a miner chooses."""
+"""The training objective: a loss over the tuples that a miner chooses."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ from src.datamodules.training_set import Facts
 from src.losses.cross_batch_memory import CrossBatchMemory
 from src.losses.pairs import PairRule, Pairs, all_pairs, all_triplets
 from src.miners.library_miner import LibraryMiner
+from src.miners.protocol import MinerInput
 
 __all__ = ["Objective"]
 
@@ -21,9 +22,9 @@ __all__ = ["Objective"]
 class Objective(nn.Module):
     """One loss, over all pairs of a batch that are allowed or the tuples that a miner chooses of them.
 
-    It depends on embeddings and facts alone, and on its memory: whoever gathers both from several processes gets the
-    loss of the joined batch. The library's own classes are called as the library documents it where all pairs are
-    allowed and nothing is remembered.
+    It depends on embeddings, facts and its memory only: with embeddings and facts gathered from several processes it
+    gives the loss of the joined batch. Where all pairs are allowed and there is no memory, pytorch-metric-learning's
+    classes are called as its documentation says.
     """
 
     def __init__(
@@ -34,12 +35,12 @@ class Objective(nn.Module):
         rule: PairRule | None = None,
         memory: CrossBatchMemory | None = None,
     ) -> None:
-        """Put a loss together.
+        """Combine a loss with a miner, a rule and a memory.
 
         Args:
-            loss: of pytorch-metric-learning's kind.
-            miner: of its kind, or a `FactsMiner`; None takes all pairs.
-            rule: which pairs are allowed; None allows all.
+            loss: a loss of pytorch-metric-learning's interface.
+            miner: a miner of its interface, or a `FactsMiner`; None takes all pairs.
+            rule: the pairs that are allowed; None allows all.
             memory: further references.
 
         Raises:
@@ -60,7 +61,7 @@ class Objective(nn.Module):
         self.memory = memory
 
     def forward(self, embeddings: Float[Tensor, "batch dim"], facts: Facts) -> Float[Tensor, ""]:
-        """The loss of a batch; in training, the batch is remembered afterwards.
+        """The loss of a batch; in training, the batch is put into the memory afterwards.
 
         Args:
             embeddings: of norm 1.
@@ -70,7 +71,7 @@ class Objective(nn.Module):
             A scalar, float32 whatever the encoder computes in.
 
         Raises:
-            ConfigError: a batch that the loss cannot take.
+            ConfigError: the loss does not accept such a batch.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
@@ -81,7 +82,7 @@ class Objective(nn.Module):
 
     def _over_all(self, embeddings: Tensor, facts: Facts) -> Any:
         if self._kind == "whole batch":
-            # SmoothAP finds an item's images by their places, and refuses items with more images than others.
+            # SmoothAP expects an item's images in consecutive rows, and the same number for each item.
             order = facts.items.argsort(stable=True)
             try:
                 return self.loss(embeddings[order], facts.items[order])
@@ -98,17 +99,16 @@ class Objective(nn.Module):
     def _over_allowed(self, embeddings: Tensor, facts: Facts) -> Any:
         references, reference_facts, usable = self._references(embeddings, facts)
         pairs = self._rule(facts, reference_facts, usable)
-        tuples = (
-            self._all(pairs)
-            if self.miner is None
-            else self.miner(embeddings, facts, references, reference_facts, pairs)
-        )
+        if self.miner is None:
+            tuples = self._all(pairs)
+        else:
+            tuples = self.miner(MinerInput(embeddings, facts, references, reference_facts, pairs))
         return self.loss(embeddings, facts.items, tuples, references, reference_facts.items)
 
     def _references(
         self, embeddings: Tensor, facts: Facts
     ) -> tuple[Tensor, Facts, Bool[Tensor, "anchors references"]]:  # fmt: skip
-        """The batch itself, then what is remembered; no image meets itself, nor an older copy of itself."""
+        """The batch, then the memory; an image is not compared with itself, nor with an older copy of itself."""
         others = ~torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
         if self.memory is None:
             return embeddings, facts, others

@@ -13,7 +13,7 @@ __all__ = ["PairRule", "Pairs", "all_pairs", "all_triplets"]
 
 
 class Pairs(NamedTuple):
-    """Pairs of anchors (rows) with references (columns): the positive ones and the negative ones; the rest is no pair.
+    """Masks of the positive and the negative pairs of anchors (rows) with references (columns).
 
     Attributes:
         positive: of one item.
@@ -26,11 +26,11 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True)
 class PairRule:
-    """What makes two images a pair.
+    """Decides which images are pairs.
 
     Attributes:
-        cross_domain: only images of different domains are; one of unknown domain is a pair with all.
-        variants: images of two variants of one parent are (negative ones).
+        cross_domain: whether only images of different domains are pairs; an image of unknown domain pairs with all.
+        variants: whether images of two variants of one parent are pairs (negative ones).
     """
 
     cross_domain: bool = False
@@ -39,7 +39,7 @@ class PairRule:
     def __call__(
         self, anchors: Facts, references: Facts, usable: Bool[Tensor, "anchors references"]
     ) -> Pairs:  # fmt: skip
-        """The pairs among those that are usable at all."""
+        """The pairs among those that `usable` allows."""
         same = _equal(anchors.items, references.items)
         if self.cross_domain:
             unknown = (anchors.domains < 0)[:, None] | (references.domains < 0)
@@ -58,7 +58,7 @@ def all_pairs(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def all_triplets(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
     """All anchors with each of their positives and each of their negatives (int64 each).
 
-    The library lists them through a cube of anchors x references x references, which a memory makes too large.
+    pytorch-metric-learning lists them by an array of anchors x references x references, too large with a memory.
     """
     anchor, positive = torch.where(pairs.positive)
     _, negative = torch.where(pairs.negative)

@@ -1,4 +1,4 @@
-"""Hyperbolic distance between embeddings of one length, which cosine ranks alike."""
+"""Hyperbolic distance between embeddings of equal norm, which ranks like the cosine."""
 
 import math
 
@@ -11,7 +11,7 @@ from src.contracts.errors import ConfigError
 __all__ = ["PoincareDistance"]
 
 _SMALLEST = 1e-6
-"""What 1 - cosine counts as at least: the distance has no slope at 0, where an image meets itself."""
+"""Lower limit of 1 - cosine: at 0, between equal embeddings, the distance has no derivative."""
 
 
 class PoincareDistance(BaseDistance):
@@ -23,8 +23,8 @@ class PoincareDistance(BaseDistance):
 
         arccosh(1 + 2 c |u - v|^2 / (1 - c R^2)^2) / sqrt(c),
 
-    which falls as the cosine grows: an index of cosines finds what this distance would. Theirs leaves shorter features
-    shorter, and so can tell two of one direction apart by their length.
+    which falls as the cosine grows: an index by cosine finds the same neighbours. In their version features with a norm
+    below r keep it, so that features of the same direction can differ.
     """
 
     def __init__(self, curvature: float = 0.1, radius: float = 2.3) -> None:
@@ -32,7 +32,7 @@ class PoincareDistance(BaseDistance):
 
         Args:
             curvature: c, positive.
-            radius: r, the length that features are clipped to.
+            radius: r, the norm to which features are clipped.
 
         Raises:
             ConfigError: either is not above 0.
@@ -48,7 +48,7 @@ class PoincareDistance(BaseDistance):
     def compute_mat(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:
         """Distances of all pairs: (queries, dim) and (references, dim), of norm 1, to (queries, references)."""
         apart = (1 - query_emb @ ref_emb.T).clamp(min=_SMALLEST)
-        # arccosh(1 + x) = 2 arcsinh(sqrt(x / 2)), without 1 + x rounding a small x away.
+        # arccosh(1 + x) = 2 arcsinh(sqrt(x / 2)), which does not lose a small x in 1 + x.
         return 2 * torch.asinh((self.scale / 2 * apart).sqrt()) / self.root
 
     def pairwise_distance(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Recall@k as something to descend."""
+"""A differentiable surrogate of Recall@k."""
 
 from collections.abc import Sequence
 
@@ -20,9 +20,9 @@ class RecallAtKSurrogate(GenericPairLoss):
     Recall@k = min(k, sum over P of sigmoid((k - r(x)) / count_temperature)) / min(k, |P|).
     The loss is the mean of 1 - Recall@k over all k, then over the queries that have a positive.
 
-    The normalisation by min(k, |P|) is that of the authors' code (yash0307/RecallatK_surrogate). Theirs differs
-    otherwise in counting the query itself among the gallery, which puts every rank up by one, and in using k as the
-    count temperature by default, where the paper states 1. Similarity mixup is left out.
+    The normalisation by min(k, |P|) is that of the authors' code (yash0307/RecallatK_surrogate). Their code also counts
+    the query itself in the gallery, which raises every rank by one, and uses k as the default count temperature, where
+    the paper states 1. Similarity mixup is not implemented.
     """
 
     def __init__(
@@ -32,8 +32,8 @@ class RecallAtKSurrogate(GenericPairLoss):
 
         Args:
             ks: the cut-offs.
-            rank_temperature: of the sigmoid that counts who is nearer, in cosine.
-            count_temperature: of the sigmoid that asks whether a rank is within k, in ranks.
+            rank_temperature: of the sigmoid that counts nearer references, in cosine.
+            count_temperature: of the sigmoid that compares a rank with k, in ranks.
 
         Raises:
             ConfigError: no k, one below 1, or a temperature that is not above 0.
@@ -51,7 +51,7 @@ class RecallAtKSurrogate(GenericPairLoss):
         query, positive = torch.where(pos_mask > 0)
         if not len(query):
             return self.zero_losses()
-        # (positives, references): who of the gallery is nearer to the query than this positive, the positive left out.
+        # (positives, references): references that are nearer to the query than this positive.
         nearer = torch.sigmoid((mat[query] - mat[query, positive].unsqueeze(1)) / self.rank_temperature)
         gallery = (pos_mask + neg_mask)[query].scatter(1, positive.unsqueeze(1), 0.0)
         ranks = 1 + (nearer * gallery).sum(dim=1)
@@ -60,9 +60,9 @@ class RecallAtKSurrogate(GenericPairLoss):
         within = torch.sigmoid((ks - ranks.unsqueeze(1)) / self.count_temperature)
         found = torch.zeros(len(mat), len(ks), dtype=mat.dtype, device=mat.device).index_add(0, query, within)
         count = pos_mask.sum(dim=1)
-        asked = torch.where(count > 0)[0]
-        recall = torch.minimum(found[asked], ks) / torch.minimum(count[asked].unsqueeze(1), ks)
-        return {"loss": {"losses": 1 - recall.mean(dim=1), "indices": asked, "reduction_type": "element"}}
+        queries = torch.where(count > 0)[0]
+        recall = torch.minimum(found[queries], ks) / torch.minimum(count[queries].unsqueeze(1), ks)
+        return {"loss": {"losses": 1 - recall.mean(dim=1), "indices": queries, "reduction_type": "element"}}
 
     def get_default_distance(self) -> CosineSimilarity:
         """Cosine."""

@@ -1,4 +1,4 @@
-"""Several objectives as one."""
+"""A weighted sum of objectives."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ class WeightedSum(nn.Module):
     """
 
     def __init__(self, terms: Mapping[str, tuple[Objective, float]]) -> None:
-        """Name objectives and weigh them."""
+        """Set the objectives and their weights, by name."""
         super().__init__()
         self.terms = nn.ModuleDict({name: objective for name, (objective, _) in terms.items()})
         self._weights = {name: weight for name, (_, weight) in terms.items()}

@@ -1,4 +1,4 @@
-"""What global hard negatives and clicks add to a training."""
+"""Add global hard negatives and clicks to a training."""
 
 import lightning
 import numpy as np
@@ -16,7 +16,7 @@ from src.datamodules.neighbourhood_sampler import NeighbourhoodSampler
 from src.datamodules.neighbourhoods import Neighbourhoods
 from src.datamodules.training_set import TrainingSet
 from src.losses.click_preference import ClickPreference
-from src.miners.global_hard import GlobalHardNegatives
+from src.miners.global_hard_negatives import GlobalHardNegatives
 
 __all__ = ["add_hard_negatives", "click_neighbourhoods"]
 
@@ -31,23 +31,23 @@ def add_hard_negatives(
     neighbours: NeighbourSettings,
     batch: int,
 ) -> tuple[nn.Module, list[lightning.Callback]]:
-    """Let the objective learn from clicks, and the sampler from clicks and searches, where the settings ask for it.
+    """Add clicks to the objective, and clicks and global hard negatives to the sampler, as the settings say.
 
     Args:
-        objective: what is trained towards otherwise.
-        datamodule: whose sampler is given neighbourhoods, if it takes any.
-        catalogue: what is trained on, with the log in its folder.
+        objective: the objective without clicks.
+        datamodule: its sampler gets the neighbourhoods, if it is a `NeighbourhoodSampler`.
+        catalogue: the catalogue, with the log in its folder.
         images: its training split.
-        clicks: the settings.
-        neighbours: the settings.
+        clicks: settings of the clicks.
+        neighbours: settings of the global hard negatives.
         batch: images embedded at once in a search.
 
     Returns:
-        The objective to train towards, and callbacks for the trainer.
+        The objective to train, and callbacks for the trainer.
 
     Raises:
-        TableError: no log, or one that does not keep its schema.
-        LookalikeError: a log that is too short.
+        TableError: there is no log, or it does not match the schema.
+        LookalikeError: the log is too short.
     """
     sampler = datamodule.sampler
     lasting = None
@@ -86,6 +86,6 @@ def add_hard_negatives(
 
 
 def click_neighbourhoods(pairs: ClickPairs, images: TrainingSet) -> Neighbourhoods:
-    """The items that were liked or passed over for an item's images, by how clearly they were."""
+    """Neighbours of each item: items that were clicked or passed over for its images, weighted by the judgement."""
     weights = np.abs(pairs.weights).astype(np.float64)
     return Neighbourhoods.of_pairs(images.items[pairs.images], pairs.items, weights, item_count=images.item_count)

@@ -1,13 +1,12 @@
 """Hard negatives of the anchor's own category."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from src.contracts.errors import ConfigError
 from src.datamodules.training_set import Facts
-from src.losses.pairs import Pairs
-from src.miners.protocol import Tuples
+from src.miners.protocol import MinerInput, Tuples
 
 __all__ = ["CategoryHardMiner"]
 
@@ -16,8 +15,8 @@ class CategoryHardMiner(nn.Module):
     """All positives of an anchor, with its hardest negatives among other products of its category.
 
     Variants of the anchor's parent are never negatives. An anchor whose category is unknown, or has no other product
-    among the references, takes its negatives from all. The hardest are often mislabelled: a share of them can be
-    skipped. Nothing is drawn by chance.
+    among the references, takes its negatives from all categories. The hardest negatives are often mislabelled: a share
+    of them can be skipped. The choice is deterministic.
     """
 
     def __init__(self, *, negatives: int = 4, skip: float = 0.0) -> None:
@@ -25,10 +24,10 @@ class CategoryHardMiner(nn.Module):
 
         Args:
             negatives: negatives of each anchor, the hardest after those skipped.
-            skip: share of an anchor's candidates, the hardest ones, that is skipped: 0 for the very hardest.
+            skip: share of an anchor's candidates, the hardest, that is skipped; 0 skips none.
 
         Raises:
-            ConfigError: no negatives, or all skipped.
+            ConfigError: `negatives` is below 1, or `skip` outside [0, 1).
         """
         super().__init__()
         if negatives < 1:
@@ -38,24 +37,17 @@ class CategoryHardMiner(nn.Module):
         self.negatives, self.skip = negatives, skip
 
     @torch.no_grad()
-    def forward(
-        self,
-        embeddings: Float[Tensor, "anchors dim"],
-        facts: Facts,
-        references: Float[Tensor, "references dim"],
-        reference_facts: Facts,
-        pairs: Pairs,
-    ) -> Tuples:
+    def forward(self, given: MinerInput) -> Tuples:
         """Choose pairs; see `FactsMiner`."""
-        candidates = _candidates(facts, reference_facts, pairs.negative)
-        similarity = (embeddings @ references.T).masked_fill(~candidates, -torch.inf)
+        candidates = _candidates(given.facts, given.reference_facts, given.pairs.negative)
+        similarity = (given.embeddings @ given.references.T).masked_fill(~candidates, -torch.inf)
         hardest = similarity.argsort(dim=1, descending=True, stable=True)
         count = candidates.sum(dim=1, keepdim=True)
         skipped = (self.skip * count).floor()
         turn = torch.arange(hardest.shape[1], device=hardest.device)
         chosen = (turn >= skipped) & (turn < skipped + self.negatives) & (turn < count)
         anchor, position = torch.where(chosen)
-        return *torch.where(pairs.positive), anchor, hardest[anchor, position]
+        return *torch.where(given.pairs.positive), anchor, hardest[anchor, position]
 
 
 def _candidates(

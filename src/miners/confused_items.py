@@ -1,4 +1,4 @@
-"""Which items an encoder takes for each other, over a whole training set."""
+"""Find the items that an encoder confuses, over a whole training set."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,10 @@ from src.index.layouts import choose_layout
 __all__ = ["confused_items"]
 
 _CHUNK = 4096
-"""Images that ask at once: with 100 results each, some 10 MB."""
+"""Queries at once: with 100 results each, some 10 MB."""
 
 _LEAST = 1e-6
-"""Nearness of the last result that was looked at: it is a neighbour too."""
+"""Added to each nearness, so that the last result has a positive weight as well."""
 
 _CATALOGUE = 0
 """Position in `DOMAINS`."""
@@ -24,25 +24,25 @@ _CATALOGUE = 0
 def confused_items(
     vectors: np.ndarray, images: TrainingSet, *, count: int, skip: int
 ) -> tuple[Neighbourhoods, float | None]:
-    """The items nearest to each item, of other products.
+    """Find the nearest items of other products for each item.
 
-    All images ask; catalogue images answer where each item has one, else all images do. How near an item is to another
-    is the mean, over the images of the one, of how far the other's best image lies above the last result that was
-    looked at; no image finds itself, and no variant of an item's own parent counts. The search is exact up to 50,000
-    images and then by HNSW: its time grows with the square of the images, then nearly linearly.
+    All images are queries; the gallery is the catalogue images where each item has one, else all images. The nearness
+    of item B to item A is the mean, over A's images, of the score of B's best image minus the score of the last result.
+    An image does not find itself, and variants of an item's own parent do not count. The search is exact up to 50,000
+    images, and uses HNSW beyond: its time grows with the square of the images, then nearly linearly.
 
     Args:
         vectors: float32 of shape (images, dim), of norm 1.
-        images: what they are of.
-        count: items for each item.
-        skip: how many of the very nearest are left out before; these are often mislabelled.
+        images: the training set, in the same order.
+        count: number of neighbours of each item.
+        skip: number of nearest items to leave out, which are often mislabelled.
 
     Returns:
-        The neighbours, weighted by how near they are; and the share of images that found another product before their
-        own item (or no later), of those whose item has another image to be found: None where no item has one.
+        The neighbours, weighted by nearness; and the share of images that find another product before their own item,
+        or at the same score, among images whose item has another gallery image; None where no item has one.
     """
     gallery = _gallery(images)
-    # Room for the variants, and for each neighbour with several images.
+    # Deep enough for the variants, and for neighbours with several images.
     depth = int(np.bincount(images.parents[gallery]).max()) + 4 * (count + skip)
     built = np.ascontiguousarray(vectors[gallery])
     index = FaissIndex.build(built, layout=choose_layout(len(gallery)), ef_search=max(2 * depth, 64))
@@ -63,7 +63,7 @@ def confused_items(
 
 
 def _gallery(images: TrainingSet) -> np.ndarray:
-    """Rows that are searched."""
+    """Rows of the gallery."""
     catalogue = np.flatnonzero(images.domains == _CATALOGUE)
     complete = len(np.unique(images.items[catalogue])) == images.item_count
     return catalogue if complete else np.arange(len(images))
@@ -75,7 +75,7 @@ def _several(items: np.ndarray, gallery: np.ndarray) -> np.ndarray:
 
 
 def _whole_items(items: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows in chunks that part no item."""
+    """Rows in chunks that keep each item's images together."""
     order = np.argsort(items, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(items[order]) > 0])
     while len(starts):
@@ -86,27 +86,27 @@ def _whole_items(items: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _nearest(
-    askers: np.ndarray, results: np.ndarray, scores: np.ndarray, *, count: int, skip: int
+    query_items: np.ndarray, results: np.ndarray, scores: np.ndarray, *, count: int, skip: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each item's nearest items among its images' results, and how near they are.
+    """Each item's nearest items among its images' results, and their nearness.
 
     Args:
-        askers: int64 of shape (images,): the item of each image; all images of an item are there.
+        query_items: int64 of shape (images,): the item of each query; all images of an item are there.
         results: int64 of shape (images, depth): the item of each result.
-        scores: float32 of the same shape, descending but for those that do not count, which are -inf.
+        scores: float32 of the same shape, descending, except for results that do not count, which are -inf.
         count: see `confused_items`.
-        skip: see there.
+        skip: see `confused_items`.
     """
     most = int(results.max(initial=0)) + 1
     floor = np.where(np.isfinite(scores), scores, np.inf).min(axis=1, keepdims=True)
     counted = np.isfinite(scores)
-    image = np.broadcast_to(np.arange(len(askers))[:, None], results.shape)[counted]
+    image = np.broadcast_to(np.arange(len(query_items))[:, None], results.shape)[counted]
     above = (scores - np.where(np.isfinite(floor), floor, 0))[counted]
     # The first of an image's results of one item is its best.
     _, first = np.unique(image * most + results[counted], return_index=True)
-    pairs, place = np.unique(askers[image[first]] * most + results[counted][first], return_inverse=True)
+    pairs, place = np.unique(query_items[image[first]] * most + results[counted][first], return_inverse=True)
     items, neighbours = pairs // most, pairs % most
-    nearness = np.bincount(place, above[first], minlength=len(pairs)) / np.bincount(askers)[items]
+    nearness = np.bincount(place, above[first], minlength=len(pairs)) / np.bincount(query_items)[items]
     order = np.lexsort((neighbours, -nearness, items))
     items, neighbours, nearness = items[order], neighbours[order], nearness[order]
     rank = np.arange(len(items)) - np.searchsorted(items, items)

@@ -1,13 +1,11 @@
-"""Miners of pytorch-metric-learning among those pairs only that are allowed."""
+"""Restrict pytorch-metric-learning's miners to allowed pairs."""
 
 import torch
-from jaxtyping import Float
 from pytorch_metric_learning.miners import BaseMiner
 from torch import Tensor, nn
 
-from src.datamodules.training_set import Facts
 from src.losses.pairs import Pairs
-from src.miners.protocol import Tuples
+from src.miners.protocol import MinerInput, Tuples
 
 __all__ = ["LibraryMiner"]
 
@@ -16,32 +14,26 @@ _EASY = 1e4
 
 
 class LibraryMiner(nn.Module):
-    """One of the library's miners, which go by items alone, kept to the pairs that a loss may compare.
+    """A miner of the library, which goes by items alone, restricted to the pairs that a loss may compare.
 
-    It sees what is no pair as the easiest of all, and so never prefers it to a pair; what it takes all the same, for
-    want of pairs or by chance, is dropped.
+    Pairs that are not allowed get the distance of the easiest pair, so that the miner does not prefer them; those that
+    it still chooses, for lack of others or by chance, are dropped.
     """
 
     def __init__(self, miner: BaseMiner) -> None:
-        """Take over a miner, whose distance is replaced."""
+        """Wrap a miner and replace its distance."""
         super().__init__()
         self._distance = _AllowedDistance(miner.distance)
         miner.distance = self._distance
         self.miner = miner
 
     @torch.no_grad()
-    def forward(
-        self,
-        embeddings: Float[Tensor, "anchors dim"],
-        facts: Facts,
-        references: Float[Tensor, "references dim"],
-        reference_facts: Facts,
-        pairs: Pairs,
-    ) -> Tuples:
+    def forward(self, given: MinerInput) -> Tuples:
         """Choose tuples; see `FactsMiner`."""
+        pairs, items, reference_items = given.pairs, given.facts.items, given.reference_facts.items
         self._distance.pairs = pairs
-        self._distance.same = facts.items[:, None] == reference_facts.items
-        mined: Tuples = self.miner(embeddings, facts.items, references, reference_facts.items)
+        self._distance.same = items[:, None] == reference_items
+        mined: Tuples = self.miner(given.embeddings, items, given.references, reference_items)
         if len(mined) == 3:
             anchor, positive, negative = mined
             keep = pairs.positive[anchor, positive] & pairs.negative[anchor, negative]
@@ -52,7 +44,7 @@ class LibraryMiner(nn.Module):
 
 
 class _AllowedDistance(nn.Module):
-    """A distance of the library's by which what is no pair is the easiest positive or negative."""
+    """A distance of the library in which a pair that is not allowed is the easiest positive or negative."""
 
     pairs: Pairs
     same: Tensor

@@ -1,7 +1,7 @@
-"""What a checkpoint says about itself, and how an encoder comes back from it.
+"""The card of a checkpoint, and loading the encoder of a checkpoint.
 
-A checkpoint is Lightning's, with one more entry, the card: plain numbers, strings, lists and dictionaries. It is read
-with `weights_only=True`, so that a checkpoint from elsewhere runs no code.
+A checkpoint is Lightning's, with one more entry, the card, which holds numbers, strings, lists and dictionaries only.
+It is read with `weights_only=True`, so that a checkpoint from an unknown source runs no code.
 """
 
 import hashlib
@@ -18,18 +18,18 @@ from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import TrainSettings
 from src.models.encoder import Encoder, build_encoder
 
-__all__ = ["CARD", "deciding", "load_encoder", "make_card", "method_of", "run_card"]
+__all__ = ["CARD", "deciding_settings", "load_encoder", "make_card", "method_of", "read_card"]
 
 CARD = "lookalike"
 _FORMAT = 1
 _PREFIX = "encoder."
 _WITHOUT_EFFECT = {"data": ("cache", "workers"), "trainer": ("accelerator", "eval_batch")}
 _LEFT_OUT = ("checkpoint_every", "compile", "resume")
-"""Settings of the trainer that say how a run is made and kept, and nothing of what it comes to."""
+"""Trainer settings that do not influence the resulting weights."""
 
 
 def make_card(settings: TrainSettings) -> dict[str, Any]:
-    """What is needed to build the encoder again and to find its data."""
+    """Make the card: all that is needed to build the encoder again and to find its data."""
     model = asdict(settings.model)
     start = _start(model)
     model.update(pretrained=False, weights=None)
@@ -53,52 +53,52 @@ def make_card(settings: TrainSettings) -> dict[str, Any]:
 
 
 def method_of(card: Mapping[str, Any]) -> str:
-    """What names the method that trained a checkpoint: equal for runs that differ by seed (or by machine) only.
+    """Identify the method that trained a checkpoint: equal for runs that differ only in their seed (or machine).
 
     Args:
         card: the checkpoint's.
 
     Returns:
-        16 hexadecimal digits, from all of the card but the run's name, its seed, and what changes no result.
+        16 hexadecimal digits, from the whole card except the run's name, its seed, and settings without influence.
     """
-    settings = {name: value for name, value in deciding(card).items() if name != "seed"}
+    settings = {name: value for name, value in deciding_settings(card).items() if name != "seed"}
     start = settings.get("start", {})
     if "run" in start:
         settings["start"] = {**start, "run": start["run"]["method"]}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def deciding(card: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a card decides the weights that come out: all but the run's name and what the machine is like."""
+def deciding_settings(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a card that decide the trained weights: all but the run's name and the machine's settings."""
     settings = {name: value for name, value in card.items() if name not in ("format", "name")}
     for part, names in _WITHOUT_EFFECT.items():
         settings[part] = {name: value for name, value in settings.get(part, {}).items() if name not in names}
     return settings
 
 
-def run_card(path: Path) -> dict[str, Any] | None:
-    """The card of a checkpoint of ours; None for other weights, and for what cannot be read as a checkpoint."""
+def read_card(path: Path) -> dict[str, Any] | None:
+    """Read the card of a checkpoint of train.py; None for other weights, and for files that are no checkpoint."""
     if path.suffix == ".safetensors" or not path.is_file():
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # a file of any other kind makes the reader raise nearly anything
+    except Exception:  # the reader raises many types of errors for other files
         return None
     card = content.get(CARD) if isinstance(content, dict) else None
     return card if isinstance(card, dict) and card.get("format") == _FORMAT else None
 
 
 def _start(model: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run starts from; of an earlier run, what it was, since all of them write best.ckpt."""
+    """Describe the start of a run; an earlier run by its name and method, since each of them writes best.ckpt."""
     path = Path(model["weights"]) if model["weights"] else None
     start = {"pretrained": model["pretrained"], "weights": path.name if path else None}
-    if path and (card := run_card(path)):
+    if path and (card := read_card(path)):
         start["run"] = {"name": card["name"], "seed": card["seed"], "method": method_of(card)}
     return start
 
 
 def _named(component: dict[str, Any]) -> dict[str, Any]:
-    """A component, and those inside it, by their bare class names: no import path of ours leaves the repository."""
+    """A component and its parts, with class names instead of import paths, which must not leave the repository."""
     arguments = {
         name: _named(value) if isinstance(value, dict) else value
         for name, value in component.items()
@@ -113,20 +113,20 @@ def load_encoder(path: Path, *, setting: str = "checkpoint") -> tuple[Encoder, P
     """Build the encoder of a checkpoint, in evaluation mode, on the CPU.
 
     Args:
-        path: what train.py wrote.
-        setting: what the path was given as, for messages.
+        path: a checkpoint of train.py.
+        setting: the setting that named the path, for messages.
 
     Returns:
-        The encoder, how its pixels are made, and the card.
+        The encoder, its preprocessing, and the card.
 
     Raises:
-        LookalikeError: no such file, not readable as tensors and plain values, or not a checkpoint of ours.
+        LookalikeError: there is no such file, it is not readable, or it is not a checkpoint of train.py.
     """
     if not path.is_file():
         raise LookalikeError(f"`{setting}={path}`: no such file; train.py writes DIR/checkpoints/best.ckpt")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file makes the reader raise nearly anything
+    except Exception as error:  # the reader raises many types of errors for damaged files
         raise LookalikeError(f"`{setting}={path}`: not a readable checkpoint ({error})") from error
     card = checkpoint.get(CARD) if isinstance(checkpoint, dict) else None
     if not isinstance(card, dict) or card.get("format") != _FORMAT:

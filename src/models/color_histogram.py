@@ -1,4 +1,4 @@
-"""The baseline that a learned embedding must beat: what colours are in the picture, and how much of each."""
+"""A baseline without learning: histograms of the colours in an image."""
 
 import cv2
 import numpy as np

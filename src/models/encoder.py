@@ -18,11 +18,11 @@ __all__ = ["Encoder", "build_encoder"]
 
 
 class Encoder(nn.Module):
-    """Normalisation, backbone, head and L2 in one module, so that an exported graph has all of it.
+    """Normalisation, backbone, head and L2 in one module, so that an exported graph contains all of them.
 
     Attributes:
-        dim: numbers in an embedding.
-        dtype: what backbone and head compute in; preprocessing and L2 stay in float32.
+        dim: dimension of the embeddings.
+        dtype: of backbone and head; preprocessing and L2 stay in float32.
     """
 
     mean: Tensor
@@ -34,7 +34,7 @@ class Encoder(nn.Module):
         self.head = head
         self.dim = dim
         self.dtype = torch.float32
-        # On the pixels' own scale; the spec restores them, so they are no part of the weights.
+        # On the scale 0..255. The preprocessing spec holds them, so they are not saved with the weights.
         self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
 
@@ -47,12 +47,12 @@ class Encoder(nn.Module):
         Returns:
             float32 embeddings of norm 1.
         """
-        # In half precision a smaller eps would be 0.
+        # A smaller eps would be 0 in half precision.
         return F.normalize(self.features(pixels).float(), dim=1, eps=1e-6)
 
     def features(self, pixels: Num[Tensor, "batch height width 3"]) -> Num[Tensor, "batch dim"]:
-        """The embeddings of a batch before they are given norm 1; pixels as `forward` takes them."""
-        # Channels last is how the pixels lie already; and what convolutions are quickest on.
+        """The embeddings of a batch before L2 normalisation; pixels as `forward` takes them."""
+        # Channels last is the layout of the pixels, and the fastest for convolutions.
         images = pixels.float().permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
         images = ((images - self.mean) / self.std).to(self.dtype)
         features: Tensor = self.head(self.backbone(images))
@@ -73,21 +73,21 @@ def build_encoder(
     """Build an encoder; see `EncoderSettings` for the arguments.
 
     Raises:
-        ConfigError: no such timm model, arguments that it does not take, or weights that do not fit or cannot be had.
+        ConfigError: no such timm model, unknown arguments, or weights that do not fit or cannot be loaded.
     """
     kwargs = dict(backbone_kwargs or {})
     if weights is not None and not Path(weights).is_file():
         raise ConfigError(f"`model.weights={weights}`: no such file; give a path, or take weights by name with null")
     if not timm.is_model(backbone):
         near = ", ".join(timm.list_models(f"{backbone.split('_')[0]}*")[:5])
-        raise ConfigError(f"`model.backbone={backbone}`: no timm model; some that begin alike: {near or 'none'}")
+        raise ConfigError(f"`model.backbone={backbone}`: no timm model; similar names: {near or 'none'}")
     if backbone.startswith("vit") or "img_size" in kwargs:
         kwargs.setdefault("img_size", spec.size)
     try:
         network: Any = timm.create_model(
             backbone, pretrained=pretrained and weights is None, checkpoint_path=weights or "", **kwargs
         )
-    except Exception as error:  # timm passes on whatever its hub client, reader or constructor raises
+    except Exception as error:  # timm does not wrap the errors of its hub client, readers and constructors
         source = weights or ("timm's weights of that name" if pretrained else "new weights")
         raise ConfigError(f"`model.backbone={backbone}` with {source}: {type(error).__name__}: {error}") from error
     network.reset_classifier(0)
@@ -97,7 +97,7 @@ def build_encoder(
 
 
 def _width(network: Any, size: int) -> int:
-    """Features that the backbone gives; asked of the backbone itself, since timm names it in several ways."""
+    """The number of the backbone's features, from a forward pass: timm has several names for it."""
     network.eval()
     with torch.no_grad():
         features: Tensor = network(torch.zeros(1, 3, size, size))

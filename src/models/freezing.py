@@ -1,4 +1,4 @@
-"""Parts of a backbone that do not move: its first stages, and the statistics of its batch norms."""
+"""Freeze the first stages of a backbone, and the statistics of its batch norms."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def stages_of(backbone: Any) -> dict[str, int]:
     A convolutional network's stages lie between two halvings of resolution, a vision transformer's are its blocks.
 
     Raises:
-        ConfigError: timm says nothing of this network's stages.
+        ConfigError: timm does not define this network's stages.
     """
     if not hasattr(backbone, "group_matcher"):
         raise ConfigError(f"timm names no stages of {type(backbone).__name__}; set `optim.freeze=0`")
@@ -28,15 +28,15 @@ def stages_of(backbone: Any) -> dict[str, int]:
 
 
 def freeze_stages(backbone: nn.Module, count: int, *, norms: bool = False) -> None:
-    """Hold the first stages of a network as they are, and let the others train.
+    """Freeze the first stages of a network, and make the others trainable.
 
-    A frozen stage has no gradients, hence no graph: nothing is kept of it for the backward pass. Its batch norms
-    normalise by the statistics that they have, and do not update them.
+    A frozen stage has no gradients, hence no graph: it saves nothing for the backward pass. Its batch norms use their
+    running statistics and do not update them.
 
     Args:
         backbone: a timm network in training mode.
         count: stages, counted from the input; all stages may be frozen.
-        norms: no batch norm of the network updates its statistics; those of the other stages still train their weights.
+        norms: freeze the statistics of all batch norms; those of the other stages still train their weights.
 
     Raises:
         ConfigError: there are fewer stages.
@@ -55,10 +55,10 @@ def freeze_stages(backbone: nn.Module, count: int, *, norms: bool = False) -> No
 
 
 class Freezing(lightning.Callback):
-    """Freezes stages of the encoder's backbone, and lets them go by epoch.
+    """Freezes stages of the encoder's backbone, and unfreezes them by a schedule of epochs.
 
-    The optimiser knows all parameters from the start and passes over those without gradient, so neither its groups nor
-    a checkpoint of it change when a stage is let go; its rate is then what the schedule of rates says.
+    The optimiser has all parameters from the start and skips those without gradient: its groups and its checkpoint do
+    not change when a stage is unfrozen, whose learning rate is then that of the schedule.
     """
 
     def __init__(self, *, stages: int, unfreeze: Mapping[int, int] | None = None, norms: bool = False) -> None:
@@ -67,31 +67,31 @@ class Freezing(lightning.Callback):
         self._norms = norms
 
     def frozen(self, epoch: int) -> int:
-        """Stages that do not move in an epoch, the first being 0."""
+        """Number of frozen stages in an epoch, counted from 0."""
         return self._schedule[max(start for start in self._schedule if start <= epoch)]
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """Before processes agree on which gradients they exchange, which they do once.
+        """Freeze before DDP registers the gradients that processes exchange, which it does once.
 
         Raises:
-            ConfigError: fewer stages than are to be frozen, or nothing but them to train.
+            ConfigError: there are too few stages, or no trainable parameter remains.
         """
         if stage == "fit":
             self._freeze(trainer, pl_module)
             if not any(parameter.requires_grad for parameter in pl_module.parameters()):
                 raise ConfigError(
-                    f"`optim.freeze={self.frozen(trainer.current_epoch)}`: nothing is left to train; freeze fewer "
-                    "stages, or choose a head (`model.head=mlp`)"
+                    f"`optim.freeze={self.frozen(trainer.current_epoch)}`: no trainable parameter remains; freeze "
+                    "fewer stages, or choose a head (`model.head=mlp`)"
                 )
-            # Lightning warns of what is in evaluation mode before it calls the next hook.
+            # Before the next hook Lightning warns of modules in evaluation mode.
             pl_module.train()
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """A run that goes on within an epoch does not begin it."""
+        """Freeze in a run that resumes within an epoch, which has no epoch start."""
         self._freeze(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Let go what is due."""
+        """Unfreeze the stages of this epoch."""
         self._freeze(trainer, pl_module)
 
     def _freeze(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

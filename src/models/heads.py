@@ -1,4 +1,4 @@
-"""What stands between the backbone's features and the embedding."""
+"""Heads: modules between the backbone's features and the embedding."""
 
 from torch import Tensor, nn
 
@@ -9,9 +9,9 @@ __all__ = ["PCAHead", "ResidualHead", "build_head"]
 
 
 class ResidualHead(nn.Module):
-    """The features plus a correction (Linear-ReLU-Linear) that begins as zero.
+    """The features plus a correction (Linear-ReLU-Linear) that is zero at the start.
 
-    Before training the embedding is the backbone's own, and so it is at one end when weights are interpolated.
+    Before training the embedding equals the backbone's features, which is one end of weight interpolation.
     """
 
     def __init__(self, width: int, hidden: int) -> None:
@@ -22,13 +22,13 @@ class ResidualHead(nn.Module):
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features of shape (batch, width), and so the result."""
+        """Add the correction; features and result have the shape (batch, width)."""
         corrected: Tensor = features + self.correction(features)
         return corrected
 
 
 class PCAHead(nn.Linear):
-    """A linear layer of zeros until `begin_from_features` has seen training images."""
+    """A linear layer that is zero until `initialise_pca_head` sets it from training images."""
 
     def __init__(self, width: int, dim: int) -> None:
         if dim > width:
@@ -39,16 +39,16 @@ class PCAHead(nn.Linear):
 
 
 def build_head(kind: str, *, width: int, hidden_dim: int, embedding_dim: int) -> tuple[nn.Module, int]:
-    """A head, and the numbers in an embedding.
+    """Build a head; return it and the dimension of the embeddings.
 
     Args:
         kind: see `EncoderSettings.head`.
-        width: features that the backbone gives.
+        width: number of the backbone's features.
         hidden_dim: of the hidden layer, where there is one.
-        embedding_dim: numbers in an embedding, where they are not the backbone's.
+        embedding_dim: dimension of the embeddings, for heads that do not keep the width.
 
     Raises:
-        ConfigError: `pca` with more numbers than the backbone has features.
+        ConfigError: `pca` with a larger dimension than the backbone's width.
     """
     assert kind in HEADS
     if kind == "none":

@@ -1,12 +1,12 @@
-"""An encoder as a plain function over arrays."""
+"""An encoder as a function over NumPy arrays."""
 
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from src.models.allocator import keep_freed_memory
 from src.models.encoder import Encoder
-from src.models.heap import keep_freed_memory
 
 __all__ = ["embedder"]
 

@@ -1,4 +1,4 @@
-"""Weights between those that training started from and those that it ended with."""
+"""Interpolate between the weights at the start and at the end of training."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,23 +9,23 @@ import lightning
 import torch
 from torch import Tensor
 
-from src.models.checkpoint_files import WholeCheckpoints
+from src.models.checkpoint_io import AtomicCheckpointIO
 
 __all__ = ["SHARE", "choose_share", "interpolated"]
 
 SHARE = "interpolation"
-"""Where a checkpoint holds the share that was chosen, and the validation's score of each."""
+"""Key of the checkpoint entry with the chosen share and the validation score of each share."""
 
 log = logging.getLogger(__name__)
 _PREFIX = "encoder."
 
 
 def interpolated(start: Mapping[str, Tensor], end: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """(1 - share) * start + share * end (WiSE-FT; Wortsman et al., CVPR 2022, eq. 1), statistics of norms as well.
+    """(1 - share) * start + share * end (WiSE-FT; Wortsman et al., CVPR 2022, eq. 1), including running statistics.
 
     Args:
         start: state of a module.
-        end: another of the same; its whole numbers (counters) are kept.
+        end: another state of the same module; its integers (counters) are kept.
         share: 0 is the start, 1 the end.
 
     Returns:
@@ -47,17 +47,17 @@ def choose_share(
     shares: Sequence[float],
     monitor: str,
 ) -> float:
-    """Validate the encoder at several shares and rewrite the checkpoint with the best of them.
+    """Validate the encoder at several shares, and rewrite the checkpoint with the best one.
 
-    Only the validation split decides; of equal scores the share nearest to the start wins.
+    Only the validation split decides; of equal scores the smallest share is chosen.
 
     Args:
-        trainer: the one that trained; its loggers are not written to.
-        module: holds `encoder`, whose weights are afterwards the chosen ones.
+        trainer: the trainer of the run; its loggers are not written to.
+        module: its `encoder` gets the chosen weights.
         datamodule: of the validation.
         start: the encoder's state before training, on the CPU.
-        checkpoint: the best one of training; the share 1, which is always tried.
-        shares: others that are tried.
+        checkpoint: the best one of training, which is the share 1 and always tried.
+        shares: further shares to try.
         monitor: name of the score, higher is better.
 
     Returns:
@@ -65,7 +65,7 @@ def choose_share(
     """
     encoder: Any = module.encoder
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    if SHARE in content:  # a run that was over already, and was asked to go on
+    if SHARE in content:  # a finished run that is resumed
         return float(content[SHARE]["share"])
     state = content["state_dict"]
     end = {name[len(_PREFIX) :]: value for name, value in state.items() if name.startswith(_PREFIX)}
@@ -82,6 +82,6 @@ def choose_share(
     if trainer.is_global_zero:
         content["state_dict"] = state | {f"{_PREFIX}{name}": value for name, value in weights.items()}
         content[SHARE] = {"share": chosen, "scores": scores}
-        WholeCheckpoints().save_checkpoint(content, checkpoint)
+        AtomicCheckpointIO().save_checkpoint(content, checkpoint)
     trainer.strategy.barrier()
     return chosen

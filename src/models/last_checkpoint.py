@@ -1,4 +1,4 @@
-"""The checkpoint that a run goes on from, and the checks before it does."""
+"""The checkpoint from which a run is resumed, and the checks before that."""
 
 import json
 import random
@@ -12,20 +12,20 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from src.contracts.errors import ConfigError, LookalikeError
-from src.models.checkpoint import CARD, deciding
+from src.models.checkpoint import CARD, deciding_settings
 
 __all__ = ["LAST", "LastCheckpoint", "last_checkpoint"]
 
 LAST = Path("checkpoints") / "last.ckpt"
-"""Where a run's latest state lies, relative to its folder."""
+"""Path of a run's latest state, relative to its folder."""
 
 
 def last_checkpoint(folder: Path, card: Mapping[str, Any]) -> Path | None:
-    """The checkpoint that a run in this folder goes on from; None where there is none yet.
+    """The checkpoint from which a run in this folder is resumed; None where there is none.
 
     Args:
         folder: the run's.
-        card: what is to be trained; it must be what was trained.
+        card: of the run; its deciding settings must equal the checkpoint's.
 
     Raises:
         ConfigError: the checkpoint belongs to another config; the message names what differs.
@@ -36,9 +36,9 @@ def last_checkpoint(folder: Path, card: Mapping[str, Any]) -> Path | None:
         return None
     try:
         before = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[CARD]
-    except Exception as error:  # a damaged file makes the reader raise nearly anything
-        raise LookalikeError(f"{path}: not a readable checkpoint ({error}); delete it to begin again") from error
-    was, now = _flat(deciding(before)), _flat(deciding(card))
+    except Exception as error:  # the reader raises many types of errors for damaged files
+        raise LookalikeError(f"{path}: not a readable checkpoint ({error}); delete it to start anew") from error
+    was, now = _flat(deciding_settings(before)), _flat(deciding_settings(card))
     differ = [
         f"`{name}` was {was.get(name, 'not set')}, is {now.get(name, 'not set')}"
         for name in sorted(was.keys() | now.keys())
@@ -46,14 +46,14 @@ def last_checkpoint(folder: Path, card: Mapping[str, Any]) -> Path | None:
     ]
     if differ:
         raise ConfigError(
-            f"{path} is of a run with another config: {'; '.join(differ)}. Go on with the config of that run, or train "
-            "in another folder with hydra.run.dir=DIR"
+            f"{path} is of a run with another config: {'; '.join(differ)}. Resume with that run's config, or train in "
+            "another folder with hydra.run.dir=DIR"
         )
     return path
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted names and values as JSON, in which a tuple is a list."""
+    """Dotted names, and values as JSON, where a tuple equals a list."""
     flat: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
@@ -64,17 +64,17 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes a run's state every so many steps and after each epoch, random numbers included.
+    """Saves a run's state every few steps and after each epoch, including the random number generators.
 
-    An epoch's last step is saved after its validation, with what came of it: best score, patience, stopping.
+    An epoch's last step is saved after its validation, with its results: best score, patience, stopping.
     """
 
     def __init__(self, folder: Path, *, every: int) -> None:
-        """Say where and how often.
+        """Set the folder and the interval.
 
         Args:
             folder: the run's.
-            every: steps from one checkpoint to the next, besides those after each epoch.
+            every: steps between checkpoints, which are also written after each epoch.
         """
         super().__init__()
         self._folder, self._every = folder, every
@@ -82,38 +82,38 @@ class LastCheckpoint(Checkpoint):
         self._stopped = False
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Save within an epoch. Callbacks of other kinds were called before, so their state is that after the step."""
+        """Save within an epoch. Lightning calls checkpoint callbacks last, so other callbacks have seen the step."""
         if trainer.global_step % self._every == 0 and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Save between epochs."""
+        """Save after an epoch."""
         self._save(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Random numbers of all processes, and whether training was over."""
+        """Random number generators of all processes, and whether training was stopped."""
         return {"random": _of_all_processes(_random_state()), "stopped": self._stopped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the random numbers until everything is set up, which uses some."""
+        """Keep the generators' state until training starts: the set-up draws random numbers."""
         self._random = state_dict["random"]
 
     def on_load_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Stop again where early stopping had ended the run; find the best checkpoint in a folder that was moved."""
+        """Stop again where early stopping had ended the run; correct paths where the folder was moved."""
         trainer.should_stop = checkpoint["callbacks"][self.state_key]["stopped"]
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint):
                 _move(checkpoint["callbacks"].get(callback.state_key, {}), callback.dirpath)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Let random numbers go on where they were."""
+        """Restore the random number generators."""
         if self._random is not None:
             _set_random_state(self._random[trainer.global_rank])
             self._random = None
         elif trainer.global_rank:
-            # Of one seed all processes would drop the same units of different images.
+            # With one seed all processes would have the same dropout masks.
             torch.manual_seed(torch.initial_seed() + trainer.global_rank)
 
     def _save(self, trainer: lightning.Trainer) -> None:
@@ -122,7 +122,7 @@ class LastCheckpoint(Checkpoint):
 
 
 def _move(state: dict[str, Any], folder: Any) -> None:
-    """Let what Lightning notes of its best checkpoint name this folder."""
+    """Rewrite ModelCheckpoint's paths after the run folder moved."""
     if not state:
         return
     for name in ("best_model_path", "kth_best_model_path", "last_model_path"):

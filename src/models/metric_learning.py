@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from src.datamodules.training_set import Batch
 from src.losses.gather import gather_batch
-from src.models.anchoring import Anchoring
 from src.models.checkpoint import CARD
-from src.models.chunks import embed_in_chunks
+from src.models.chunked_embedding import embed_in_chunks
 from src.models.encoder import Encoder
 from src.models.freezing import Freezing
 from src.models.parameter_groups import parameter_groups
+from src.models.start_penalty import StartPenalty
 from src.models.step_diagnostics import StepDiagnostics, triplet_margin
 from src.models.weight_averaging import MovingAverage
 
@@ -54,19 +54,19 @@ class MetricLearning(lightning.LightningModule):
         self._callbacks.append(StepDiagnostics(margin=triplet_margin(objective)))
         if ema:
             self._callbacks.append(MovingAverage(ema))
-        self._anchoring = Anchoring(encoder, l2_sp=l2_sp, relations=relations)
+        self._start_penalty = StartPenalty(encoder, l2_sp=l2_sp, relations=relations)
         self.interpolate = interpolate
         self._card = card
         self._chunk = chunk
         self.gradient_norm: Tensor | None = None
-        # What an objective remembers is the same in all processes, and need not be sent at each step.
+        # An objective's buffers are equal in all processes and need no broadcast in each step.
         self._ddp_params_and_buffers_to_ignore = [f"objective.{name}" for name, _ in objective.named_buffers()]
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """The loss of one batch, in which all processes have their part; and its embeddings for who measures them."""
+        """The loss of the batch of all processes; and this process's embeddings, for callbacks."""
         embeddings = embed_in_chunks(self.encoder, batch.pixels, chunk=self._chunk)
         loss: Tensor = self.objective(*gather_batch(embeddings, batch.facts))
-        terms = self._anchoring(batch.pixels, embeddings)
+        terms = self._start_penalty(batch.pixels, embeddings)
         loss = loss + sum(terms.values())
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.pixels))
         for name, value in (getattr(self.objective, "parts", {}) | terms).items():
@@ -74,15 +74,15 @@ class MetricLearning(lightning.LightningModule):
         return {"loss": loss, "embeddings": embeddings.detach()}
 
     def validation_step(self, pixels: Tensor, batch_idx: int) -> Tensor:
-        """Embed a batch; a callback makes metrics of all of them."""
+        """Embed a batch; a callback computes the metrics of all batches."""
         embeddings: Tensor = self.encoder(pixels)
         return embeddings
 
     def configure_optimizers(self) -> Any:
-        """AdamW; by step, the rates rise and fall along half cosines (one cycle; Smith, Topin, 2018)."""
+        """AdamW; the learning rates rise and fall along half cosines, step by step (one cycle; Smith, Topin, 2018)."""
         optimizer = torch.optim.AdamW(self._parameter_groups())
         steps = int(self.trainer.estimated_stepping_batches)
-        # OneCycleLR divides by the steps from the lowest rate to the peak, and so needs both.
+        # OneCycleLR divides by the number of warm-up steps minus one.
         warm = max(2, round(self._warmup * steps))
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
@@ -96,18 +96,18 @@ class MetricLearning(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_callbacks(self) -> list[lightning.Callback]:
-        """How the encoder is adapted, and watched."""
+        """Callbacks that freeze, average and diagnose the encoder."""
         return self._callbacks
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip by the norm over all weights, and keep the norm: who looks at it need not add it up again."""
+        """Clip by the norm over all weights, and store the norm, so that callbacks need not compute it again."""
         limit = gradient_clip_val if gradient_clip_val is not None else float("inf")
         self.gradient_norm = nn.utils.clip_grad_norm_(self.parameters(), limit, foreach=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the card in: plain values, by which the encoder is built again."""
+        """Add the card, from which `load_encoder` builds the encoder."""
         checkpoint[CARD] = self._card
 
     def _parameter_groups(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Which parameters learn at which rate, and which decay."""
+"""Parameter groups: learning rate and weight decay of each parameter."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ __all__ = ["layer_scales", "parameter_groups"]
 def layer_scales(backbone: Any, layer_decay: float) -> dict[str, float]:
     """The share of the backbone's rate for each parameter of a timm network, by name.
 
-    The last layer has all of it and each layer below `layer_decay` times the one above (Bao et al., BEiT, 2022). Layers
-    are timm's, finer than its stages: a block each.
+    The last layer has a share of 1, and each layer below `layer_decay` times that of the layer above (Bao et al., BEiT,
+    2022). Layers are timm's, which are finer than its stages: one for each block.
 
     Raises:
-        ConfigError: timm says nothing of this network's layers, and `layer_decay` is not 1.
+        ConfigError: timm does not define this network's layers, and `layer_decay` is not 1.
     """
     if layer_decay == 1:
         return {name: 1.0 for name, _ in backbone.named_parameters()}
@@ -39,17 +39,18 @@ def parameter_groups(
     weight_decay: float,
     layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Groups for an optimiser; each parameter is in one of them, whether it has a gradient now or not.
+    """Make an optimiser's groups; each parameter is in one, whether it is frozen or not.
 
-    Vectors (biases, norms) do not decay, nor what timm excludes for a network (positions, class tokens).
+    Vectors (biases, norms) have no weight decay, and neither have parameters that timm excludes (positions, class
+    tokens).
 
     Args:
-        encoder: its backbone's layers have rates of their own, its head has `lr`.
-        objective: what it learns itself (proxies).
+        encoder: its backbone's layers have their own rates, its head has `lr`.
+        objective: its own parameters (proxies) have `proxy_lr`.
         lr: of the head.
         backbone_lr: of the backbone's last layer.
         proxy_lr: of the objective's parameters.
-        weight_decay: of all that decays.
+        weight_decay: of the parameters that decay.
         layer_decay: see `layer_scales`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Chance level: a random direction for each image id, which knows nothing of the image."""
+"""The chance level: a random vector for each image id, independent of the image."""
 
 import hashlib
 
@@ -8,12 +8,12 @@ __all__ = ["random_vectors"]
 
 
 def random_vectors(image_ids: np.ndarray, *, seed: int, dim: int = 64) -> np.ndarray:
-    """Standard normal vectors; the same id has the same vector whatever stands beside it.
+    """Standard normal vectors; a vector depends on the id and the seed only.
 
     Args:
         image_ids: object array of strings, of shape (images,).
-        seed: another seed is another draw.
-        dim: numbers in a vector.
+        seed: of the draws.
+        dim: dimension of the vectors.
 
     Returns:
         float32 array of shape (images, dim).

@@ -1,4 +1,4 @@
-"""The strongest baseline without a network: SIFT, a visual vocabulary, VLAD."""
+"""A baseline without a network: SIFT descriptors, a visual vocabulary, VLAD."""
 
 from collections.abc import Iterable
 
@@ -11,10 +11,10 @@ from src.contracts.errors import LookalikeError
 __all__ = ["SiftVlad", "fit_sift_vlad", "root_sift", "vlad"]
 
 _KEYPOINTS = 300
-"""Of an image, the strongest that are kept."""
+"""Most keypoints of an image; the strongest are kept."""
 
 _SAMPLED = 200_000
-"""Descriptors, at most, that the vocabulary is learned from: 100 MB."""
+"""Most descriptors from which the vocabulary is learned: 100 MB."""
 
 
 def root_sift(image: np.ndarray) -> np.ndarray:
@@ -24,13 +24,13 @@ def root_sift(image: np.ndarray) -> np.ndarray:
         image: uint8 RGB array of shape (height, width, 3).
 
     Returns:
-        float32 array of shape (keypoints, 128), at most 300, rows of norm 1; no rows where nothing stands out.
+        float32 array of shape (keypoints, 128), at most 300, rows of norm 1; no rows where there are no keypoints.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     _, found = cv2.SIFT.create(nfeatures=_KEYPOINTS).detectAndCompute(grey, None)
     if found is None:
         return np.empty((0, 128), np.float32)
-    # OpenCV may keep a few more than asked for where responses tie.
+    # OpenCV may return a few more where responses tie.
     found = np.asarray(found[:_KEYPOINTS], np.float32)
     return np.sqrt(found / np.maximum(found.sum(axis=1, keepdims=True), 1e-12))
 
@@ -38,18 +38,18 @@ def root_sift(image: np.ndarray) -> np.ndarray:
 def vlad(descriptors: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Residuals to the nearest words, summed (Jegou, Douze, Schmid, Perez: Aggregating local descriptors, 2010).
 
-    Each word's sum is brought to norm 1 (intra-normalisation; Arandjelovic, Zisserman: All about VLAD, 2013), then come
-    signed square roots, then the whole is brought to norm 1.
+    Each word's sum is normalised (intra-normalisation; Arandjelovic, Zisserman: All about VLAD, 2013), then signed
+    square roots are taken, then the whole vector is normalised.
 
     Args:
         descriptors: float32 array of shape (keypoints, d).
         centres: float32 array of shape (words, d), the vocabulary.
 
     Returns:
-        float32 array of shape (words * d,), of norm 1; where there is nothing to sum, all its numbers are equal: images
-        without keypoints are alike.
+        float32 array of shape (words * d,), of norm 1; without descriptors all components are equal, so that images
+        without keypoints are similar.
     """
-    # Squared distances, less what is the same for each word.
+    # Squared distances, without the term that is the same for each word.
     nearest = np.argmin((centres**2).sum(axis=1) - 2 * descriptors @ centres.T, axis=1)
     sums = np.zeros_like(centres)
     np.add.at(sums, nearest, descriptors - centres[nearest])
@@ -65,7 +65,7 @@ class SiftVlad:
 
     Attributes:
         words: words of the vocabulary.
-        dim: numbers in a vector.
+        dim: dimension of the vectors.
     """
 
     def __init__(self, centres: np.ndarray, mean: np.ndarray, projection: np.ndarray) -> None:
@@ -84,18 +84,18 @@ class SiftVlad:
 def fit_sift_vlad(batches: Iterable[np.ndarray], *, words: int = 64, dim: int = 256, seed: int = 0) -> SiftVlad:
     """Learn a vocabulary (mini-batch k-means) and a whitening (PCA; Jegou, Chum, 2012) from training images.
 
-    VLADs have words * 128 numbers, 32 KB an image with 64 words; whitened to 256 they take 1 KB, and co-occurrences
-    that all images share count less.
+    VLADs have words * 128 dimensions, 32 KB an image with 64 words; whitened to 256 dimensions they take 1 KB, and
+    co-occurrences that all images share get a lower weight.
 
     Args:
         batches: uint8 RGB pixels of training images, arrays of shape (images, height, width, 3). Their descriptors are
             kept as float32: up to 150 KB an image.
         words: words of the vocabulary; fewer where there are fewer descriptors.
-        dim: numbers in a vector; fewer where there are fewer images.
+        dim: dimension of the vectors; lower where there are fewer images.
         seed: of k-means, PCA and the choice of descriptors.
 
     Raises:
-        LookalikeError: fewer than two images, not one keypoint in all of them, or nothing that tells them apart.
+        LookalikeError: fewer than two images, no keypoints, or equal images.
     """
     described = [root_sift(image) for pixels in batches for image in pixels]
     pooled = np.concatenate(described) if described else np.empty((0, 128), np.float32)
@@ -117,19 +117,19 @@ def fit_sift_vlad(batches: Iterable[np.ndarray], *, words: int = 64, dim: int = 
 def _whitening(centred: np.ndarray, dim: int) -> np.ndarray:
     """Projection to the principal directions with variance 1 in each: float32 of shape (numbers, at most dim).
 
-    By way of the Gram matrix, which is smaller than the covariance: there are fewer images than numbers.
+    Computed from the Gram matrix, which is smaller than the covariance: there are fewer images than dimensions.
     """
     values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
     kept = np.flatnonzero(values > 1e-6 * max(values[-1], 1e-6))[::-1][:dim]
     if not len(kept):
-        raise LookalikeError("the training images are all alike in their SIFT keypoints: nothing tells them apart")
-    # Row i of `centred` lies at sqrt(value) * vector[i] along a direction; over its deviation, that is once more sqrt.
+        raise LookalikeError("all training images have the same SIFT descriptors; check the split `train`")
+    # Row i of `centred` is sqrt(value) * vector[i] along a direction, whose deviation contributes another sqrt(value).
     scale = np.sqrt(len(centred) - 1) / values[kept]
     return (centred.T @ (vectors[:, kept] * scale)).astype(np.float32)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows of norm 1; a row of zeros, an image exactly like the mean, becomes one of equal numbers."""
+    """Rows of norm 1; a row of zeros, of an image equal to the mean, gets equal components."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     constant = vectors.shape[1] ** -0.5
     return np.where(norms > 1e-12, vectors / np.maximum(norms, 1e-12), constant).astype(np.float32)

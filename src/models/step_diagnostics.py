@@ -1,4 +1,4 @@
-"""What is logged of training steps: how the embeddings lie, how quick it goes, and a warning when they collapse."""
+"""Logs diagnostics of training steps: embeddings, throughput, and a warning when embeddings collapse."""
 
 import logging
 import time
@@ -23,23 +23,23 @@ _MARGIN = 0.1
 
 
 def triplet_margin(objective: nn.Module) -> float:
-    """The margin of an objective's triplet loss, in distance, wherever in it that is; 0.1 where there is none.
+    """The margin of the triplet loss in an objective, in distance; 0.1 where there is none.
 
-    Other losses' margins are angles or similarities, and say nothing of distances.
+    Other losses' margins are angles or similarities, not distances.
     """
     losses = (module for module in objective.modules() if isinstance(module, TripletMarginLoss))
     return next((float(loss.margin) for loss in losses), _MARGIN)
 
 
 def collapsed(found: dict[str, float], items: int) -> str | None:
-    """What is wrong with a batch's embeddings, if they no longer tell items apart.
+    """Describe the collapse of a batch's embeddings, where they no longer separate items.
 
     Args:
         found: from `diagnose`.
-        items: different items of the batch.
+        items: number of different items in the batch.
 
     Returns:
-        A clause, or None. Fewer than eight items may well lie in one direction.
+        A clause for a message, or None. The rank is not judged for fewer than eight items.
     """
     if found["negative_distance"] < _APART:
         return f"images of different items lie {found['negative_distance']:.3f} apart on average, of at most 2"
@@ -49,15 +49,15 @@ def collapsed(found: dict[str, float], items: int) -> str | None:
 
 
 class StepDiagnostics(lightning.Callback):
-    """Measures the steps that are logged (`log_every_n_steps`), and keeps the time of all.
+    """Measures the steps that are logged (`log_every_n_steps`), and the time of all steps.
 
-    Logs as `train/NAME` what `diagnose` finds; `images_per_second`; and `waiting`, the share of time from the end of a
-    step to the start of the next, in which the batch is read, moved to the device and augmented. Validation counts in
-    neither. Embeddings that stay collapsed for three measurements are warned of, once.
+    Logs as `train/NAME` the results of `diagnose`; `images_per_second`; and `waiting`, the share of the time between
+    the end of a step and the start of the next, in which the batch is read, copied to the device and augmented.
+    Validation is excluded. It warns once where embeddings are collapsed in three measurements in a row.
     """
 
     def __init__(self, *, margin: float) -> None:
-        """See `diagnose` for the margin."""
+        """Set the margin, see `diagnose`."""
         self._margin = margin
         self._images, self._waited, self._worked = 0, 0.0, 0.0
         self._began = 0.0
@@ -65,21 +65,21 @@ class StepDiagnostics(lightning.Callback):
         self._bad, self._warned = 0, False
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the clock again after a validation."""
+        """Restart the clock after a validation."""
         self._ended = time.perf_counter()
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """The batch is there."""
+        """Measure the waiting time for the batch."""
         self._began = time.perf_counter()
-        # A run that goes on within an epoch does not begin it, so nothing has started its clock.
+        # A run that resumes within an epoch has no epoch start, so the clock may not run.
         self._waited += self._began - self._ended if self._ended is not None else 0.0
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
-        """The step is done; measure it if it is logged."""
+        """Add the step's time; measure the step if it is logged."""
         self._images += len(batch.pixels)
         now = time.perf_counter()
         self._worked += now - self._began
@@ -105,8 +105,8 @@ class StepDiagnostics(lightning.Callback):
                 f"{rate:.1g}" for rate in sorted({group["lr"] for group in trainer.optimizers[0].param_groups})
             )
             log.warning(
-                "the encoder has collapsed at step %d: %s. It seldom recovers. Lower `optim.lr` and "
-                "`optim.backbone_lr` (rates now: %s), take an easier miner (`miner=none` or semi-hard negatives, not "
+                "the encoder has collapsed at step %d: %s. This rarely recovers. Lower `optim.lr` and "
+                "`optim.backbone_lr` (rates now: %s), use an easier miner (`miner=none` or semi-hard negatives, not "
                 "the hardest), a larger margin, or more images per item (`data.k`); and check the labels",
                 trainer.global_step,
                 wrong,

@@ -1,4 +1,4 @@
-"""Lightning's trainer as Lookalike uses it."""
+"""Configure Lightning's trainer, and run the training."""
 
 import logging
 import math
@@ -13,17 +13,17 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.loggers import Logger
 
 from src.contracts.errors import ConfigError, LookalikeError
-from src.models.checkpoint_files import WholeCheckpoints
-from src.models.failures import StopWhenNotFinite, failures_named
-from src.models.heap import keep_freed_memory
+from src.models.allocator import keep_freed_memory
+from src.models.checkpoint_io import AtomicCheckpointIO
 from src.models.interpolation import choose_share
 from src.models.last_checkpoint import LAST, LastCheckpoint
 from src.models.metric_learning import MetricLearning
+from src.models.training_failures import StopWhenNotFinite, explained_failures
 
 __all__ = ["BEST", "build_trainer", "fit"]
 
 BEST = Path("checkpoints") / "best.ckpt"
-"""Where a run's best checkpoint lies, relative to its folder."""
+"""Path of a run's best checkpoint, relative to its folder."""
 
 _MONITOR = "val/recall@1"
 _LOG_EVERY = 10
@@ -44,32 +44,32 @@ def build_trainer(
     devices: int = 1,
     sync_batchnorm: bool = False,
 ) -> lightning.Trainer:
-    """A trainer that keeps the checkpoint of the best validation Recall@1 and stops when it does not get better.
+    """Build a trainer that keeps the checkpoint with the best validation Recall@1 and stops when it no longer improves.
 
     Args:
         folder: the run's; checkpoints go into `folder/checkpoints`.
-        loggers: where scalars go.
+        loggers: loggers of the metrics.
         callbacks: one of them must log `val/recall@1`.
-        epochs: at most so many.
+        epochs: most epochs.
         precision: Lightning's name.
         gradient_clip: largest norm of the gradient.
         patience: validations without a better Recall@1 before training stops.
-        validate_every: epochs from one validation to the next.
+        validate_every: epochs between validations.
         accelerator: Lightning's name.
-        checkpoint_every: steps from one checkpoint to go on from to the next.
-        devices: GPUs or CPU processes; above 1 this script is started once for each further one.
+        checkpoint_every: steps between checkpoints of the latest state.
+        devices: number of GPUs or CPU processes; above 1 this script is started once for each further one.
         sync_batchnorm: see `TrainerSettings`.
 
     Raises:
         ConfigError: an accelerator that this machine does not have.
     """
     keep_freed_memory()
-    # Deterministic algorithms would also fill every new tensor before it is written.
+    # Deterministic algorithms would also initialise every new tensor, which costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # made at run time
-    # Lightning advertises at INFO, and what it calls deprecated of torch is not for our users to mend.
+    # Lightning's INFO messages advertise, and users cannot fix its use of deprecated functions.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", module=r"lightning\..*")
-    # Every process has the loss of the joined batch and the metrics of all images: there is nothing to accumulate.
+    # Every process has the loss of the whole batch and the metrics of all images, so there is nothing to reduce.
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*", module=r"lightning\..*")
     checkpoint = ModelCheckpoint(
         dirpath=folder / BEST.parent, filename=BEST.stem, monitor=_MONITOR, mode="max", enable_version_counter=False
@@ -83,17 +83,17 @@ def build_trainer(
             default_root_dir=folder,
             logger=list(loggers),
             callbacks=[*callbacks, finite, checkpoint, last, stopping, *rates, RichProgressBar(leave=False)],
-            # With epochs=0 it would not even validate; `fit` never lets such a one train.
+            # With 0 it would not validate; `fit` does not train with epochs=0.
             max_epochs=max(epochs, 1),
             precision=precision,  # type: ignore[arg-type]  # a Literal there, checked by the settings
             gradient_clip_val=gradient_clip,
             check_val_every_n_epoch=validate_every,
             accelerator=accelerator,
-            plugins=[WholeCheckpoints()],
+            plugins=[AtomicCheckpointIO()],
             devices=devices,
             strategy="ddp" if devices > 1 else "auto",
             sync_batchnorm=sync_batchnorm,
-            # Our loaders give each process its part.
+            # Our loaders give each process its share.
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
             log_every_n_steps=_LOG_EVERY,
@@ -119,15 +119,15 @@ def fit(
     """Train, or with `epochs=0` save the encoder as it is, and return the best checkpoint.
 
     Args:
-        trainer: as built above.
-        module: what learns.
-        datamodule: what it learns from.
-        epochs: as the trainer was built with.
-        resume: the checkpoint to go on from; without one, an older run's in this folder is deleted.
+        trainer: of `build_trainer`.
+        module: the module to train.
+        datamodule: the training and validation data.
+        epochs: as given to `build_trainer`.
+        resume: the checkpoint to resume from; without one, an older run's in this folder is deleted.
         compiled: whether to compile the encoder.
 
     Raises:
-        LookalikeError: training ended without a checkpoint, because of the numbers, the memory or the settings.
+        LookalikeError: training failed: values that are not finite, out of memory, or no validation.
         SystemExit: 130, after Ctrl-C.
     """
     if epochs == 0:
@@ -138,11 +138,11 @@ def fit(
     start = {name: value.clone() for name, value in module.encoder.state_dict().items()} if module.interpolate else {}
     if resume is None:
         (Path(trainer.default_root_dir) / LAST).unlink(missing_ok=True)
-    # Pixels lie with their channels last; convolutions need not reorder weights at each step if these do as well.
+    # Pixels are channels-last; with weights in the same layout convolutions need not convert them in each step.
     module.encoder.to(memory_format=torch.channels_last)
     if compiled:
         module.encoder.compile()
-    with failures_named(trainer):
+    with explained_failures(trainer):
         trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if not best:

@@ -1,4 +1,4 @@
-"""What training starts from: new weights, timm's by name, a file's, or those of an earlier run."""
+"""The initial weights of training: random, timm's by name, a file's, or those of an earlier run."""
 
 import logging
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import nn
 from src.contracts.errors import ConfigError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import EncoderSettings
-from src.models.checkpoint import load_encoder, run_card
+from src.models.checkpoint import load_encoder, read_card
 from src.models.encoder import Encoder, build_encoder
 
 __all__ = ["initial_encoder"]
@@ -23,25 +23,25 @@ _HEAD = ("head", "hidden_dim", "embedding_dim")
 
 
 def initial_encoder(*, spec: PreprocessingSpec, weights: str | None = None, **model: Any) -> Encoder:
-    """Build the encoder that training starts with.
+    """Build the encoder that training starts from.
 
-    Where `weights` is a checkpoint of train.py, backbone and head are that run's; with another head than its own, or
-    another size of it, the backbone alone is, and the log says so. What happened to those weights before is in the
-    checkpoint's card, and its method goes into the new run's.
+    Where `weights` is a checkpoint of train.py, backbone and head are loaded from it; where the head differs in kind or
+    size, only the backbone, with a warning. The new run's card names the earlier run and its method.
 
     Args:
-        spec: how pixels are made.
+        spec: the preprocessing.
         weights: see `EncoderSettings`, as are the further arguments.
         model: the arguments of `build_encoder`.
 
     Raises:
-        ConfigError: as `build_encoder`; or the earlier run had another backbone or another preprocessing.
+        ConfigError: as `build_encoder`; or the earlier run had another backbone or preprocessing.
         LookalikeError: the checkpoint is damaged.
     """
-    card = run_card(Path(weights)) if weights else None
+    card = read_card(Path(weights)) if weights else None
     if weights is None or card is None:
         return build_encoder(spec=spec, weights=weights, **model)
-    problems = [*_other_backbone(card["model"], model), *_other_pixels(card["preprocessing"], spec)]
+    earlier_pixels = PreprocessingSpec.from_dict(card["preprocessing"])
+    problems = [*_other_backbone(card["model"], model), *_other_pixels(earlier_pixels, spec)]
     if problems:
         raise ConfigError(
             f"`model.weights={weights}`: the run {card['name']!r} does not fit these settings:\n  "
@@ -49,7 +49,7 @@ def initial_encoder(*, spec: PreprocessingSpec, weights: str | None = None, **mo
         )
     earlier, _, _ = load_encoder(Path(weights), setting="model.weights")
     encoder = build_encoder(spec=spec, **{**model, "pretrained": False})
-    # A card of before there was a choice of heads names none.
+    # Cards of older versions name no head.
     was = asdict(EncoderSettings()) | card["model"]
     now = was | model
     if was["head"] == now["head"] and _shapes(earlier.head) == _shapes(encoder.head):
@@ -72,10 +72,11 @@ def _other_backbone(earlier: Mapping[str, Any], model: Mapping[str, Any]) -> lis
     return [f"`model.{name}` was {one}, is {other}" for name, one, other in pairs if (one or {}) != (other or {})]
 
 
-def _other_pixels(earlier: Mapping[str, Any], spec: PreprocessingSpec) -> list[str]:
-    now = spec.to_dict()
-    if earlier["hash"] == now["hash"]:
+def _other_pixels(earlier: PreprocessingSpec, spec: PreprocessingSpec) -> list[str]:
+    if earlier == spec:
         return []
-    names = [name for name in now if name != "hash" and earlier.get(name) != now[name]]
-    differences = ", ".join(f"`preprocessing.{name}` was {earlier.get(name)}, is {now[name]}" for name in names)
-    return [f"preprocessing {earlier['hash']} there, {now['hash']} here: {differences}"]
+    was, now = asdict(earlier), asdict(spec)
+    differences = ", ".join(
+        f"`preprocessing.{name}` was {was[name]}, is {now[name]}" for name in now if was[name] != now[name]
+    )
+    return [f"preprocessing {earlier.hash} there, {spec.hash} here: {differences}"]

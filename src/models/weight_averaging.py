@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, which is what is validated and kept."""
+"""An exponential moving average of the weights, which is validated and saved."""
 
 import lightning
 from lightning.pytorch.callbacks import WeightAveraging
@@ -9,25 +9,25 @@ __all__ = ["MovingAverage", "validated_module"]
 
 
 class MovingAverage(WeightAveraging):
-    """Lightning's, in one kernel for all weights; statistics of batch norms are averaged as well."""
+    """Lightning's callback, with one kernel for all weights; batch norm statistics are averaged as well."""
 
     def __init__(self, decay: float) -> None:
         """See `OptimSettings.ema`."""
         super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
     def average(self) -> nn.Module | None:
-        """The module with averaged weights; None while there is no average, and when training is over."""
-        # Lightning gives no other way to it.
+        """The module with averaged weights; None before the first update and after training."""
+        # Lightning has no public attribute for it.
         model = self._average_model
         return model.module if model is not None and int(model.n_averaged) else None
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """After training the module holds the average; a validation that follows must not exchange it again."""
+        """Drop the average: the module holds it after training, and a later validation must not swap it again."""
         self._average_model = None
 
 
 def validated_module(trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> nn.Module:
-    """The module whose weights are validated and kept: their average, where there is one, else what is trained."""
+    """The module that is validated and saved: the average where there is one, else the trained module."""
     averages = (
         callback.average()
         for callback in trainer.callbacks  # type: ignore[attr-defined]  # set by a connector

@@ -1,1 +1,1 @@
-"""Sweeps: trials that a study proposes, trains, prunes, and finishes after a kill."""
+"""Sweeps: an Optuna study proposes trials, trains and prunes them, and can be continued after a kill."""

@@ -1,7 +1,6 @@
-"""What came out of a sweep: its trials, the best as a command line, and how little "best" may mean."""
+"""The outcome of a sweep: its trials, the best one as a command line, and its uncertainty."""
 
 import csv
-import os
 import shlex
 import warnings
 from pathlib import Path
@@ -12,9 +11,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from src.contracts.atomic_file import atomic_file
 from src.contracts.settings.sweep import SweepSettings
-from src.sweeps.optimism import how_sure
-from src.sweeps.study import place_of
+from src.sweeps.selection_bias import selection_bias_notes
+from src.sweeps.study import folder_number
 from src.sweeps.trial_file import PRUNED_AT
 from src.sweeps.trials import override, trial_folder
 
@@ -22,27 +22,25 @@ __all__ = ["best_command", "importances", "print_outcome", "write_trials"]
 
 _SHOWN = 20
 _ENOUGH = 10
-"""Finished trials below which importances are noise."""
+"""Fewest finished trials for which importances are computed."""
 
 
 def write_trials(study: optuna.Study, path: Path) -> None:
-    """Write all trials as CSV, whole or not at all: number, state, value, parameters, why it failed."""
+    """Write all trials as CSV, atomically: number, folder, state, value, parameters, message."""
     trials = study.get_trials(deepcopy=False)
     keys = sorted({key for trial in trials for key in trial.params})
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["trial", "folder", "state", "value", *keys, "message"])
         for trial in trials:
             values = [override(key, trial.params[key]).partition("=")[2] if key in trial.params else "" for key in keys]
             value = "" if trial.value is None else trial.value
-            place = trial_folder(place_of(trial), 0).partition("/")[0]
+            place = trial_folder(folder_number(trial), 0).partition("/")[0]
             writer.writerow([trial.number, place, trial.state.name.lower(), value, *values, _note(trial)])
-    os.replace(part, path)
 
 
 def print_outcome(study: optuna.Study, folder: Path, settings: SweepSettings, fixed: list[str]) -> None:
-    """A table of the best trials, and below it what to do with the best and how far to trust it."""
+    """Print a table of the best trials, then the uncertainty of the best one and its command line."""
     console = Console()
     again = {trial.user_attrs.get("again_for") for trial in study.get_trials(deepcopy=False)}
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number not in again]
@@ -64,10 +62,12 @@ def print_outcome(study: optuna.Study, folder: Path, settings: SweepSettings, fi
     if finished:
         shares = importances(study)
         if shares:
-            told = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
-            lines.append(f"share of the metric's variance by parameter (fANOVA): {told}")
-        lines += how_sure(folder, settings, {trial.number: place_of(trial) for trial in finished}, len(trials))
-        lines += ["the best again:", best_command(finished[0], fixed)]
+            shown = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
+            lines.append(f"share of the metric's variance by parameter (fANOVA): {shown}")
+        lines += selection_bias_notes(
+            folder, settings, {trial.number: folder_number(trial) for trial in finished}, len(trials)
+        )
+        lines += ["train the best again:", best_command(finished[0], fixed)]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -82,7 +82,7 @@ def best_command(best: FrozenTrial, fixed: list[str]) -> str:
 def importances(study: optuna.Study) -> dict[str, float]:
     """Share of each parameter in the metric's variance (Hutter, Hoos, Leyton-Brown, 2014), the largest first.
 
-    Empty with fewer than ten finished trials, or where parameters or values do not vary.
+    Empty where fewer than ten trials finished, or parameters or values do not vary.
     """
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     varied = len(finished[0].params) > 1 and len({trial.value for trial in finished}) > 1 if finished else False

@@ -1,4 +1,4 @@
-"""A training tells its sweep's study how it does after each validation, and stops when it is pruned."""
+"""Report a training's metric to its sweep's study after each validation, and stop where the trial is pruned."""
 
 import logging
 from pathlib import Path
@@ -24,7 +24,7 @@ def study_reports(folder: Path) -> list[lightning.Callback]:
 
 
 class StudyReport(lightning.Callback):
-    """Reports `val/METRIC` by epoch. A pruned run ends in order: its best checkpoint is evaluated and kept."""
+    """Reports `val/METRIC` by epoch. A pruned run ends normally: its best checkpoint is evaluated and kept."""
 
     def __init__(self, trial: TrialFile) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class StudyReport(lightning.Callback):
         self._trial = optuna.trial.Trial(study, trial.trial_id)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Report; ask whether to go on."""
+        """Report the metric, and stop training where the pruner says so."""
         value = trainer.callback_metrics.get(f"val/{self._metric}")
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING or value is None:
             return
@@ -47,10 +47,10 @@ class StudyReport(lightning.Callback):
         if trainer.is_global_zero:
             epoch = trainer.current_epoch + 1
             self._trial.report(float(value), epoch)
-            # After the last epoch there is nothing left to save.
+            # Pruning after the last epoch would save nothing.
             prune = epoch != trainer.max_epochs and self._trial.should_prune()
             if prune:
                 self._trial.set_user_attr(PRUNED_AT, epoch)
                 log.info("pruned after epoch %d: %s %.4f", epoch, self._metric, float(value))
-        # All processes stop, or none.
+        # All processes must stop together.
         trainer.should_stop = trainer.should_stop or bool(trainer.strategy.broadcast(prune))

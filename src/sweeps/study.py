@@ -1,4 +1,4 @@
-"""A study in a sweep's folder: opened anew or continued, with what was running when it was killed queued again."""
+"""The Optuna study of a sweep's folder: created or continued; trials that a kill interrupted are queued again."""
 
 import fcntl
 import itertools
@@ -18,13 +18,23 @@ from optuna.trial import FrozenTrial, TrialState
 from src.contracts.errors import ConfigError
 from src.contracts.settings.sweep import SweepSettings
 
-__all__ = ["JOURNAL", "NAME", "counted", "load_pruner", "locked", "open_study", "place_of", "storage_of", "wanted"]
+__all__ = [
+    "JOURNAL",
+    "NAME",
+    "ended_trials",
+    "load_pruner",
+    "locked_folder",
+    "open_study",
+    "folder_number",
+    "storage_of",
+    "wanted_trials",
+]
 
 JOURNAL = "study.journal"
-"""The study's file in the sweep's folder: a log that several processes append to, on a network disk as well."""
+"""The study's file in the sweep's folder: a log to which several processes append, on a network disk as well."""
 
 NAME = "sweep"
-"""Of the study in its file."""
+"""The study's name in its file."""
 
 _ABOUT = "about"
 _PRUNERS = {
@@ -37,7 +47,7 @@ _SAMPLERS = {
     "tpe": optuna.samplers.TPESampler,
     "random": optuna.samplers.RandomSampler,
     "gp": optuna.samplers.GPSampler,
-    # All combinations are queued; nobody is asked.
+    # All combinations are queued, so that the sampler draws nothing.
     "grid": optuna.samplers.RandomSampler,
 }
 
@@ -45,21 +55,21 @@ _SAMPLERS = {
 def open_study(
     folder: Path, settings: SweepSettings, space: Mapping[str, BaseDistribution], fixed: list[str]
 ) -> optuna.Study:
-    """Open the folder's study, or make it.
+    """Open the folder's study, or create it.
 
-    Trials that were running when the sweep was killed are marked as failed and queued again with their parameters, to
-    go on in the same folders.
+    Trials that were running when the sweep was killed are marked as failed and queued again with their parameters;
+    they continue in the same folders.
 
     Args:
         folder: the sweep's.
         settings: of the sweep.
-        space: what is searched, by key.
+        space: distribution of each searched key.
         fixed: overrides that all trials share.
 
     Raises:
-        ConfigError: the folder holds a sweep of something else, or options that sampler or pruner do not take.
+        ConfigError: the folder holds a sweep with other settings, or sampler or pruner do not take their options.
     """
-    _cut_half_a_line(folder / JOURNAL)
+    _cut_incomplete_record(folder / JOURNAL)
     storage = storage_of(folder)
     pruner = load_pruner(settings.pruner, settings.pruner_options)
     study = optuna.create_study(
@@ -81,31 +91,31 @@ def open_study(
     elif known != about:
         changed = ", ".join(f"{name} was {known.get(name)!r}" for name in about if known.get(name) != about[name])
         raise ConfigError(
-            f"{folder}: holds another sweep ({changed}); ask for the same, or name another hydra.sweep.dir"
+            f"{folder}: holds another sweep ({changed}); use the same settings, or name another hydra.sweep.dir"
         )
     _queue_interrupted(study)
     return study
 
 
-def wanted(study: optuna.Study, settings: SweepSettings) -> int:
-    """How many trials are to come to an end: as many as asked for, or all combinations of a grid."""
+def wanted_trials(study: optuna.Study, settings: SweepSettings) -> int:
+    """How many trials must end: as many as the settings ask for, or all combinations of a grid."""
     if settings.sampler != "grid":
         return settings.trials
     return sum("again_for" not in trial.user_attrs for trial in study.get_trials(deepcopy=False))
 
 
-def place_of(trial: optuna.Trial | FrozenTrial) -> int:
-    """The number in the name of a trial's folder: its own, or that of the interrupted one that it continues."""
+def folder_number(trial: optuna.Trial | FrozenTrial) -> int:
+    """The number in the name of a trial's folder: its own, or that of the interrupted trial that it continues."""
     return int(trial.user_attrs.get("place", trial.number))
 
 
 def storage_of(folder: Path) -> JournalStorage:
-    """Where the study of a sweep's folder is kept."""
+    """The Optuna storage of a sweep's folder."""
     return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
 
 
-def counted(study: optuna.Study) -> int:
-    """How many trials came to an end: finished, pruned, or failed and not queued again."""
+def ended_trials(study: optuna.Study) -> int:
+    """How many trials have ended: finished, pruned, or failed and not queued again."""
     ended = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     trials = study.get_trials(deepcopy=False)
     again = {trial.user_attrs.get("again_for") for trial in trials}
@@ -114,7 +124,7 @@ def counted(study: optuna.Study) -> int:
 
 def load_pruner(name: str, options: Mapping[str, Any]) -> optuna.pruners.BasePruner:
     """A pruner by its name in `PRUNERS`."""
-    # Epochs count from 1; the first says little.
+    # Epochs count from 1. The value after the first is too noisy to prune by.
     given = {"n_warmup_steps": 2, **options} if name == "median" else dict(options)
     try:
         return _PRUNERS[name](**given)
@@ -123,11 +133,11 @@ def load_pruner(name: str, options: Mapping[str, Any]) -> optuna.pruners.BasePru
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a sweep's folder: two sweeps in one would take each other's trials for interrupted ones.
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Lock a sweep's folder: of two sweeps in one folder each would treat the other's trials as interrupted.
 
     Raises:
-        ConfigError: another process holds it.
+        ConfigError: another process has locked it.
     """
     descriptor = os.open(folder / "LOCK", os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -144,12 +154,12 @@ def locked(folder: Path) -> Iterator[None]:
 def _sampler(settings: SweepSettings, drawn: int) -> optuna.samplers.BaseSampler:
     options: dict[str, Any] = dict(settings.sampler_options)
     if settings.sampler == "tpe" and settings.parallel > 1:
-        # Else trials asked for together are much alike.
+        # Without it, trials that are proposed together have similar parameters.
         options.setdefault("constant_liar", True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
-            # With the same seed, a sweep that is continued would begin with the same trials again.
+            # The number of drawn trials is added: a continued sweep must not draw the same trials again.
             sampler = _SAMPLERS[settings.sampler](seed=settings.sampler_seed + drawn, **options)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"`hydra.sweeper.sampler_options={options}`, {settings.sampler}: {error}") from error
@@ -158,7 +168,7 @@ def _sampler(settings: SweepSettings, drawn: int) -> optuna.samplers.BaseSampler
 
 def _queue_grid(study: optuna.Study, space: Mapping[str, BaseDistribution]) -> None:
     for values in itertools.product(*(_values(key, distribution) for key, distribution in space.items())):
-        # Those that were queued by a sweep that was killed while it queued are there already.
+        # A sweep that was killed here has queued some of them already.
         study.enqueue_trial(dict(zip(space, values, strict=True)), skip_if_exists=True)
 
 
@@ -173,16 +183,16 @@ def _values(key: str, distribution: BaseDistribution) -> list[Any]:
 def _queue_interrupted(study: optuna.Study) -> None:
     queued = {trial.user_attrs.get("again_for") for trial in study.get_trials(deepcopy=False)}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        # Queued before it is closed, so that a kill between the two does not lose it; and not queued twice.
+        # The trial is queued before it is marked as failed, so that a kill between the two does not lose it.
         if trial.number not in queued:
-            # Killed while it was asked for, a trial has only some of the parameters that were queued for it.
+            # A kill while parameters were drawn leaves a trial with only some of those that were queued for it.
             parameters = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-            study.enqueue_trial(parameters, user_attrs={"again_for": trial.number, "place": place_of(trial)})
+            study.enqueue_trial(parameters, user_attrs={"again_for": trial.number, "place": folder_number(trial)})
         study.tell(trial.number, state=TrialState.FAIL)
 
 
-def _cut_half_a_line(journal: Path) -> None:
-    """Take off what a kill or a full disk left of a record: the next one would be glued to it, and neither be read."""
+def _cut_incomplete_record(journal: Path) -> None:
+    """Remove a last line without a line end, which a kill or a full disk leaves, before more records are appended."""
     if not journal.is_file():
         return
     lock = JournalFileSymlinkLock(str(journal))

@@ -1,4 +1,4 @@
-"""A sweep from its folder to what came out."""
+"""Run a sweep in its folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution
 
 from src.contracts.settings.sweep import SweepSettings
 from src.sweeps.outcome import print_outcome, write_trials
-from src.sweeps.study import locked, open_study, wanted
+from src.sweeps.study import locked_folder, open_study, wanted_trials
 from src.sweeps.trials import Launch, run_trials
 
 __all__ = ["run_sweep"]
@@ -21,24 +21,24 @@ def run_sweep(
     fixed: list[str],
     launch: Launch,
 ) -> optuna.Study:
-    """Run the sweep of a folder, or what is left of it; print its trials and write them to `trials.csv`.
+    """Run or continue the sweep of a folder; print its trials and write them to `trials.csv`.
 
     Args:
         folder: the sweep's.
         settings: checked.
-        space: what is searched, by key.
+        space: distribution of each searched key.
         fixed: overrides that all trials share.
-        launch: trains.
+        launch: trains jobs.
 
     Raises:
         ConfigError: the folder holds another sweep, or one is running there.
         LookalikeError: too many trials failed in a row.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with locked(folder):
+    with locked_folder(folder):
         study = open_study(folder, settings, space, fixed)
         try:
-            run_trials(study, folder, settings, space, wanted(study, settings), launch)
+            run_trials(study, folder, settings, space, wanted_trials(study, settings), launch)
         finally:
             write_trials(study, folder / "trials.csv")
         print_outcome(study, folder, settings, fixed)

@@ -1,10 +1,11 @@
-"""`trial.json` in a run's folder: which trial of which study it trains, so that it reports and may be pruned."""
+"""`trial.json` in a run's folder: the sweep's trial that it trains, to which it reports."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from src.contracts.atomic_file import write_atomically
 
 __all__ = ["PRUNED_AT", "TrialFile", "read_trial", "write_trial"]
 
@@ -16,12 +17,12 @@ _FILE = "trial.json"
 
 @dataclass(frozen=True)
 class TrialFile:
-    """What a training needs to know of its trial.
+    """The trial of a training.
 
     Attributes:
         sweep: the sweep's folder.
-        trial_id: the study's own number of the trial.
-        metric: what is reported after each validation, as `val/METRIC`.
+        trial_id: the trial's id in the study.
+        metric: the metric to report after each validation, `val/METRIC`.
         pruner: its name.
         pruner_options: its further arguments.
     """
@@ -34,11 +35,8 @@ class TrialFile:
 
 
 def write_trial(folder: Path, trial: TrialFile) -> None:
-    """Write the file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{_FILE}.part"
-    part.write_text(json.dumps(asdict(trial), indent=2) + "\n")
-    os.replace(part, folder / _FILE)
+    """Write the file atomically."""
+    write_atomically(folder / _FILE, json.dumps(asdict(trial), indent=2) + "\n")
 
 
 def read_trial(folder: Path) -> TrialFile | None:

@@ -1,4 +1,4 @@
-"""Ask, train, tell: until as many trials have ended as were wanted."""
+"""Ask the study for trials, train them, and tell it the results, until enough trials have ended."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from src.contracts.errors import LookalikeError
 from src.contracts.settings.sweep import SweepSettings
 from src.eval.evaluation import read_metrics
-from src.sweeps.study import counted, place_of
+from src.sweeps.study import ended_trials, folder_number
 from src.sweeps.trial_file import PRUNED_AT, TrialFile, write_trial
 
 __all__ = ["Job", "Launch", "override", "run_trials", "trial_folder"]
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """A training to be launched.
+    """A training to launch.
 
     Attributes:
-        folder: its own, relative to the sweep's.
-        overrides: besides those that all trials share.
+        folder: the run's, relative to the sweep's.
+        overrides: without those that all trials share.
     """
 
     folder: str
@@ -37,7 +37,7 @@ class Job:
 
 
 Launch = Callable[[Sequence[Job]], list[str | None]]
-"""Trains all jobs and gives for each why it failed, or None."""
+"""Trains all jobs, and returns for each the message of its failure, or None."""
 
 
 def run_trials(
@@ -50,27 +50,27 @@ def run_trials(
 ) -> None:
     """Run trials until `wanted` of the study have ended.
 
-    A trial trains once for each seed: the first seeds of all trials that were asked for together, then, of those that
-    were neither pruned nor failed, the other seeds. One that fails is recorded with its message.
+    A trial trains once for each seed: first the first seed of all trials of a batch, then the other seeds of those that
+    were neither pruned nor failed. A failed trial is recorded with its message.
 
     Args:
         study: of the sweep.
         folder: the sweep's; trial N trains in `trial-N/seed-S`.
         settings: of the sweep.
-        space: what is searched, by key.
-        wanted: trials.
-        launch: trains.
+        space: distribution of each searched key.
+        wanted: number of trials.
+        launch: trains jobs.
 
     Raises:
         LookalikeError: `settings.failures` trials failed in a row.
     """
     in_a_row = 0
-    while (left := wanted - counted(study)) > 0:
+    while (left := wanted - ended_trials(study)) > 0:
         batch = [study.ask(dict(space)) for _ in range(min(settings.parallel, left))]
         failed = _first_seeds(study, folder, settings, batch, launch)
         pruned = {number for number in range(len(batch)) if _pruned_at(study, batch[number]) is not None}
-        going = [n for n in range(len(batch)) if failed[n] is None and n not in pruned]
-        others = [(n, seed) for n in going for seed in settings.seeds[1:]]
+        running = [n for n in range(len(batch)) if failed[n] is None and n not in pruned]
+        others = [(n, seed) for n in running for seed in settings.seeds[1:]]
         if others:
             for (n, _), message in zip(others, launch([_job(batch[n], seed) for n, seed in others]), strict=True):
                 failed[n] = failed[n] or message
@@ -79,26 +79,26 @@ def run_trials(
             in_a_row = in_a_row + 1 if message else 0
             if in_a_row >= settings.failures:
                 raise LookalikeError(
-                    f"{in_a_row} trials failed in a row, so the sweep was given up; the last: {message}. Mend it and "
+                    f"{in_a_row} trials failed in a row, so the sweep was stopped; the last: {message}. Fix it and "
                     f"start the sweep again in hydra.sweep.dir={folder}; failed trials count as trials"
                 )
 
 
-def trial_folder(place: int, seed: int) -> str:
-    """Where a trial of this place (`place_of`) trains, relative to the sweep's folder."""
-    return f"trial-{place:04d}/seed-{seed}"
+def trial_folder(number: int, seed: int) -> str:
+    """The folder of a trial with this `folder_number`, relative to the sweep's folder."""
+    return f"trial-{number:04d}/seed-{seed}"
 
 
 def override(key: str, value: Any) -> str:
-    """`key=value` as it is trained with: numbers have four digits, so that they can be written down."""
+    """`key=value` as an override; floats have four significant digits, so that they are easy to repeat."""
     return f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
 
 
 def _job(trial: optuna.Trial, seed: int) -> Job:
     overrides = [override(key, value) for key, value in trial.params.items()]
-    # One that was interrupted goes on from its last checkpoint.
-    resume = ["trainer.resume=true"] if place_of(trial) != trial.number else []
-    return Job(trial_folder(place_of(trial), seed), [*overrides, f"seed={seed}", *resume])
+    # A trial that continues an interrupted one resumes from its last checkpoint.
+    resume = ["trainer.resume=true"] if folder_number(trial) != trial.number else []
+    return Job(trial_folder(folder_number(trial), seed), [*overrides, f"seed={seed}", *resume])
 
 
 def _first_seeds(
@@ -125,7 +125,7 @@ def _end(
     message: str | None,
     pruned: bool,
 ) -> str | None:
-    """Tell the study how a trial ended, and give the reason where it failed."""
+    """Tell the study the result of a trial; return the message where it failed."""
     shown = " ".join(override(key, value) for key, value in trial.params.items())
     if message is None and pruned:
         study.tell(trial, state=TrialState.PRUNED)
@@ -133,7 +133,7 @@ def _end(
         return None
     value = math.nan
     if message is None:
-        value, message = _objective(folder, settings, place_of(trial))
+        value, message = _objective(folder, settings, folder_number(trial))
     if message is not None:
         trial.set_user_attr("message", message)
         study.tell(trial, state=TrialState.FAIL)
@@ -144,11 +144,11 @@ def _end(
     return None
 
 
-def _objective(folder: Path, settings: SweepSettings, place: int) -> tuple[float, str | None]:
-    """The mean over seeds, or why there is none."""
+def _objective(folder: Path, settings: SweepSettings, number: int) -> tuple[float, str | None]:
+    """The mean of the metric over seeds, or NaN and a message."""
     values = []
     for seed in settings.seeds:
-        path = folder / trial_folder(place, seed) / "metrics.json"
+        path = folder / trial_folder(number, seed) / "metrics.json"
         try:
             metrics = read_metrics(path)
         except json.JSONDecodeError:

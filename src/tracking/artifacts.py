@@ -1,6 +1,6 @@
-"""Checkpoint and bundle as artifacts at Weights & Biases, with the way from one to the other.
+"""Log checkpoint and bundle as artifacts at Weights & Biases, and that the bundle was made from the checkpoint.
 
-Files are hashed and uploaded from where they lie, not copied; offline they must stay there until `wandb sync`.
+Files are hashed and uploaded in place, not copied; offline they must not be moved before `wandb sync`.
 """
 
 import logging
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from src.contracts.bundle import Bundle
 from src.tracking.run_file import WandbRun, read_run
 
-if TYPE_CHECKING:  # it takes a second to import, and most runs go without
+if TYPE_CHECKING:  # importing it takes a second, and most runs do not need it
     import wandb
 
 __all__ = ["checkpoint_artifact", "log_bundle"]
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def checkpoint_artifact(run_id: str, checkpoint: Path, card: Mapping[str, Any]) -> "wandb.Artifact":
-    """A checkpoint as an artifact; made twice of the same file, it is the same one to Weights & Biases.
+    """A checkpoint as an artifact; Weights & Biases recognises a second one of the same file as equal.
 
     Args:
         run_id: of the training.
@@ -36,14 +36,14 @@ def checkpoint_artifact(run_id: str, checkpoint: Path, card: Mapping[str, Any]) 
 
 
 def log_bundle(bundle: Bundle, checkpoint: Path, card: Mapping[str, Any]) -> None:
-    """Log an export as a run of its own: the checkpoint's artifact goes in, the bundle comes out.
+    """Log an export as a separate run, which uses the checkpoint's artifact and creates the bundle's.
 
-    Nothing is logged where the training was not tracked. The bundle is there already: that Weights & Biases cannot be
-    reached is a warning.
+    Nothing is logged where the training was not tracked. If Weights & Biases cannot be reached, a warning is logged;
+    the bundle is complete without it.
 
     Args:
-        bundle: what was exported.
-        checkpoint: what it was made of. Its run's folder says where the training was tracked.
+        bundle: the exported bundle.
+        checkpoint: its checkpoint; `tracking.json` in the run's folder names the training's run.
         card: the checkpoint's.
     """
     training = read_run(checkpoint.parent.parent)
@@ -69,13 +69,13 @@ def _log(bundle: Bundle, checkpoint: Path, card: Mapping[str, Any], training: Wa
         name=f"{training.name}-export",
         job_type="export",
         dir=checkpoint.parent.parent,
-        # What was trained offline stays so, unless the environment says otherwise.
+        # An offline training has an offline export, unless the environment sets the mode.
         mode="offline" if training.offline and "WANDB_MODE" not in os.environ else None,
         config=about,
     ) as run:
         used = checkpoint_artifact(training.id, checkpoint, card)
         if run.offline:
-            # `use_artifact` refuses offline; this is the record that it writes online, and the upload acts on it.
+            # `use_artifact` does not work offline; this writes the record that it writes online, for the upload.
             run._log_artifact(used, aliases=[], is_user_created=True, use_after_commit=True)
         else:
             run.use_artifact(used)

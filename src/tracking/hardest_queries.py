@@ -1,4 +1,4 @@
-"""The hardest queries as a table with pictures: what was asked, what was found, what should have been found."""
+"""The hardest queries as a table with pictures: the query, the wrong result, the nearest positive."""
 
 from typing import Any
 
@@ -22,19 +22,18 @@ def hardest_queries(catalogue: Catalogue, evaluation: Evaluation, count: int) ->
 
     Args:
         catalogue: where the images are.
-        evaluation: what each query found.
-        count: rows at most.
+        evaluation: with the results of each query.
+        count: most rows.
 
     Returns:
         A table of `COLUMNS`; `found` is the best wrong result, `should be` the nearest positive.
     """
-    row_of = {image: row for row, image in enumerate(catalogue.items["image_id"].to_pylist())}
     query_of = {image: query for query, image in enumerate(evaluation.queries.image_ids)}
 
     def picture(image: str | None) -> wandb.Image | None:
         if image is None:
             return None
-        pixels: np.ndarray = preprocess(catalogue.image_bytes(row_of[image]), _PICTURE)
+        pixels: np.ndarray = preprocess(catalogue.image_bytes(catalogue.row_of[image]), _PICTURE)
         return wandb.Image(pixels, file_type="jpg")
 
     rows: list[list[Any]] = []

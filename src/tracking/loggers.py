@@ -1,4 +1,4 @@
-"""What a run is called at its loggers, what they are told of it, and how they are closed."""
+"""Names, tags and config of a run at its loggers, and closing them."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,10 +18,10 @@ __all__ = ["run_arguments", "run_config", "tracked"]
 
 
 def run_arguments(logger: Mapping[str, Any], card: Mapping[str, Any]) -> dict[str, Any]:
-    """Further arguments of a logger, which its config cannot know: seeds of one method share a group.
+    """Further arguments of a logger that its config cannot hold: the seeds of one method share a group.
 
     Args:
-        logger: its config: `_target_` and keywords. What is set there stays, and its tags are kept beside ours.
+        logger: its config: `_target_` and keywords. Values that are set there are kept, and its tags are added to.
         card: of the run.
 
     Returns:
@@ -44,11 +44,11 @@ def run_arguments(logger: Mapping[str, Any], card: Mapping[str, Any]) -> dict[st
 
 
 def run_config(settings: TrainSettings, card: Mapping[str, Any]) -> dict[str, Any]:
-    """The resolved settings without the loggers', the card's parts (components by name) in the place of theirs.
+    """The resolved settings without the loggers'; entries of the card (components by name) replace theirs.
 
     Args:
         settings: the run's; checked, hence without secrets.
-        card: made of them.
+        card: made from the settings.
     """
     return {**{name: part for name, part in asdict(settings).items() if name != "logger"}, **card} | {
         "method": method_of(card)
@@ -57,22 +57,22 @@ def run_config(settings: TrainSettings, card: Mapping[str, Any]) -> dict[str, An
 
 @contextmanager
 def tracked(loggers: Sequence[Logger], config: Mapping[str, Any], *, continued: bool = False) -> Iterator[None]:
-    """Tell the loggers a run's config, and close them after it, so that the process may run another.
+    """Log a run's config, and close the loggers at the end, so that the process can run another training.
 
     Args:
         loggers: of the run.
-        config: plain values.
-        continued: the run goes on from a checkpoint: what it had logged is kept.
+        config: values that loggers can write.
+        continued: whether the run is resumed from a checkpoint; its earlier log is then kept.
     """
     for logger in loggers:
         if isinstance(logger, CSVLogger):
             _keep_earlier(Path(logger.log_dir)) if continued else _drop_earlier(Path(logger.log_dir))
         with warnings.catch_warnings():
-            # What it speaks of was kept.
+            # The earlier log was kept above.
             warnings.filterwarnings("ignore", message=".*exists and is not empty")
             logger.log_hyperparams(dict(config))
         if isinstance(logger, WandbLogger):
-            # Else a run's table shows its last validation, and checkpoints are chosen by the best.
+            # Otherwise the run table shows the last validation, while checkpoints are chosen by the best.
             logger.experiment.define_metric("val/recall@1", summary="max")
     try:
         yield
@@ -84,7 +84,7 @@ def tracked(loggers: Sequence[Logger], config: Mapping[str, Any], *, continued: 
 
 @rank_zero_only
 def _keep_earlier(folder: Path) -> None:
-    """Put aside what a run had logged before it was continued: Lightning would begin the file anew."""
+    """Rename the log of a run that is continued: Lightning would overwrite it."""
     log = folder / "metrics.csv"
     if log.is_file():
         number = len([*folder.glob(EARLIER)]) + 1
@@ -93,7 +93,7 @@ def _keep_earlier(folder: Path) -> None:
 
 @rank_zero_only
 def _drop_earlier(folder: Path) -> None:
-    """Parts of another run in this folder, which would be read as this one's."""
+    """Remove logs of another run in this folder, which would be read as this run's."""
     for part in folder.glob(EARLIER):
         part.unlink()
 

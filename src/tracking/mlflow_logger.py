@@ -1,4 +1,4 @@
-"""MLflow, under the names of metrics that it takes."""
+"""A logger for MLflow with metric names that it accepts."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ __all__ = ["MLflowLogger"]
 
 
 class MLflowLogger(MLFlowLogger):
-    """Lightning's logger; MLflow refuses `@`, and without it recall@10 would read recall10."""
+    """Lightning's logger with `@` replaced in metric names, which MLflow does not accept."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log `NAME@K` as `NAME_at_K`, as MLflow's own retrieval metrics are called."""

@@ -1,4 +1,4 @@
-"""What a finished training leaves at its loggers."""
+"""Log the results of a finished training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,11 +28,11 @@ def log_result(
     evaluation: Evaluation,
     metrics: Mapping[str, float | int],
 ) -> None:
-    """Log the best checkpoint's metrics as `best/NAME`; at Weights & Biases its hardest queries and itself as well.
+    """Log the best checkpoint's metrics as `best/NAME`; at Weights & Biases also the hardest queries and the file.
 
     Args:
-        loggers: of the run; the CSV file's gets nothing, since metrics.json lies beside it.
-        folder: the run's, where `tracking.json` is written.
+        loggers: of the run; the CSV logger is skipped, since metrics.json has the same values.
+        folder: the run's folder, in which `tracking.json` is written.
         card: the checkpoint's.
         checkpoint: the best.
         catalogue: where the images are.

@@ -1,9 +1,10 @@
-"""`tracking.json` in a run's folder: by what an export finds the run of a checkpoint."""
+"""`tracking.json` in a run's folder, by which an export finds the run of a checkpoint."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from src.contracts.atomic_file import write_atomically
 
 __all__ = ["WandbRun", "read_run", "write_run"]
 
@@ -17,10 +18,10 @@ class WandbRun:
     Attributes:
         id: the run's.
         project: the run's.
-        entity: the team or user, or None where the account's own.
-        name: for people.
+        entity: the team or user; None for the account's default.
+        name: displayed name.
         group: the method, equal for its seeds.
-        offline: it was written to disk, to be uploaded later.
+        offline: whether it was written to disk, to be uploaded later.
     """
 
     id: str
@@ -32,14 +33,12 @@ class WandbRun:
 
 
 def write_run(folder: Path, run: WandbRun) -> None:
-    """Write the file whole or not at all."""
-    part = folder / f"{_FILE}.part"
-    part.write_text(json.dumps({"wandb": asdict(run)}, indent=2) + "\n")
-    os.replace(part, folder / _FILE)
+    """Write the file atomically."""
+    write_atomically(folder / _FILE, json.dumps({"wandb": asdict(run)}, indent=2) + "\n")
 
 
 def read_run(folder: Path) -> WandbRun | None:
-    """The run that a folder belongs to, or None where it was not tracked or the file is not ours."""
+    """Read the run of a folder; None where it was not tracked, or the file has another format."""
     try:
         return WandbRun(**json.loads((folder / _FILE).read_text())["wandb"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -119,10 +119,7 @@ def test_the_check_does_what_it_is_told(planted: Catalogue, tmp_path: Path, capl
     assert not cache.exists()
     with caplog.at_level(logging.WARNING):
         assert check_leakage(planted, leakage="report", cache=cache, table=table) is planted
-    assert (
-        "63 training images are, or look like, images that are validated or tested with (2 are the same file)"
-        in caplog.text
-    )
+    assert "63 training images are, or look like, images of validation or test (2 are the same file)" in caplog.text
     assert "data.leakage=remove" in caplog.text
     assert len(table.read_text().splitlines()) == 64
     clean = check_leakage(planted, leakage="remove", cache=cache, table=table)

@@ -87,5 +87,5 @@ def test_columns_that_are_needed_are_all_named(tmp_path: Path) -> None:
 
 
 def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError, match="column 'image' stands there more than once"):
+    with pytest.raises(CatalogueError, match="column 'image' is repeated"):
         read_manifest(csv(tmp_path, "item_id,image,image\n1,2,3\n"), {})

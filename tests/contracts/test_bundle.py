@@ -105,8 +105,8 @@ def test_one_flipped_bit_anywhere_in_the_manifest_is_noticed(tmp_path: Path) -> 
         lambda raw: b"[]\n",
         lambda raw: b"null\n",
         lambda raw: b"\xff\xfe",
-        lambda raw: b'{\n "format": 2\n}\n',
-        lambda raw: b'{"format": 3}',
+        lambda raw: b'{\n "format": 3\n}\n',
+        lambda raw: b'{"format": 4}',
         lambda raw: raw.replace(b"0.99", b"NaN"),
         lambda raw: raw.replace(b"0.99", b"1e999"),
         lambda raw: raw.replace(b"0.99", b"0.98"),
@@ -119,6 +119,16 @@ def test_an_altered_manifest_is_refused(tmp_path: Path, change) -> None:
     path = tmp_path / "b" / MANIFEST
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(BundleError, match=str(tmp_path / "b")):
+        open_bundle(tmp_path / "b")
+
+
+def test_a_bundle_of_an_older_format_must_be_exported_again(tmp_path: Path) -> None:
+    write(tmp_path / "b")
+    path = tmp_path / "b" / MANIFEST
+    path.write_bytes(path.read_bytes().replace(b'"format": 3', b'"format": 2'))
+    with pytest.raises(
+        BundleError, match=r"exported by an older version of Lookalike \(format 2, this one reads 3\); export it again"
+    ):
         open_bundle(tmp_path / "b")
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmarks.serving.bombs import BOMBS
 from benchmarks.serving.mutations import mutations, seeds
-from src.contracts import preprocessing
+from src.contracts import decoding
 from src.contracts.image_structure import check_structure
 from src.contracts.preprocessing import CorruptImageError, ImageError, ImageTooLargeError, decode
 
@@ -25,6 +25,7 @@ from src.contracts.preprocessing import CorruptImageError, ImageError, ImageTooL
         ("gif, eight million comments", CorruptImageError, "16,384 blocks"),
         ("gif, frame larger than the screen", ImageTooLargeError, "at most 64,000,000"),
         ("tiff, sixty thousand tags", CorruptImageError, "60,009 tags"),
+        ("tiff, four million strips", CorruptImageError, "4,194,304 strips in this TIFF; at most 131,072"),
         ("tiff, tile larger than the picture", ImageTooLargeError, "tiles of 30000 x 30000"),
     ],
 )
@@ -34,6 +35,15 @@ def test_costly_file_is_refused_at_once(name, error, words):
     with pytest.raises(error, match=words):
         decode(data)
     assert time.process_time() - started < 2  # Some take minutes without the check.
+
+
+def test_a_tiff_of_one_row_a_strip_is_read():
+    for big in (False, True):
+        buffer = io.BytesIO()
+        Image.new("L", (1, 32_767), 7).save(buffer, "TIFF", strip_size=1, big_tiff=big, compression="packbits")
+        with Image.open(buffer) as image:
+            assert len(image.tag_v2[273]) == 32_767
+        assert decode(buffer.getvalue()).shape == (32_767, 1, 3)
 
 
 def test_junk_between_segments_is_refused():
@@ -89,6 +99,14 @@ def test_strips_change_no_pixel(monkeypatch):
     """Every kind of file, converted a row at a time and all at once."""
     for name, data in seeds().items():
         whole = decode(data)
-        monkeypatch.setattr(preprocessing, "_STRIP", 50)
+        monkeypatch.setattr(decoding, "_STRIP", 50)
         np.testing.assert_array_equal(decode(data), whole, err_msg=name)
         monkeypatch.undo()
+
+
+def test_a_webp_of_many_tags_is_refused():
+    tags = b"II*\0\x08\0\0\0" + struct.pack("<H", 5_000) + bytes(12 * 5_000)
+    buffer = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(buffer, "WEBP", exif=b"Exif\0\0" + tags)
+    with pytest.raises(CorruptImageError, match="5,000 tags"):
+        decode(buffer.getvalue())

@@ -18,6 +18,7 @@ BLOCKED = (
 )
 SERVING = ("src.contracts.bundle", "src.contracts.settings", "src.contracts.tables", "src.index.recall")
 SERVING += ("src.index.best_items", "src.export.runtime", "src.export.runtime.openvino_runtime", "serve", "serve.app")
+SERVING += ("src.search", "src.search.checks", "src.search.regions")
 
 SCRIPT = f"""
 import importlib, sys

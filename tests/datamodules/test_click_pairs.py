@@ -8,13 +8,13 @@ import pyarrow.compute as pc
 import pytest
 
 from src.catalog.catalogue import Catalogue
-from src.catalog.shop.clicks import interactions_table
-from src.catalog.shop.listing import items_table
-from src.catalog.shop.products import plan_products
 from src.contracts.errors import LookalikeError
 from src.contracts.tables import INTERACTIONS
 from src.datamodules.click_pairs import ClickPairs, training_click_pairs
 from src.datamodules.training_set import TrainingSet, training_set
+from src.shop.clicks import interactions_table
+from src.shop.listing import items_table
+from src.shop.products import plan_products
 
 SETTINGS = {"prior_looks": 3.0, "clip": 10.0}
 

@@ -15,7 +15,7 @@ import pytest
 from src.catalog.catalogue import Catalogue, open_catalogue
 from src.contracts.errors import CatalogueError, LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
-from src.datamodules.pixel_cache import _alone, open_pixel_cache
+from src.datamodules.pixel_cache import _locked, open_pixel_cache
 from src.datamodules.pixels import iterate_pixels
 
 SPEC = PreprocessingSpec(size=16)
@@ -170,7 +170,7 @@ def test_a_second_process_waits_for_the_first(catalogue: Catalogue, tmp_path: Pa
     path.unlink()
     part, answers = path.with_suffix(".part"), []
     waiter = threading.Thread(target=lambda: answers.append(open_pixel_cache(catalogue, rows, SPEC, cache)))
-    with _alone(part):
+    with _locked(part):
         waiter.start()
         waiter.join(0.5)
         assert waiter.is_alive()

@@ -253,7 +253,7 @@ def test_items_bring_both_kinds_in_the_share_that_is_asked(
         ({"by": "colour"}, r"`sampler\.by=colour`: must be category, parent or null"),
         ({"by": "category", "together": 3}, r"`sampler\.together=3`: from 1 to the items of a batch, `data\.p=2`"),
         ({"user_share": 1.0}, r"`sampler\.user_share=1\.0`: must lie between 0 and 1"),
-        ({"user_share": 0.5, "k": 1}, r"`data\.k=1`: an item that brings user photo and catalogue image"),
+        ({"user_share": 0.5, "k": 1}, r"`data\.k=1`: an item with a user photo and a catalogue image"),
     ],
 )
 def test_what_cannot_work_is_refused(changes: dict, message: str) -> None:

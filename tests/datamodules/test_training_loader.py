@@ -72,5 +72,5 @@ def test_each_process_takes_its_part_of_the_same_batch() -> None:
 
 
 def test_a_batch_that_cannot_be_parted_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"a batch of 4 images cannot be parted among 3 processes: make `data\.p`"):
+    with pytest.raises(ConfigError, match=r"a batch of 4 images cannot be divided among 3 processes: make `data\.p`"):
         list(make(world=3))

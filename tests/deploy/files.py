@@ -6,8 +6,7 @@ from typing import Any
 
 import yaml
 
-from serve.commandline import PREFIX
-from serve.settings import ServeSettings
+from serve.settings import PREFIX, ServeSettings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

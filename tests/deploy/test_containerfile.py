@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.deploy.files import DEPLOY, ROOT, SETTINGS
+from tests.search.small_bundle import Shop
 from tests.serve.running import running
-from tests.serve.small_bundle import Shop
 
 LINES = re.sub(r"\\\n\s*", "", (DEPLOY / "Containerfile").read_text()).splitlines()
 ENVIRONMENT = dict(
@@ -75,8 +75,8 @@ def test_the_serving_lock_is_a_part_of_the_whole_one_with_hashes() -> None:
     assert {name: whole[name] for name in serving} == serving
     assert all("--hash=sha256:" in pin for pin in serving.values())
     names = {name.split("==")[0] for name in serving}
-    assert {"faiss-cpu", "fastapi", "onnxruntime", "openvino", "uvicorn", "opentelemetry-sdk"} <= names
-    assert not names & {"torch", "torchvision", "lightning", "timm", "hydra-core", "pytest"}
+    assert {"faiss-cpu", "fastapi", "granian", "onnxruntime", "openvino", "opentelemetry-sdk"} <= names
+    assert not names & {"torch", "torchvision", "lightning", "timm", "hydra-core", "pytest", "uvicorn"}
 
 
 def _pins(path: Path) -> dict[str, str]:

@@ -28,7 +28,7 @@ COMMANDS = [
 
 EXPECTED = {
     # Its gate: a network that was hardly trained explains nothing.
-    "src.eval.explanations.check": (2, "explanations that can't be believed"),
+    "src.eval.explanations.check": (2, "explanations that failed their checks"),
 }
 """Programs that end with another code than 0 on small settings, and what they say."""
 

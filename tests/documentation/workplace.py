@@ -26,7 +26,7 @@ __all__ = ["Done", "Workplace"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _LINKED = (
-    "train.py", "evaluate.py", "export.py", "src", "serve", "conf", "hydra_plugins", "benchmarks", "notebooks",
+    "train.py", "evaluate.py", "export.py", "src", "serve", "conf", "hydra_plugins", "benchmarks",
     "deploy", "tests", "Makefile", "pyproject.toml", "requirements.lock", ".pre-commit-config.yaml",
 )  # fmt: skip
 _HERE = Path(__file__).parent
@@ -92,6 +92,8 @@ class Workplace:
         folder.mkdir()
         for name in _LINKED:
             (folder / name).symlink_to(ROOT / name)
+        # A command writes there.
+        shutil.copytree(ROOT / "notebooks", folder / "notebooks")
         (folder / ".venv" / "bin").mkdir(parents=True)
         (folder / ".venv" / "bin" / "python").symlink_to(self._python)
         # As installed: newer than the lock.

@@ -11,7 +11,7 @@ from ir_measures import AP, RR, P, Rprec, Success, nDCG
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from src.eval.embedded import Embedded
-from src.eval.graded import graded_ndcg_at_k
+from src.eval.graded_ndcg import graded_ndcg_at_k
 from src.eval.metrics import (
     average_precision_at_k,
     average_precision_at_r,

@@ -44,11 +44,11 @@ def test_each_baseline_is_evaluated_and_gives_the_same_twice(name: str, catalogu
     spec = PreprocessingSpec(size=32, resize="squash")
     metrics = []
     for batch in (7, 128):
-        subject = open_baseline(name, catalogue, seed=1, batch=batch, model={**NETWORK, "weights": weights}, spec=spec)
-        metrics.append(evaluate_split(catalogue, "test", subject.spec, subject.embed, batch=batch).metrics)
-        assert subject.trained_on is None
-        assert subject.name
-        assert subject.method
+        model = open_baseline(name, catalogue, seed=1, batch=batch, model={**NETWORK, "weights": weights}, spec=spec)
+        metrics.append(evaluate_split(catalogue, "test", model.spec, model.embed, batch=batch).metrics)
+        assert model.trained_on is None
+        assert model.name
+        assert model.method
     assert metrics[0] == pytest.approx(metrics[1])
     assert metrics[0]["queries"] > 5
     # Noisy copies are told apart by anything but chance.
@@ -56,10 +56,10 @@ def test_each_baseline_is_evaluated_and_gives_the_same_twice(name: str, catalogu
 
 
 def test_the_color_histogram_is_of_the_image_scaled_to_128(catalogue: Catalogue) -> None:
-    subject = open_baseline("color_histogram", catalogue)
-    assert subject.spec == PreprocessingSpec(size=128, resize="squash")
+    model = open_baseline("color_histogram", catalogue)
+    assert model.spec == PreprocessingSpec(size=128, resize="squash")
     pixels = np.full((2, 8, 8, 3), 100, np.uint8)
-    np.testing.assert_array_equal(subject.embed(pixels), color_histogram(pixels))
+    np.testing.assert_array_equal(model.embed(pixels), color_histogram(pixels))
 
 
 def test_the_seed_names_the_draw(catalogue: Catalogue) -> None:
@@ -67,8 +67,8 @@ def test_the_seed_names_the_draw(catalogue: Catalogue) -> None:
     ids = np.array(["a", "b"], dtype=object)
     np.testing.assert_array_equal(drawn[0].embed(ids), drawn[1].embed(ids))
     assert not np.allclose(drawn[0].embed(ids), drawn[2].embed(ids))
-    assert [subject.seed for subject in drawn] == [0, 0, 1]
-    assert len({subject.method for subject in drawn}) == 1
+    assert [model.seed for model in drawn] == [0, 0, 1]
+    assert len({model.method for model in drawn}) == 1
 
 
 def test_random_vectors_need_no_images(folder_catalogue: Callable, data_settings: Callable, tmp_path: Path) -> None:
@@ -76,17 +76,17 @@ def test_random_vectors_need_no_images(folder_catalogue: Callable, data_settings
     catalogue = open_catalogue(data_settings(root=str(root)))
     for image in root.rglob("*.png"):
         image.unlink()
-    subject = open_baseline("random", catalogue)
-    assert evaluate_split(catalogue, "test", subject.spec, subject.embed).metrics["queries"] > 0
+    model = open_baseline("random", catalogue)
+    assert evaluate_split(catalogue, "test", model.spec, model.embed).metrics["queries"] > 0
 
 
 def test_the_network_is_the_given_weights_without_a_head(catalogue: Catalogue, weights: str) -> None:
-    subject = open_baseline("pretrained", catalogue, model={**NETWORK, "weights": weights})
-    assert subject.spec == PreprocessingSpec()
+    model = open_baseline("pretrained", catalogue, model={**NETWORK, "weights": weights})
+    assert model.spec == PreprocessingSpec()
     pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
-    assert subject.embed(pixels).shape == (2, 8)
+    assert model.embed(pixels).shape == (2, 8)
     again = open_baseline("pretrained", catalogue, model={**NETWORK, "weights": weights})
-    np.testing.assert_allclose(again.embed(pixels), subject.embed(pixels), atol=1e-6)
+    np.testing.assert_allclose(again.embed(pixels), model.embed(pixels), atol=1e-6)
 
 
 def test_a_vocabulary_needs_training_images(

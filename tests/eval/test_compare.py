@@ -88,7 +88,7 @@ def test_methods_need_seeds(good, bad) -> None:
     assert lines[1].question == "method"
     one = compared([*good, bad[0]])
     assert (one[1].verdict, one[1].difference.low) == ("can't tell", None)
-    assert "one seed" in one[1].difference.reason
+    assert "at least two seeds" in one[1].difference.reason
 
 
 def test_what_has_no_seed_is_compared_as_it_is(good, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_the_command_prints_and_writes(good, bad, tmp_path: Path, capsys) -> Non
     arguments = ["--baseline", bad[1], "--metrics", "mrr", "recall@1", "--resamples", "300"]
     main([*good, *bad, *arguments, "--html", str(page), "--markdown", str(text)])
     printed = capsys.readouterr().out
-    for part in ("better", "baseline", "30 products", "about the METHODS", "Decide on mrr"):
+    for part in ("better", "baseline", "30 products", "about the METHODS", "Decide by mrr"):
         assert part in printed
     rows = [line.split("|")[1:-1] for line in text.read_text().splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in rows[2]][:3] == ["mrr", "bad", "3"]
@@ -177,7 +177,7 @@ def test_names_are_escaped_on_the_page(good, tmp_path: Path) -> None:
         (["--confidence", "1"], "--confidence 1.0: must be"),
         (["--resamples", "10"], "--resamples 10: must be"),
         (["--baseline", "nobody"], "--baseline nobody: neither a folder nor one of good"),
-        ([], "3 run.s. of one method: nothing to compare"),
+        ([], "3 run.s. of one method: there is nothing to compare"),
     ],
 )
 def test_mistakes_end_with_2_and_one_message(good, bad, capsys, extra, message) -> None:

@@ -58,6 +58,6 @@ def test_what_cannot_be_looked_at_is_refused(tmp_path: Path, capsys: pytest.Capt
     run = write_run(tmp_path / "one", QUERIES)
     other = write_run(tmp_path / "two", random_queries(np.random.default_rng(0), 3), fingerprint="other")
     assert "cannot be compared query by query" in refused([run, other], capsys)
-    assert "its voice would count twice" in refused([run, run], capsys)
+    assert "would be counted twice" in refused([run, run], capsys)
     assert "no queries.parquet in or below it" in refused([str(tmp_path / "nowhere")], capsys)
     assert "--count 0" in refused([run, "--count", "0"], capsys)

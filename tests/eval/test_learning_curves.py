@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.eval.learning_curves import lay_out
+from src.eval.learning_curves import draw_learning_curves
 
 
 def points(drawn: str) -> list[tuple[float, float]]:
@@ -10,7 +10,7 @@ def points(drawn: str) -> list[tuple[float, float]]:
 
 
 def test_curves_share_axes_whose_ends_are_the_plots() -> None:
-    curves = lay_out("recall@1", {"a": [[(1, 0.0), (5, 1.0)], [(1, 0.5)]], "b": [[(3, 0.25)], []]})
+    curves = draw_learning_curves("recall@1", {"a": [[(1, 0.0), (5, 1.0)], [(1, 0.5)]], "b": [[(3, 0.25)], []]})
     assert curves is not None
     left, top, right, bottom = curves.plot
     assert [(line.contender, line.label) for line in curves.lines] == [(0, "a"), (0, "a"), (1, "b")]
@@ -19,14 +19,14 @@ def test_curves_share_axes_whose_ends_are_the_plots() -> None:
     assert points(curves.lines[2].points) == [
         (pytest.approx((left + right) / 2), pytest.approx(bottom - (bottom - top) / 4, abs=0.1))
     ]
-    assert (curves.lines[0].told, curves.lines[0].best) == ("best 1.0000, epoch 5", (right, top))
+    assert (curves.lines[0].caption, curves.lines[0].best) == ("best 1.0000, epoch 5", (right, top))
     assert [label for _, label in curves.x_ticks] == ["1", "2", "3", "4", "5"]
     assert [label for _, label in curves.y_ticks] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
 
 
 @pytest.mark.parametrize("run", [[(1, 0.3)], [(1, 0.3), (2, 0.3)], [(1, 0.0)], [(7, 1.0), (900, 1.0)], [(1, -0.2)]])
 def test_what_does_not_vary_is_drawn_inside(run) -> None:
-    curves = lay_out("recall@1", {"a": [run]})
+    curves = draw_learning_curves("recall@1", {"a": [run]})
     assert curves is not None
     left, top, right, bottom = curves.plot
     for x, y in points(curves.lines[0].points):
@@ -37,5 +37,5 @@ def test_what_does_not_vary_is_drawn_inside(run) -> None:
 
 
 def test_without_points_there_is_no_drawing() -> None:
-    assert lay_out("recall@1", {}) is None
-    assert lay_out("recall@1", {"a": [[]], "b": []}) is None
+    assert draw_learning_curves("recall@1", {}) is None
+    assert draw_learning_curves("recall@1", {"a": [[]], "b": []}) is None

@@ -296,7 +296,7 @@ def test_what_cannot_be_searched_is_refused() -> None:
     for queries, gallery in ((one, none), (none, one)):
         with pytest.raises(LookalikeError, match="both must be there"):
             rank_positives(queries, gallery)
-    with pytest.raises(LookalikeError, match="queries have 3 numbers and gallery images 2"):
+    with pytest.raises(LookalikeError, match="query embeddings have dimension 3 and gallery embeddings 2"):
         rank_positives(one, embedded(np.ones((1, 2)), ["b"], ["x"]))
 
 

@@ -72,7 +72,7 @@ def test_embeddings_that_are_not_finite_end_training_with_advice(catalogue) -> N
     rows = validation_rows(catalogue)
     vectors = np.ones((len(rows), 4), np.float32)
     vectors[3] = np.nan
-    with pytest.raises(LookalikeError, match=r"not finite any more: lower `optim\.lr`"):
+    with pytest.raises(LookalikeError, match=r"no longer finite: lower `optim\.lr`"):
         validate(RetrievalValidation(catalogue, rows), vectors)
 
 

@@ -18,10 +18,13 @@ from src.contracts.bundle import (
     ENCODER,
     GOLDEN,
     INDEX,
+    ITEMS_ARROW,
     ITEMS_TABLE,
     MANIFEST,
+    NEIGHBOURS,
     THUMBNAILS,
     TRENDING,
+    WORDS,
     Bundle,
     open_bundle,
 )
@@ -32,8 +35,12 @@ from src.contracts.tables import ITEMS
 from src.export import encoder_files
 from src.export.builder import build_bundle
 from src.export.runtime import OnnxEncoder, RuntimeAbsentError
+from src.export.runtime.neighbours import read_neighbours
 from src.export.verify import verify
 from src.index.faiss_index import FaissIndex
+from src.models.inference import embedder
+from src.search import Searcher
+from src.search.checks import check_finds
 
 CARD = {"format": 1, "name": "test", "data": {"root": "shop"}, "nothing": None}
 
@@ -105,9 +112,12 @@ def test_a_bundle_is_what_serving_needs(bundle: Bundle, spec) -> None:
         ENCODER,
         GOLDEN,
         INDEX,
+        ITEMS_ARROW,
         ITEMS_TABLE,
+        NEIGHBOURS,
         THUMBNAILS,
         TRENDING,
+        WORDS,
     }
     assert bundle.preprocessing == spec
     content = bundle.content
@@ -118,6 +128,7 @@ def test_a_bundle_is_what_serving_needs(bundle: Bundle, spec) -> None:
     assert content["index"] == {
         "layout": "exact", "m": 32, "ef_construction": 200, "nlist": None, "search": {}, "vectors": 36
     }  # fmt: skip
+    assert content["gates"]["min_overlap"] == GateSettings().min_overlap
     measured = bundle.measured
     assert measured["evaluation"] == {"recall@1": 0.5}
     assert measured["parity"]["fp32"]["images"] == 8
@@ -140,6 +151,14 @@ def test_row_i_is_the_same_image_in_the_index_the_items_and_the_thumbnails(
     for row, image in enumerate(items["image"].to_pylist()):
         pixels = preprocess((catalogue.root / image).read_bytes(), bundle.preprocessing)
         np.testing.assert_allclose(stored[row], encoder.embed(pixels[None])[0], atol=1e-5)
+
+
+def test_a_bundle_that_was_built_is_searched(bundle: Bundle, catalogue: Catalogue) -> None:
+    searcher = Searcher.open(bundle.root, threads=1)
+    for row in (0, 17, 35):
+        best = searcher.search(catalogue.root / catalogue.items["image"][row].as_py(), k=1)[0]
+        assert best.row["item_id"] == catalogue.items["item_id"][row].as_py()
+    assert "find their own item" in check_finds(searcher)
 
 
 def test_the_same_inputs_give_the_same_bundle(
@@ -173,6 +192,15 @@ def test_a_lower_precision_is_measured_and_comes_out_the_same(
     assert parity[precision]["max_abs"] > 1e-5
     assert 0.1 <= parity["overlap"]["recall_overlap_at_10"] <= 1
     assert list(verify(one.root))
+    neighbours = read_neighbours(one.path(NEIGHBOURS))
+    embed = OnnxEncoder(one.path(ENCODER), threads=1).embed
+    assert neighbours.overlap(embed) == pytest.approx(parity["overlap"]["recall_overlap_at_10"], abs=0.2)
+    exact = embedder(encoder)(neighbours.queries)
+    stored = neighbours.gallery if index_precision == "fp32" else None
+    if stored is not None:
+        np.testing.assert_allclose(neighbours.cosines, exact @ stored.T, atol=1e-5)
+    else:
+        assert np.abs(neighbours.cosines - exact @ neighbours.gallery.T).max() > 1e-5
 
 
 def test_a_gate_that_is_missed_leaves_nothing(catalogue: Catalogue, encoder, spec, tmp_path: Path) -> None:
@@ -282,6 +310,7 @@ def test_one_image_makes_a_bundle(data_settings, folder_catalogue, encoder, spec
     root = folder_catalogue(tmp_path / "shop", items=1, images=1)
     bundle = build(tmp_path / "bundle", open_catalogue(data_settings(root=str(root))), encoder, spec)
     assert bundle.content["catalogue"] == {"name": "test", "images": 1, "items": 1}
+    assert NEIGHBOURS not in bundle.content["files"]
 
 
 def test_a_gate_that_could_not_fail_is_not_taken_for_passed(

@@ -9,7 +9,7 @@ import pytest
 
 from src.contracts.bundle import ITEMS_TABLE, open_bundle, staged_bundle
 from src.export.diff import diff, main
-from tests.serve.small_bundle import catalogue, write_bundle
+from tests.search.small_bundle import catalogue, write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,8 @@ def test_items_added_removed_and_changed_are_named(root: Path, tmp_path: Path) -
     assert "items: 1 images added: img/999 ü1.jpg" in lines
     assert f"items: 1 images removed: {gone['image_id']}" in lines
     assert f"items: price changed in 1 images: {changed['image_id']}" in lines
-    assert any(line.startswith("file items.parquet:") for line in lines)
+    for file in ("items.parquet", "items.arrow", "words.sqlite"):
+        assert any(line.startswith(f"file {file}:") for line in lines)
     assert not any(line.startswith(("encoder", "preprocessing", "measured")) for line in lines)
 
 

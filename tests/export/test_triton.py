@@ -9,7 +9,7 @@ import pytest
 from src.contracts.bundle import ENCODER, Bundle, open_bundle, staged_bundle
 from src.contracts.errors import ConfigError
 from src.export.triton import write_triton
-from tests.serve.small_bundle import DIM, SPEC, catalogue, write_bundle
+from tests.search.small_bundle import DIM, SPEC, catalogue, write_bundle
 
 TOKEN = re.compile(r'\s*(?:([A-Za-z_][A-Za-z_0-9]*)|("[^"\n]*")|(-?\d+)|([\[\]{}:,]))')
 

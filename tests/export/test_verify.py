@@ -6,13 +6,13 @@ import faiss
 import numpy as np
 import pytest
 
-from src.contracts.bundle import GOLDEN, INDEX, ITEMS_TABLE, MANIFEST, open_bundle, staged_bundle
+from src.contracts.bundle import GOLDEN, INDEX, ITEMS_TABLE, MANIFEST, WORDS
 from src.contracts.errors import BundleError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.export.runtime.golden import read_golden
 from src.export.sign import sign
 from src.export.verify import main, verify
-from tests.serve.small_bundle import SPEC, catalogue, write_bundle
+from tests.search.small_bundle import SPEC, altered, catalogue, write_bundle
 from tests.signing_keys import PRIVATE, PUBLIC, write_keys
 
 
@@ -21,24 +21,21 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("verify") / "bundle", catalogue(12)).root
 
 
-def altered(root: Path, output: Path, name: str, data: bytes | None = None, **content: object) -> Path:
-    """A bundle whose seal and hashes are right and whose parts do not belong together."""
-    bundle = open_bundle(root)
-    with staged_bundle(output) as draft:
-        for file in bundle.content["files"]:
-            (draft.root / file).write_bytes(bundle.path(file).read_bytes())
-        if data is not None:
-            (draft.root / name).write_bytes(data)
-        draft.content |= {**{k: v for k, v in bundle.content.items() if k != "files"}, **content}
-        draft.measured |= bundle.measured
-    return output
-
-
 def test_a_good_bundle_is_explained_line_by_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(root)])
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith("ok  ") for line in lines)
-    starts = ["manifest", "files", "preprocessing", "golden images", "encoder", "items", "index"]
+    starts = [
+        "manifest",
+        "files",
+        "preprocessing",
+        "golden images",
+        "encoder",
+        "items",
+        "items as served",
+        "words",
+        "index",
+    ]
     assert [line[4:].split(":")[0] for line in lines] == starts
     assert "searched and found themselves" in lines[-1]
 
@@ -88,9 +85,24 @@ def test_pictures_of_other_items_are_found_with_everything_else(root: Path, tmp_
     with pytest.raises(BundleError) as caught:
         list(verify(mixed))
     message = str(caught.value)
-    assert "3 of its parts are wrong" in message
+    assert "4 of its parts are wrong" in message
+    assert "items.arrow differs from items.parquet in image_id" in message
     assert "encoder.onnx gives 48 numbers, the manifest says 47" in message
     assert "do not hold the same images in the same order" in message
+
+
+def test_items_and_words_of_another_catalogue_are_found(root: Path, tmp_path: Path) -> None:
+    other = write_bundle(tmp_path / "other", catalogue(13)).root
+    mixed = altered(root, tmp_path / "b", WORDS, (other / WORDS).read_bytes())
+    with pytest.raises(BundleError, match=r"words\.sqlite has the words of 13 items, items\.arrow has 12 items"):
+        list(verify(mixed))
+    rows = catalogue(12)
+    for row in rows:
+        row["title"] = row["title"][::-1]
+    other = write_bundle(tmp_path / "reversed", rows).root
+    mixed = altered(root, tmp_path / "c", WORDS, (other / WORDS).read_bytes())
+    with pytest.raises(BundleError, match=r"words\.sqlite: item 'sku/000 ö' is not found by its own words"):
+        list(verify(mixed))
 
 
 def test_other_preprocessing_shows_in_the_golden_pixels(root: Path, tmp_path: Path) -> None:

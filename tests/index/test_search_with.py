@@ -8,7 +8,7 @@ SCRIPT = """
 import tempfile
 
 import numpy as np
-from src.eval.nearest import nearest
+from src.eval.gallery_search import nearest
 from src.index.faiss_index import FaissIndex
 from src.index.recall import kth_scores
 

@@ -7,11 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from serve.bundle.engine import Engine
-from serve.bundle.filters import Filters
 from src.contracts.bundle import ITEMS_TABLE, open_bundle
-from src.contracts.preprocessing import preprocess
 from src.models.checkpoint import load_encoder
+from src.search import Searcher
 from tests.integration.test_pipeline import run, train
 
 pytestmark = pytest.mark.slow
@@ -41,14 +39,11 @@ def test_a_backbone_without_training_is_evaluated_exported_and_served(
     assert bundle.content["dim"] == 16  # the backbone's own width
     assert bundle.measured["evaluation"] == evaluated
 
-    engine = Engine.open(folder / "bundle", encoder_threads=1)
+    searcher = Searcher.open(folder / "bundle", threads=1)
     items = pq.read_table(bundle.path(ITEMS_TABLE))
-    image = (folder / "shop" / items["image"][3].as_py()).read_bytes()
-    results = engine.described(
-        engine.search(engine.embed(preprocess(image, bundle.preprocessing)[None])[0], 3, Filters())
-    )
-    assert results[0].item_id == items["item_id"][3].as_py()
-    assert results[0].score == pytest.approx(1, abs=1e-3)
+    best = searcher.search(folder / "shop" / items["image"][3].as_py(), k=3)[0]
+    assert best.row["item_id"] == items["item_id"][3].as_py()
+    assert best.score == pytest.approx(1, abs=1e-3)
 
 
 def test_training_goes_on_from_an_earlier_run(cold: Path, folder: Path, warm_python: Path) -> None:

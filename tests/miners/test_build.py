@@ -9,9 +9,6 @@ import pytest
 from torch import nn
 
 from src.catalog.catalogue import Catalogue
-from src.catalog.shop.clicks import interactions_table
-from src.catalog.shop.listing import items_table
-from src.catalog.shop.products import plan_products
 from src.contracts.errors import TableError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings.clicks import ClickSettings, click_problems
@@ -23,7 +20,10 @@ from src.datamodules.pk_sampler import PKSampler
 from src.datamodules.training_set import TrainingSet, training_set
 from src.losses.click_preference import ClickPreference
 from src.miners.build import add_hard_negatives, click_neighbourhoods
-from src.miners.global_hard import GlobalHardNegatives
+from src.miners.global_hard_negatives import GlobalHardNegatives
+from src.shop.clicks import interactions_table
+from src.shop.listing import items_table
+from src.shop.products import plan_products
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from src.losses.info_nce import InfoNCE
 from src.losses.objective import Objective
 from src.losses.pairs import PairRule
 from src.miners.category_hard import CategoryHardMiner
+from src.miners.protocol import MinerInput
 from tests.losses.batches import CONSTANT, FACTS, embeddings, facts
 
 BATCHES = {
@@ -50,7 +51,7 @@ def test_negatives_are_those_that_loops_find(batch: str, vectors: torch.Tensor, 
     pairs = rule(known, known, ~torch.eye(12, dtype=torch.bool))
     for negatives, skip in ((1, 0.0), (4, 0.25), (100, 0.0), (2, 0.9)):
         miner = CategoryHardMiner(negatives=negatives, skip=skip)
-        anchors, positives, others, found = miner(vectors, known, vectors, known, pairs)
+        anchors, positives, others, found = miner(MinerInput(vectors, known, vectors, known, pairs))
         listed = sorted(zip(others.tolist(), found.tolist(), strict=True))
         assert listed == sorted(slow(vectors, known, rule, negatives, skip))
         assert torch.equal(torch.stack([anchors, positives]), torch.stack(torch.where(pairs.positive)))

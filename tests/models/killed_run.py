@@ -23,8 +23,8 @@ from src.eval.validation import RetrievalValidation, validation_rows
 from src.losses.cross_batch_memory import CrossBatchMemory
 from src.losses.objective import Objective
 from src.losses.weighted_sum import WeightedSum
-from src.miners.global_hard import GlobalHardNegatives
-from src.models import checkpoint_files
+from src.miners.global_hard_negatives import GlobalHardNegatives
+from src.models import checkpoint_io
 from src.models.checkpoint import CARD
 from src.models.encoder import build_encoder
 from src.models.last_checkpoint import last_checkpoint
@@ -69,7 +69,7 @@ def kill_while_saving(where: str, step: int) -> None:
     real = torch.save
 
     def save(checkpoint: dict[str, Any], file: Any) -> None:
-        if checkpoint["global_step"] == step and Path(file.name).name.startswith("last"):
+        if checkpoint["global_step"] == step and Path(file.name).name.startswith(".last"):
             real(checkpoint, file)
             file.flush()
             if where == "half saved":
@@ -77,7 +77,7 @@ def kill_while_saving(where: str, step: int) -> None:
             die()
         real(checkpoint, file)
 
-    checkpoint_files.torch.save = save
+    checkpoint_io.torch.save = save
 
 
 def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int = 5) -> None:

@@ -151,7 +151,7 @@ def test_a_weights_file_runs_no_code(tmp_path: Path) -> None:
 def test_a_model_that_timm_does_not_have_is_named_with_its_neighbours() -> None:
     with pytest.raises(ConfigError, match=r"`model\.backbone=resnet10_x`: no timm model; .*resnet10"):
         small(backbone="resnet10_x")
-    with pytest.raises(ConfigError, match="begin alike: none"):
+    with pytest.raises(ConfigError, match="similar names: none"):
         small(backbone="zzz")
     with pytest.raises(ConfigError, match=r"`model\.backbone=resnet10t` with new weights: TypeError"):
         small(backbone_kwargs={"colour": "red"})

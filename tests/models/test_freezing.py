@@ -92,7 +92,7 @@ def test_something_must_be_left_to_train() -> None:
     module = make_module()
     Freezing(stages=5).setup(trainer, module, "fit")
     module.encoder.head = nn.Identity()
-    with pytest.raises(ConfigError, match=r"`optim\.freeze=5`: nothing is left to train; .*`model\.head=mlp`"):
+    with pytest.raises(ConfigError, match=r"`optim\.freeze=5`: no trainable parameter remains; .*`model\.head=mlp`"):
         Freezing(stages=5).setup(trainer, module, "fit")
 
 

@@ -154,5 +154,5 @@ def test_a_run_with_another_config_is_refused_and_the_difference_named(tmp_path:
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, {})
     (tmp_path / LAST).write_bytes((tmp_path / LAST).read_bytes()[:100])
-    with pytest.raises(LookalikeError, match=r"last\.ckpt: not a readable checkpoint .*delete it to begin again"):
+    with pytest.raises(LookalikeError, match=r"last\.ckpt: not a readable checkpoint .*delete it to start anew"):
         last_checkpoint(tmp_path, {})

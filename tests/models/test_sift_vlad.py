@@ -118,5 +118,5 @@ def test_nothing_to_learn_from_is_refused(batches: list) -> None:
 def test_images_that_differ_in_no_keypoint_are_refused() -> None:
     spot = BLANK.copy()
     cv2.circle(spot, (48, 48), 8, (0, 0, 0), -1)
-    with pytest.raises(LookalikeError, match="all alike in their SIFT keypoints"):
+    with pytest.raises(LookalikeError, match="have the same SIFT descriptors"):
         fit_sift_vlad([np.stack([spot, spot, BLANK])])

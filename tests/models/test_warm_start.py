@@ -12,7 +12,7 @@ import torch
 from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import EncoderSettings, TrainerSettings, TrainSettings
-from src.models.checkpoint import CARD, make_card, method_of, run_card
+from src.models.checkpoint import CARD, make_card, method_of, read_card
 from src.models.encoder import Encoder, build_encoder
 from src.models.warm_start import initial_encoder
 
@@ -142,7 +142,7 @@ def test_other_files_of_weights_are_timm_s(tmp_path: Path, encoder: Encoder) -> 
     safetensors.torch.save_file(state, tmp_path / "w.safetensors")
     torch.save(state, tmp_path / "w.ckpt")
     for name in ("w.safetensors", "w.ckpt"):
-        assert run_card(tmp_path / name) is None
+        assert read_card(tmp_path / name) is None
         assert same(start(str(tmp_path / name)).backbone, encoder.backbone)
     with pytest.raises(ConfigError, match="no such file"):
         start(str(tmp_path / "absent.ckpt"))
@@ -151,7 +151,7 @@ def test_other_files_of_weights_are_timm_s(tmp_path: Path, encoder: Encoder) -> 
 def test_the_card_says_which_run_it_was_and_the_method_which_method(run: str, data_settings) -> None:
     warm = settings(data_settings(), model=EncoderSettings(**{**asdict(MODEL), "weights": run}))
     card = make_card(warm)
-    earlier = run_card(Path(run))
+    earlier = read_card(Path(run))
     assert earlier is not None
     expected = {"name": "first", "seed": 5, "method": method_of(earlier)}
     assert card["start"] == {"pretrained": False, "weights": "best.ckpt", "run": expected}

@@ -23,7 +23,7 @@ def clock():
 
 @pytest.fixture
 def breaker(clock):
-    return Breaker(failures=3, pause=2.0, clock=clock)
+    return Breaker(clock=clock)
 
 
 def attempt(breaker: Breaker, *, fails: bool = False) -> bool:
@@ -40,7 +40,7 @@ def attempt(breaker: Breaker, *, fails: bool = False) -> bool:
 
 
 def test_opens_after_failures_and_refuses(breaker):
-    assert [attempt(breaker, fails=True) for _ in range(3)] == [True] * 3
+    assert [attempt(breaker, fails=True) for _ in range(5)] == [True] * 5
     assert breaker.state is OPEN
     assert not attempt(breaker)
     with pytest.raises(BreakerOpenError), breaker.call():
@@ -50,21 +50,21 @@ def test_opens_after_failures_and_refuses(breaker):
 def test_failures_far_apart_do_not_open_it(breaker):
     for _ in range(50):
         attempt(breaker, fails=True)
-        for _ in range(10):
+        for _ in range(4):
             attempt(breaker)
     assert breaker.state is CLOSED
 
 
 def test_failing_every_other_time_opens_it(breaker):
-    for number in range(6):
+    for number in range(10):
         attempt(breaker, fails=number % 2 == 0)
     assert breaker.state is OPEN
 
 
-def test_a_probe_closes_it_and_old_failures_are_forgotten(breaker, clock):
-    for _ in range(3):
+def test_probe_closes_it_and_old_failures_are_forgotten(breaker, clock):
+    for _ in range(5):
         attempt(breaker, fails=True)
-    clock.now += 1.9
+    clock.now += 0.9
     assert not attempt(breaker)
     clock.now += 0.1
     assert attempt(breaker)
@@ -73,20 +73,20 @@ def test_a_probe_closes_it_and_old_failures_are_forgotten(breaker, clock):
     assert breaker.state is CLOSED
 
 
-def test_a_failed_probe_opens_it_for_another_pause(breaker, clock):
-    for _ in range(3):
+def test_failed_probe_opens_it_for_another_pause(breaker, clock):
+    for _ in range(5):
         attempt(breaker, fails=True)
-    clock.now += 2
+    clock.now += 1
     assert attempt(breaker, fails=True)
     assert breaker.state is OPEN
-    clock.now += 1.9
+    clock.now += 0.9
     assert not attempt(breaker)
     clock.now += 0.1
     assert attempt(breaker)
 
 
 def test_only_one_probe_at_a_time(breaker, clock):
-    for _ in range(3):
+    for _ in range(5):
         attempt(breaker, fails=True)
     clock.now += 5
     with breaker.call():
@@ -97,10 +97,10 @@ def test_only_one_probe_at_a_time(breaker, clock):
     assert breaker.state is CLOSED
 
 
-def test_a_cancelled_probe_leaves_room_for_the_next(breaker, clock):
-    for _ in range(3):
+def test_cancelled_probe_leaves_room_for_the_next(breaker, clock):
+    for _ in range(5):
         attempt(breaker, fails=True)
-    clock.now += 2
+    clock.now += 1
     with pytest.raises(asyncio.CancelledError), breaker.call():
         raise asyncio.CancelledError
     assert breaker.state is OPEN
@@ -109,15 +109,15 @@ def test_a_cancelled_probe_leaves_room_for_the_next(breaker, clock):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_call_from_before_opening_decides_nothing(breaker, clock, fails):
+def test_call_from_before_opening_decides_nothing(breaker, clock, fails):
     slow = breaker.call()
     slow.__enter__()
-    for _ in range(3):
+    for _ in range(5):
         attempt(breaker, fails=True)
     if fails:
-        clock.now += 2
+        clock.now += 1
         assert attempt(breaker)
-        for _ in range(2):
+        for _ in range(4):
             attempt(breaker, fails=True)
         slow.__exit__(OSError, OSError(), None)
         assert breaker.state is CLOSED
@@ -131,9 +131,9 @@ def test_spared_exceptions_are_the_callers_fault(breaker, clock):
         with pytest.raises(KeyError), breaker.call(spares=(KeyError,)):
             raise KeyError
     assert breaker.state is CLOSED
-    for _ in range(3):
+    for _ in range(5):
         attempt(breaker, fails=True)
-    clock.now += 2
+    clock.now += 1
     with pytest.raises(KeyError), breaker.call(spares=(KeyError,)):
         raise KeyError
     assert breaker.state is CLOSED
@@ -141,17 +141,12 @@ def test_spared_exceptions_are_the_callers_fault(breaker, clock):
 
 def test_changes_are_told(clock):
     seen = []
-    breaker = Breaker(failures=1, pause=1, clock=clock, on_change=seen.append)
-    attempt(breaker, fails=True)
+    breaker = Breaker(clock=clock, on_change=seen.append)
+    for _ in range(5):
+        attempt(breaker, fails=True)
     clock.now += 1
     attempt(breaker)
     assert seen == [OPEN, HALF_OPEN, CLOSED]
-
-
-@pytest.mark.parametrize("failures", [0, 21])
-def test_impossible_settings_are_refused(failures):
-    with pytest.raises(ValueError, match="must lie in"):
-        Breaker(failures=failures)
 
 
 def test_random_walk_keeps_the_rules():
@@ -159,9 +154,7 @@ def test_random_walk_keeps_the_rules():
     rng = random.Random(5)
     clock = Clock()
     opened: list[float] = []
-    breaker = Breaker(
-        failures=4, pause=1.0, clock=clock, on_change=lambda state: opened.append(clock.now) if state is OPEN else None
-    )
+    breaker = Breaker(clock=clock, on_change=lambda state: opened.append(clock.now) if state is OPEN else None)
     running: list = []
     for _ in range(20_000):
         clock.now += rng.choice([0.0, 0.01, 0.3])

@@ -1,19 +1,17 @@
-"""The frame over the photo, explanations, more results: what the page does beside a plain search."""
+"""The frame over the photo, further results and answers that compare no pictures."""
 
 import io
-import json
 
-import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from tests.serve.small_bundle import picture
-from tests.serve.test_page import CHROMIUM, CONTRAST, browser, opened, shown, upload, url
+from tests.search.small_bundle import picture
+from tests.serve.browsing import browser, needs_chromium, opened, shown, upload, url
 
 __all__ = ["browser", "opened", "url"]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: see tests/serve/test_page.py")
+pytestmark = needs_chromium
 
 
 def two_things(left: bytes, right: bytes) -> bytes:
@@ -46,7 +44,7 @@ def first(page: Page, item_id: str) -> None:
 def test_frame_is_moved_and_resized_with_the_mouse_and_its_part_is_searched(opened, shop):
     page, watched = opened
     upload(page, two_things(shop.pictures[3], shop.pictures[40]))
-    expect(page.locator(".card")).to_have_count(20)
+    expect(page.locator("#grid .card")).to_have_count(20)
     expect(page.locator("#crop")).to_be_hidden()
     page.get_by_text("My selection").click()
     expect(page.locator("#crop")).to_be_visible()
@@ -68,7 +66,7 @@ def test_frame_is_moved_and_resized_with_the_mouse_and_its_part_is_searched(open
 def test_frame_is_moved_and_resized_with_the_keyboard(opened, shop):
     page, watched = opened
     upload(page, two_things(shop.pictures[3], shop.pictures[40]))
-    expect(page.locator(".card")).to_have_count(20)
+    expect(page.locator("#grid .card")).to_have_count(20)
     page.get_by_label("Whole photo").focus()
     page.keyboard.press("ArrowLeft")  # Radio buttons go round.
     expect(page.get_by_label("My selection")).to_be_checked()
@@ -93,7 +91,7 @@ def test_frame_is_moved_by_touch(browser, url, shop):
         expect(page.get_by_text("Take a photo")).to_be_visible()
         assert page.locator("#camera").get_attribute("capture") == "environment"
         upload(page, two_things(shop.pictures[3], shop.pictures[40]))
-        expect(page.locator(".card")).to_have_count(20)
+        expect(page.locator("#grid .card")).to_have_count(20)
         page.get_by_text("My selection").tap()
         stage = page.locator("#stage").bounding_box()
         touch = context.new_cdp_session(page)
@@ -112,7 +110,7 @@ def test_main_object_is_found_shown_and_can_be_changed(opened, shop):
     buffer = io.BytesIO()
     canvas.save(buffer, "JPEG", quality=95)
     upload(page, buffer.getvalue())
-    expect(page.locator(".card")).to_have_count(20)
+    expect(page.locator("#grid .card")).to_have_count(20)
     page.get_by_text("Main object").click()
     expect(page.locator("#crop")).to_be_visible()
     x, y, w, h = box_of(page)
@@ -128,12 +126,12 @@ def test_main_object_is_found_shown_and_can_be_changed(opened, shop):
 def test_frame_comes_back_with_the_photo(opened, shop):
     page, _ = opened
     upload(page, two_things(shop.pictures[3], shop.pictures[40]))
-    expect(page.locator(".card")).to_have_count(20)
-    page.get_by_text("My selection").click()
-    page.locator("#crop").press("ArrowRight")
-    expect(page.locator("#results")).to_have_attribute("aria-busy", "false")
-    page.wait_for_timeout(500)
-    page.locator(".card").first.click()
+    expect(page.locator("#grid .card")).to_have_count(20)
+    with page.expect_response("**/v1/search"):
+        page.get_by_text("My selection").click()
+    with page.expect_response("**/v1/search"):
+        page.locator("#crop").press("ArrowRight")
+    page.locator("#grid .card").first.click()
     expect(page.locator("#part")).to_be_hidden()
     expect(page.locator("#crop")).to_be_hidden()
     page.get_by_role("button", name="← Back").click()
@@ -141,106 +139,55 @@ def test_frame_comes_back_with_the_photo(opened, shop):
     assert box_of(page) == [0.17, 0.15, 0.7, 0.7]
 
 
-def test_explanation_is_laid_over_photo_and_item_and_taken_away(opened, shop):
+def test_more_results_are_appended(opened, shop):
     page, watched = opened
     upload(page, shop.pictures[3])
-    expect(page.locator(".card")).to_have_count(20)
-    why = page.get_by_role("button", name="Why is 1 here?")
-    why.click()
-    expect(page.locator("#why-text")).to_contain_text("What makes result 1 alike")
-    expect(page.get_by_role("status")).to_contain_text("of the query")
-    expect(why).to_have_attribute("aria-pressed", "true")
-    assert page.locator("canvas.heat").count() == 2
-    # The picture of the map has the size of the picture that it lies on.
-    for holder, image in (("#stage", "#query-image"), (".card >> nth=0", ".card img >> nth=0")):
-        heat, under = page.locator(f"{holder} >> canvas.heat").bounding_box(), page.locator(image).bounding_box()
-        assert [heat[key] for key in heat] == pytest.approx([under[key] for key in heat], abs=1.5)
-    painted = "canvas => [...canvas.getContext('2d').getImageData(0, 0, 7, 7).data].filter((_, i) => i % 4 === 3)"
-    alpha = np.array(page.locator("#stage canvas.heat").evaluate(painted))
-    assert alpha.max() > 200
-    assert alpha.min() < 60
-    page.get_by_role("button", name="Why is 2 here?").click()
-    expect(page.locator("#why-text")).to_contain_text("What makes result 2 alike")
-    assert page.locator("canvas.heat").count() == 2
-    expect(why).to_have_attribute("aria-pressed", "false")
-    page.get_by_role("button", name="Hide the explanation").click()
-    expect(page.locator("canvas.heat")).to_have_count(0)
-    expect(page.locator("#why")).to_be_hidden()
-    # Of an item that looks like an item, too.
-    page.locator(".card").nth(1).click()
-    expect(page.locator("#query-kind")).to_have_text("Items that look like this one")
-    expect(page.locator(".card")).to_have_count(20)
-    page.get_by_role("button", name="Why is 3 here?").click()
-    expect(page.locator("#why-text")).to_contain_text("What makes result 3 alike")
-    assert watched.errors == []
-
-
-def test_explanation_that_is_refused_is_told_in_words(opened, shop):
-    page, _ = opened
-    upload(page, shop.pictures[3])
-    expect(page.locator(".card")).to_have_count(20)
-    problem = {"title": "Overloaded", "status": 503, "detail": "x", "type": "about:blank", "request_id": "1"}
-    page.route(
-        "**/v1/explain",
-        lambda route: route.fulfill(
-            status=503, body=json.dumps(problem), headers={"content-type": "application/problem+json"}
-        ),
-    )
-    page.get_by_role("button", name="Why is 1 here?").click()
-    expect(page.locator("#why-text")).to_contain_text("try again in a moment")
-    expect(page.get_by_role("button", name="Why is 1 here?")).to_have_attribute("aria-pressed", "false")
-
-
-def test_more_results_follow_those_that_are_there(opened, shop):
-    page, watched = opened
-    upload(page, shop.pictures[3])
-    expect(page.locator(".card")).to_have_count(20)
+    expect(page.locator("#grid .card")).to_have_count(20)
     before = shown(page, "id")
     page.get_by_role("button", name="Show more").click()
-    expect(page.locator(".card")).to_have_count(40)
+    expect(page.locator("#grid .card")).to_have_count(40)
     assert shown(page, "id")[:20] == before
     assert len(set(shown(page, "id"))) == 40
-    assert page.locator(".rank").nth(20).inner_text() == "21"
-    expect(page.locator(".card").nth(20)).to_be_focused()
+    assert page.locator("#grid .rank").nth(20).inner_text() == "21"
+    expect(page.locator("#grid .card").nth(20)).to_be_focused()
     page.get_by_role("button", name="Show more").click()
-    expect(page.locator(".card")).to_have_count(60)
+    expect(page.locator("#grid .card")).to_have_count(60)
     page.get_by_role("button", name="Show more").click()
     expect(page.get_by_role("button", name="Show more")).to_be_hidden()
     assert watched.errors == []
 
 
-def test_answer_that_is_no_search_says_what_it_is(opened, shop):
+def test_failed_show_more_keeps_the_results_and_can_be_repeated(opened, shop):
+    page, _ = opened
+    upload(page, shop.pictures[3])
+    expect(page.locator("#grid .card")).to_have_count(20)
+    page.route("**/v1/search", lambda route: route.abort())
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("#more-error")).to_contain_text("The service cannot be reached")
+    expect(page.locator("#grid .card")).to_have_count(20)
+    page.unroute("**/v1/search")
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("#grid .card")).to_have_count(40)
+    expect(page.locator("#more-error")).to_be_empty()
+
+
+@pytest.mark.parametrize(("rung", "words"), [("trending", "popular items"), ("text", "chosen by words and filters")])
+def test_fallback_answer_says_what_its_items_are(opened, rung, words):
     page, _ = opened
 
-    def fallen(route: Route) -> None:
+    def fall_back(route: Route) -> None:
         found = route.fetch().json()
-        found["rung"] = "trending"
+        found["rung"] = rung
         for result in found["results"]:
             result["score"] = None
         route.fulfill(json=found)
 
-    page.route("**/v1/search", fallen)
+    page.route("**/v1/search", fall_back)
     upload(page, picture(4))
-    expect(page.get_by_role("note")).to_contain_text("with what is popular, not by the picture")
-    expect(page.locator(".card .score").first).to_be_hidden()
-    expect(page.locator(".explain").first).to_be_hidden()
+    expect(page.get_by_role("note")).to_contain_text(words)
+    expect(page.locator("#count")).to_have_text("20 items")
+    expect(page.locator("#grid .card .score").first).to_be_hidden()
     page.unroute("**/v1/search")
     upload(page, picture(4))
-    expect(page.locator(".card .score").first).to_be_visible()
+    expect(page.locator("#grid .card .score").first).to_be_visible()
     expect(page.get_by_role("note")).to_be_hidden()
-
-
-def test_what_is_said_of_the_part_can_be_read_in_the_light_and_in_the_dark(opened, shop):
-    page, _ = opened
-    upload(page, shop.pictures[3])
-    expect(page.locator(".card")).to_have_count(20)
-    page.get_by_text("My selection").click()
-    page.get_by_role("button", name="Why is 1 here?").click()
-    expect(page.locator("#why-text")).to_contain_text("What makes")
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        for selector in (".part input:checked + span", ".part span", ".help", "#why-text", "#why-close"):
-            assert page.locator(selector).first.evaluate(CONTRAST) >= 4.5, (scheme, selector)
-    for width in (320, 390, 768):
-        page.set_viewport_size({"width": width, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.settings.sweep import SweepSettings
 from src.sweeps.outcome import best_command, importances
-from src.sweeps.study import JOURNAL, locked, open_study, place_of
+from src.sweeps.study import JOURNAL, folder_number, locked_folder, open_study
 from src.sweeps.sweep import run_sweep
 from src.sweeps.trial_file import PRUNED_AT, read_trial
 from src.sweeps.trials import Job
@@ -75,7 +75,7 @@ def test_the_objective_is_the_mean_over_seeds_and_is_what_was_trained(tmp_path: 
     assert (first.trial_id, first.metric, other) == (3, "recall@1", None)
     printed = capsys.readouterr().out
     assert "6 finished, 0 pruned, 0 failed" in printed
-    assert "of 6 trials: the best value is optimistic" in printed
+    assert "from 6 trials: the best value is optimistic" in printed
     with (tmp_path / "s" / "trials.csv").open() as file:
         rows = [*csv.DictReader(file)]
     assert [float(row["value"]) for row in rows] == [trial.value for trial in study.trials]
@@ -101,7 +101,7 @@ def test_a_trial_that_fails_is_recorded_and_the_sweep_goes_on(tmp_path: Path, ca
 
 
 def test_trials_that_all_fail_end_the_sweep(tmp_path: Path) -> None:
-    with pytest.raises(LookalikeError, match="3 trials failed in a row, so the sweep was given up; the last: no such"):
+    with pytest.raises(LookalikeError, match="3 trials failed in a row, so the sweep was stopped; the last: no such"):
         sweep(tmp_path / "s", lambda _: "no such data", failures=3)
     assert (tmp_path / "s" / "trials.csv").read_text().count("no such data") == 3
 
@@ -180,7 +180,7 @@ def test_a_folder_holds_one_sweep(tmp_path: Path) -> None:
     for change in ({"fixed": ("experiment=grocery",)}, {"seeds": [0, 1]}, {"space": {"optim.lr": SPACE["optim.lr"]}}):
         with pytest.raises(ConfigError, match=r"holds another sweep \((overrides|seeds|searched) was"):
             sweep(tmp_path / "s", lambda _: 0.5, **change)
-    with locked(tmp_path / "s"), pytest.raises(ConfigError, match="a sweep is running there"):
+    with locked_folder(tmp_path / "s"), pytest.raises(ConfigError, match="a sweep is running there"):
         sweep(tmp_path / "s", lambda _: 0.5)
 
 
@@ -278,4 +278,4 @@ def test_a_trial_that_was_killed_before_it_had_parameters_keeps_those_queued_for
     study.enqueue_trial({"data.k": 3}, user_attrs={"again_for": study.ask(GRID).number, "place": 1})
     study, _ = sweep(tmp_path, lambda given: 0.5, space=GRID, fixed=(), sampler="grid")
     finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
-    assert sorted((place_of(trial), trial.params["data.k"]) for trial in finished) == [*enumerate(range(2, 10))]
+    assert sorted((folder_number(trial), trial.params["data.k"]) for trial in finished) == [*enumerate(range(2, 10))]

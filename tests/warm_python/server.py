@@ -23,7 +23,7 @@ _PACKAGES = (
     "torch.onnx._internal.exporter._core", "networkx", "onnx", "onnxscript", "safetensors.torch", "captum.attr",
     "hydra", "hydra.core.plugins", "omegaconf", "optuna", "rich.progress", "pyarrow.parquet", "pandas", "faiss",
     "scipy.stats", "sklearn.cluster", "sklearn.manifold", "matplotlib.pyplot", "cv2", "simplejpeg", "jinja2",
-    "fastapi", "uvicorn", "sqlalchemy", "prometheus_client",
+    "fastapi", "granian", "sqlalchemy", "prometheus_client",
 )  # fmt: skip
 """What our commands import; one that is missing here is imported by each command that needs it."""
 

@@ -1,1 +1,1 @@
-"""What a shop's interactions log says once the rank at which things were shown is accounted for."""
+"""Judgements from an interactions log, corrected for the rank at which items were shown."""

@@ -1,4 +1,4 @@
-"""The interactions log as numbers: one row for each result that was shown, and what came of it."""
+"""The interactions log as integers: one row for each result that was shown, with its strongest event."""
 
 import logging
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Impressions:
-    """What was shown. The arrays have shape (impressions,).
+    """Results that were shown. The arrays have shape (impressions,).
 
     Attributes:
-        pages: int64, number of the page: what one session saw for one query image.
+        pages: int64, number of the result page: one session's results for one query image.
         queries: int64, position of the query image in `query_ids`.
         items: int64, position of the item in `item_ids`.
         ranks: int64, from 1.
-        events: int64, position in `EVENTS` of the furthest that came of it; 0 where it was only shown.
+        events: int64, position in `EVENTS` of the strongest event; 0 where it was only shown.
         query_ids: object array of strings.
         item_ids: object array of strings.
     """
@@ -52,16 +52,16 @@ class Impressions:
 
 
 def read_impressions(events: pa.Table) -> Impressions:
-    """Join the events of a log to the impressions that they came of.
+    """Join the events of a log to their impressions.
 
-    An event without its impression says nothing of how often things are clicked when shown: it is left out, and how
-    many were is logged.
+    An event without its impression cannot be used for click rates: it is left out, and the number of such events is
+    logged.
 
     Args:
-        events: an interactions table, in any order; an event that is there twice counts once.
+        events: an interactions table, in any order; repeated events count once.
 
     Raises:
-        TableError: the table does not keep the schema.
+        TableError: the table does not match the schema.
     """
     events = validate_interactions(events)
     (sessions, _), (queries, query_ids), (items, item_ids) = (

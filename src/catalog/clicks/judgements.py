@@ -1,4 +1,4 @@
-"""What a log says of each (query image, item): liked, passed over, or nothing that would bear weight."""
+"""Judge each (query image, item) of a log: clicked more than average, passed over, or not enough data."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from src.catalog.clicks.propensity import Propensities
 __all__ = ["STRENGTHS", "Judgements", "judge"]
 
 STRENGTHS = (0.0, 1.0, 2.0, 3.0)
-"""What an event is worth, in clicks: impression, click, cart, purchase."""
+"""Worth of an event, in clicks: impression, click, cart, purchase."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,9 @@ class Judgements:
     Attributes:
         queries: int64, position of the query image in the log's `query_ids`.
         items: int64, position of the item in the log's `item_ids`.
-        looks: float64, how often the item was looked at, expected: the sum of its impressions' propensities.
+        looks: float64, expected number of looks at the item: the sum of its impressions' propensities.
         worth: float64, the sum of its events' `STRENGTHS`.
-        skips: float64, looks that were passed over: expected looks of impressions that nobody clicked and that stood
-            above something that was clicked.
+        skips: float64, expected looks of impressions that were not clicked and ranked above a click.
         relevance: float64, worth of a look, shrunk towards the log's average.
         average: worth of a look in the whole log; 0 in a log without clicks.
     """
@@ -38,35 +37,36 @@ class Judgements:
 
     @property
     def positive(self) -> np.ndarray:
-        """How far relevance lies above the average: 0 at it, 1 at twice it and beyond; float64 of shape (pairs,)."""
+        """Relevance above the average: 0 at the average, 1 at twice the average or more; float64 of shape (pairs,)."""
         return np.clip(self.relevance / self.average - 1, 0, 1) if self.average > 0 else np.zeros(len(self.items))
 
     @property
     def negative(self) -> np.ndarray:
-        """How far it lies below: 0 at the average, 1 at none; 0 for items that were never passed over."""
+        """Relevance below the average: 0 at the average, 1 at no relevance; 0 for items that were never passed over."""
         if self.average == 0:
             return np.zeros(len(self.items))
         return np.where(self.skips > 0, np.clip(1 - self.relevance / self.average, 0, 1), 0)
 
 
 def judge(shown: Impressions, propensities: Propensities, *, prior_looks: float, clip: float) -> Judgements:
-    """Add up what was shown, clicked and passed over, each impression by how likely it was looked at.
+    """Add up impressions, clicks and skips, each impression weighted by its propensity.
 
     With propensity p and worth s of an impression, its inverse-propensity estimate of the worth of a look is s / p. The
     mean of these over a pair's impressions, each with weight p (the inverse of its variance, but for a factor), is
 
         sum(s) / sum(p),   shrunk: (sum(s) + prior_looks * average) / (sum(p) + prior_looks)
 
-    which is the posterior mean under a Gamma prior of that average. One click is therefore no truth: with
-    `prior_looks=3`, nine looks without a click make three quarters of certainty. That something below was clicked is
-    asked of negatives since a page that was left says nothing of what stood on it (skip-above: Joachims, KDD 2002); by
-    the position-based model, on which all of this rests, it does not depend on what stood above, and biases nothing.
+    which is the posterior mean under a Gamma prior of that average. One click therefore does not decide: with
+    `prior_looks=3`, nine looks without a click give a negative judgement of .75. Negatives need a click below them,
+    since a page that was left without a click gives no information (skip-above: Joachims, KDD 2002). In the
+    position-based model, which this estimate assumes, that condition is independent of the results above, and causes no
+    bias.
 
     Args:
         shown: the impressions.
         propensities: of the same log; impressions at ranks where they are NaN are left out.
-        prior_looks: looks of average worth that each pair starts with; above 0.
-        clip: largest inverse propensity: a click far down weighs no more.
+        prior_looks: number of looks of average worth in the prior; above 0.
+        clip: largest inverse propensity, which limits the weight of clicks at deep ranks.
 
     Returns:
         A row for each pair with a usable impression, ordered by query, then item. Memory grows with the impressions.

@@ -1,17 +1,17 @@
-"""How likely a result is looked at, by its rank: the propensities of the position-based model, from a log alone.
+"""Estimate how likely a result is looked at, by rank: the propensities of the position-based model, from a log.
 
-The model: P(click) = examination(rank) x relevance(query, item). A log in which the same item stands at several ranks
-for the same query tells examination from relevance without any randomisation of ours (intervention harvesting: Agarwal,
+The model: P(click) = examination(rank) x relevance(query, item). A log in which the same item is shown at several ranks
+for the same query separates examination from relevance without randomised rankings (intervention harvesting: Agarwal,
 Zaitsev, Wang, Li, Najork, Joachims: Estimating Position Bias without Intrusive Interventions, WSDM 2019). All
-comparisons are used at once: given how often one item was clicked for one query, how its clicks fall on the ranks
-depends on the examination and on how often it was shown there, and no longer on its relevance. That is the conditional
-likelihood of the Poisson model with fixed effects (Hausman, Hall, Griliches, Econometrica 1984); it needs the mean
-alone to be right (Wooldridge, J. Econometrics 1999), holds with two impressions an item, and is concave. Regression-EM
-(Wang, Golbandi, Bendersky, Metzler, Najork, WSDM 2018) would need a model of relevance that is right.
+comparisons are used at once: given the number of clicks of an item for a query, the distribution of the clicks over the
+ranks depends on the examination and the impressions, not on the relevance. That is the conditional likelihood of the
+Poisson model with fixed effects (Hausman, Hall, Griliches, Econometrica 1984); only its mean needs to be correct
+(Wooldridge, J. Econometrics 1999), it is valid with two impressions an item, and it is concave. Regression-EM (Wang,
+Golbandi, Bendersky, Metzler, Najork, WSDM 2018) would need a correct model of relevance.
 
-What it takes for granted: at which rank an item stands, varies from session to session for reasons that have nothing
-to do with whether it will be clicked then (an engine that lifts what was just clicked breaks this); an item's relevance
-to a query stays the same over the log; and a click depends on its own rank and item alone.
+Assumptions: the rank of an item varies between sessions for reasons that do not influence its clicks (a search engine
+that promotes items after a click violates this); the relevance of an item to a query is constant over the log; and a
+click depends on its own rank and item only.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Propensities:
     """Examination by rank, relative to rank 1; entry r - 1 is of rank r.
 
     Attributes:
-        values: float64 of shape (ranks,); 1 for rank 1, NaN where the log does not tell.
+        values: float64 of shape (ranks,); 1 for rank 1, NaN where the log does not determine it.
         errors: float64 of shape (ranks,): standard errors of the values' logarithms.
         clicks: int64 of shape (ranks,): clicks that could be compared with other ranks.
     """
@@ -59,7 +59,7 @@ class Propensities:
 def estimate_propensities(pairs: np.ndarray, ranks: np.ndarray, clicked: np.ndarray, *, deepest: int) -> Propensities:
     """Estimate the examination of ranks 1 to `deepest`.
 
-    Only pairs that were shown at two ranks or more, and clicked, say anything. Standard errors are clustered by pair
+    Only pairs that were shown at two or more ranks, and clicked, contribute. Standard errors are clustered by pair
     (sandwich). Time and memory grow with the impressions, and with the square of `deepest`.
 
     Args:
@@ -80,8 +80,8 @@ def estimate_propensities(pairs: np.ndarray, ranks: np.ndarray, clicked: np.ndar
             "and clicked at both; a longer log is needed"
         )
     shown, clicks = shown[:, compared], clicks[:, compared]
-    telling = (np.diff(shown.indptr) > 1) & (clicks.sum(axis=1) > 0)
-    shown, clicks = shown[telling], clicks[telling]
+    informative = (np.diff(shown.indptr) > 1) & (clicks.sum(axis=1) > 0)
+    shown, clicks = shown[informative], clicks[informative]
     logs, covariance = _fit(shown, clicks)
     values, errors = np.full(deepest, np.nan), np.full(deepest, np.nan)
     values[compared] = np.exp(logs)
@@ -119,7 +119,7 @@ def _fit(shown: sparse.csr_array, clicks: sparse.csr_array) -> tuple[np.ndarray,
     shares, value = _shares(shown, clicks, totals, logs)
     for _ in range(_MOST_STEPS):
         step = np.linalg.solve(_curvature(shares, totals), (clicks - shares).sum(axis=0)[1:])
-        # The likelihood is concave: a step that is too long is halved until it does not lose.
+        # The likelihood is concave: a step is halved until the likelihood does not decrease.
         while True:
             tried = logs + np.r_[0.0, step]
             tried_shares, tried_value = _shares(shown, clicks, totals, tried)

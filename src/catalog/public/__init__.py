@@ -1,7 +1,7 @@
-"""Readers of the four public sets that metric learning is compared on, in the folder layouts that they come in.
+"""Readers of the four public benchmark sets of metric learning, in their published folder layouts.
 
-The protocols are class-disjoint: no class that is searched at test was trained on. The sets have no validation split,
-and the published figures were mostly chosen on test; here whole training classes are held out instead (`held_out`).
+The protocols are class-disjoint: test classes are not trained on. The sets have no validation split, and most published
+results were selected on test; here whole training classes are held out for validation (`held_out`).
 """
 
 from collections.abc import Callable, Mapping

@@ -19,10 +19,10 @@ _LAYOUT = (
 
 
 def read_cars(root: Path) -> pa.Table:
-    """Classes 1 to 98 train, 99 to 196 test; each of 16,185 photos asks and is searched (leave-one-out).
+    """Classes 1 to 98 train, 99 to 196 test; each of 16,185 photos is query and gallery (leave-one-out).
 
-    Both published layouts hold the same photos; in the one of two folders, train and test mean another protocol
-    (classification) and are joined.
+    Both published layouts hold the same photos; the split into two folders belongs to another protocol (classification)
+    and is ignored.
 
     Args:
         root: the folder that holds cars_annos.mat or devkit/.
@@ -78,7 +78,7 @@ def _read(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = loadmat(path, simplify_cells=True)
     except OSError as error:
         raise CatalogueError(str(path), [f"cannot be opened ({error}); expected {_LAYOUT}"]) from error
-    except Exception as error:  # a damaged file makes scipy raise nearly anything
+    except Exception as error:  # SciPy raises many types of errors for damaged files
         raise CatalogueError(str(path), [f"not a MATLAB file that can be read ({error})"]) from error
     return content
 

@@ -14,7 +14,7 @@ _LAYOUT = "CUB_200_2011 as published: images.txt, image_class_labels.txt, images
 
 
 def read_cub(root: Path) -> pa.Table:
-    """Classes 1 to 100 train, 101 to 200 test; each photo asks and is searched (leave-one-out).
+    """Classes 1 to 100 train, 101 to 200 test; each photo is query and gallery (leave-one-out).
 
     Args:
         root: the folder that holds images.txt.

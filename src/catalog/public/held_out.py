@@ -1,4 +1,4 @@
-"""Validation for sets that have none: whole training classes."""
+"""Hold out training classes for validation, for sets without a validation split."""
 
 import hashlib
 
@@ -12,15 +12,15 @@ __all__ = ["hold_out_classes"]
 def hold_out_classes(table: pa.Table, *, fraction: float, seed: int) -> pa.Table:
     """Move some of the training classes, all of their images, to the split `val`.
 
-    Which ones is a matter of a hash of their names and the seed; how many is exact.
+    A hash of the names and the seed chooses them; their number is exact.
 
     Args:
-        table: `item_id` (the class) and `split`, of which `train` is divided.
-        fraction: share of the training classes.
-        seed: another seed holds others out.
+        table: `item_id` (the class) and `split`.
+        fraction: share of the training classes to hold out.
+        seed: of the choice.
 
     Raises:
-        ConfigError: fewer than two classes would be left to train on, or to validate on.
+        ConfigError: fewer than two classes would remain for training, or for validation.
     """
     items, splits = table["item_id"].to_pylist(), table["split"].to_pylist()
     classes = sorted({item for item, split in zip(items, splits, strict=True) if split == "train"})

@@ -18,9 +18,9 @@ _STATUS = ("train", "query", "gallery")
 
 
 def read_inshop(root: Path) -> pa.Table:
-    """The published partition: garments to train on; of others, photos that ask and photos that are searched.
+    """The published partition: training garments, and query and gallery photos of the other garments.
 
-    Training photos have both roles, so that classes held out of them are evaluated by leave-one-out.
+    Training photos have both roles, so that held-out training classes are evaluated by leave-one-out.
 
     Args:
         root: the folder that holds the partition file, or `Eval/` with it.

@@ -1,4 +1,4 @@
-"""The text files that public sets list their images in."""
+"""Read the text files in which public sets list their images."""
 
 from pathlib import Path
 
@@ -8,20 +8,20 @@ __all__ = ["read_listing"]
 
 
 def read_listing(root: Path, name: str, *, fields: int, header: int, layout: str) -> list[list[str]]:
-    """Split the lines of a file at white space.
+    """Split the lines of a file at white space, and check the number of fields.
 
     Args:
         root: the set's folder.
         name: the file, relative to it.
-        fields: how many a line must have.
-        header: lines to leave out at the top.
-        layout: what the folder should look like, for the message.
+        fields: number of fields in a line.
+        header: number of lines to skip at the top.
+        layout: description of the expected folder, for the message.
 
     Returns:
         The fields of each line; empty lines are left out.
 
     Raises:
-        CatalogueError: no such file, not text, or lines of another kind, each with its number.
+        CatalogueError: the file is missing or not text, or lines have another number of fields; it lists their numbers.
     """
     try:
         lines = (root / name).read_text(encoding="utf-8").splitlines()

@@ -14,7 +14,7 @@ _LAYOUT = (
 
 
 def read_sop(root: Path) -> pa.Table:
-    """Products of Ebay_train.txt train, those of Ebay_test.txt test; each photo asks and is searched (leave-one-out).
+    """Products of Ebay_train.txt train, those of Ebay_test.txt test; each photo is query and gallery.
 
     Args:
         root: the folder that holds Ebay_train.txt.

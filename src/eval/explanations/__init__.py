@@ -1,1 +1,1 @@
-"""Which parts of two images made them similar, and whether that can be believed."""
+"""Maps of the parts that make two images similar, and checks of these maps."""

@@ -1,11 +1,10 @@
-"""Check explanations against known masks and against a destroyed network.
+"""Check explanations against known masks and against networks with random weights.
 
 python -m src.eval.explanations.check --checkpoint PATH, for a checkpoint that was trained on the built-in shop.
 """
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,29 +13,30 @@ from rich.console import Console
 from rich.table import Table
 
 from src.catalog.catalogue import open_catalogue
+from src.contracts.atomic_file import write_atomically
 from src.contracts.errors import GateError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings import DataSettings, complete_data
 from src.eval.bootstrap import Interval
+from src.eval.checkpoint_comparison import Difference
 from src.eval.explanations.masked_pairs import read_pairs
-from src.eval.explanations.measures import DomainCheck, check_method, failures
+from src.eval.explanations.method_checks import DomainCheck, check_method, failures
 from src.eval.explanations.pairs import METHODS
-from src.eval.paired import Difference
 from src.models.checkpoint import load_encoder
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print a table, write the JSON, and end with 2 where a gate isn't passed."""
+    """Print a table, write the JSON, and exit with 2 where a gate is not passed."""
     parser = argparse.ArgumentParser(prog="python -m src.eval.explanations.check", description=__doc__)
     parser.add_argument("--checkpoint", required=True, type=Path, help="trained on the built-in shop")
     parser.add_argument("--data-root", help="the shop's folder, if it isn't where the checkpoint says")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--method", choices=tuple(METHODS), action="append", help="default: all of them")
-    parser.add_argument("--pairs", type=_positive, default=300, help="pairs at most (default 300)")
+    parser.add_argument("--pairs", type=_positive, default=300, help="most pairs (default 300)")
     parser.add_argument(
-        "--randomised", type=_positive, default=64, help="pairs for the destroyed networks (default 64)"
+        "--randomised", type=_positive, default=64, help="pairs for the randomised networks (default 64)"
     )
     parser.add_argument("--output", type=Path, default=Path("outputs/explanations.json"))
     options = parser.parse_args(arguments)
@@ -56,18 +56,12 @@ def _run(options: argparse.Namespace) -> None:
     ]
     problems = [problem for check in checks for problem in failures(check)]
     record = {"split": options.split, "pairs": len(pairs.products), "passed": not problems, "failures": problems}
-    _write({**record, "checks": [asdict(check) for check in checks]}, options.output)
+    record["checks"] = [asdict(check) for check in checks]
+    write_atomically(options.output, json.dumps(record, indent=2) + "\n")
     _print(checks, f"{card['name']}: explanations of {len(pairs.products)} pairs, {options.split} split")
     print(f"explanations: {options.output}")
     if problems:
-        raise GateError("explanations that can't be believed:\n" + "\n".join(f"  {problem}" for problem in problems))
-
-
-def _write(record: dict[str, object], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=2) + "\n")
-    os.replace(part, path)
+        raise GateError("explanations that failed their checks:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
 def _print(checks: Sequence[DomainCheck], title: str) -> None:

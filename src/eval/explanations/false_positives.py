@@ -1,4 +1,4 @@
-"""Queries that found something wrong first, the worst before the others."""
+"""Find the queries whose first result is wrong, the worst first."""
 
 from dataclasses import dataclass
 
@@ -31,13 +31,13 @@ class FalsePositive:
 
 
 def worst_false_positives(evaluation: Evaluation, n: int) -> list[FalsePositive]:
-    """The queries whose wrong first result is furthest ahead of their nearest positive.
+    """The queries whose wrong first result exceeds their nearest positive by the largest gap in score.
 
-    A pair of items (asked for, found) is listed once, with its worst query.
+    A pair of items (the query's, the result's) is listed once, with its worst query.
 
     Args:
         evaluation: of any level.
-        n: how many at most.
+        n: most queries.
 
     Returns:
         The worst first; of equal gaps the earlier query.
@@ -45,7 +45,7 @@ def worst_false_positives(evaluation: Evaluation, n: int) -> list[FalsePositive]
     queries, gallery, ranking = evaluation.queries, evaluation.gallery, evaluation.ranking
     first = ranking.top_rows[:, 0]
     wrong = (first >= 0) & (ranking.positives > 0) & (gallery.item_ids[first] != queries.item_ids)
-    asking, asked = queries.normalised("queries"), gallery.normalised("gallery")
+    query_vectors, gallery_vectors = queries.normalised("queries"), gallery.normalised("gallery")
     order = np.argsort(gallery.item_ids.astype(str), kind="stable")
     items = gallery.item_ids.astype(str)[order]
     found = []
@@ -53,7 +53,7 @@ def worst_false_positives(evaluation: Evaluation, n: int) -> list[FalsePositive]
         item = str(queries.item_ids[query])
         rows = order[np.searchsorted(items, item) : np.searchsorted(items, item, side="right")]
         rows = rows[gallery.image_ids[rows] != queries.image_ids[query]]
-        scores = asked[rows] @ asking[query]
+        scores = gallery_vectors[rows] @ query_vectors[query]
         best = int(scores.argmax())
         found.append(
             FalsePositive(

@@ -6,7 +6,7 @@ from captum.attr import LayerGradientXActivation
 from jaxtyping import Float, Num
 from torch import Tensor
 
-from src.eval.explanations.spatial_map import SpatialMap, find_spatial_map, opened
+from src.eval.explanations.spatial_map import SpatialMap, exposed_map, find_spatial_map
 from src.models.encoder import Encoder
 
 __all__ = ["cell_map", "grad_cam"]
@@ -15,19 +15,20 @@ __all__ = ["cell_map", "grad_cam"]
 def grad_cam(
     encoder: Encoder, pixels: Num[Tensor, "batch size size 3"], other: Float[Tensor, "batch dim"]
 ) -> Float[Tensor, "batch size size"]:
-    """Where in each image the features lie that make its embedding similar to another one.
+    """Map where in each image the features lie that make its embedding similar to another one.
 
-    What is differentiated is the cosine with the length of the image's own embedding held fixed. The cosine's own
-    gradient is at right angles to the embedding: multiplied by the features it sums to nothing, and shows what would
-    change the similarity, not what makes it up. At a last map that is averaged and projected without bias, the map as
-    it is here is the exact decomposition of the cosine over positions (Stylianou, Souvenir, Pless, 2019).
+    The cosine is differentiated with the length of the image's own embedding held constant. The gradient of the full
+    cosine is orthogonal to the embedding: multiplied by the features it sums to zero, and shows what would change the
+    similarity instead of what contributes to it. For a last feature map that is averaged and projected without bias,
+    this map is the exact decomposition of the cosine over positions (Stylianou, Souvenir, Pless, 2019).
 
-    Grad-CAM (Selvaraju et al., 2017) weights channels by their gradients' mean over positions; here each position keeps
-    its own (HiResCAM: Draelos, Carin, 2020). At a last map that is averaged the two are one. In a transformer the
-    means say little: measured, such maps lay on the object about half as often (docs/evaluation.md).
+    Grad-CAM (Selvaraju et al., 2017) weights channels by the mean of their gradients over positions; here each position
+    keeps its own gradient (HiResCAM: Draelos, Carin, 2020). For a last map that is averaged the two are equal. In
+    transformers the mean gradients were measured to put the map on the object about half as often
+    (docs/evaluation.md).
 
-    A map of 8 x 8 cells has its peaks at cell centres. So it is averaged over the image shifted by half a cell to each
-    side, nine times in all, what is uncovered showing the image's border.
+    A map of 8 x 8 cells has its peaks at cell centres. It is therefore averaged over nine shifts of the image by half a
+    cell; uncovered pixels repeat the image's border.
 
     Args:
         encoder: in evaluation mode.
@@ -35,8 +36,8 @@ def grad_cam(
         other: embeddings of norm 1, one an image; constants.
 
     Returns:
-        Signed: positive where the image is like the other one. Its sum is about the part of the cosine that passes
-        through the map to first order: all of it, but for biases and curvature above the map.
+        Signed: positive where the image is similar to the other one. Its sum is about the part of the cosine that
+        passes through the map to first order: all of it, except for biases and curvature above the map.
 
     Raises:
         ConfigError: the backbone has no feature map.
@@ -51,7 +52,7 @@ def grad_cam(
         for left in (0, step, 2 * step):
             window = (slice(None), slice(top, top + size), slice(left, left + size))
             cells = cell_map(encoder, padded[window], other, where)
-            # Upsampled, a cell's value is shared among its pixels.
+            # Upsampling divides a cell's value among its pixels.
             share = where.height * where.width / size**2
             total[window] += share * F.interpolate(cells[:, None], (size, size), mode="bilinear")[:, 0]
             times[window] += 1
@@ -67,7 +68,7 @@ def cell_map(encoder: Encoder, pixels: Tensor, other: Tensor, where: SpatialMap)
         length = features.detach().norm(dim=1).clamp_min(1e-6)
         return (features * other).sum(dim=1) / length
 
-    with opened(encoder, where) as grid:
+    with exposed_map(encoder, where) as grid:
         # Pixels that require a gradient reach the map with one, even if the weights are frozen.
         attributed = LayerGradientXActivation(similarity, grid).attribute(
             pixels.detach().float().clone().requires_grad_()

@@ -15,7 +15,7 @@ _AT_ONCE = 128
 
 
 def baseline(pixels: Num[Tensor, "batch size size 3"]) -> Float[Tensor, "batch size size 3"]:
-    """What integration starts from: each image's mean colour, all over it."""
+    """The start of the integration: an image of each image's mean colour."""
     images = pixels.float()
     return images.mean(dim=(1, 2), keepdim=True).expand_as(images)
 
@@ -23,10 +23,10 @@ def baseline(pixels: Num[Tensor, "batch size size 3"]) -> Float[Tensor, "batch s
 def integrated_gradients(
     encoder: Encoder, pixels: Num[Tensor, "batch size size 3"], other: Float[Tensor, "batch dim"]
 ) -> Float[Tensor, "batch size size"]:
-    """How much each pixel adds to the cosine as the image comes forth from its mean colour.
+    """How much each pixel contributes to the cosine on the path from the mean colour to the image.
 
-    Finer than Grad-CAM and independent of the architecture, but 32 passes forth and back, and speckled. Pixels of the
-    mean colour get nothing, whatever the network makes of them.
+    Finer than Grad-CAM and independent of the architecture, but it takes 32 forward and backward passes, and the maps
+    are noisy. Pixels of the mean colour get 0 whatever the network computes from them.
 
     Args:
         encoder: in evaluation mode.
@@ -34,8 +34,8 @@ def integrated_gradients(
         other: embeddings of norm 1, one an image; constants.
 
     Returns:
-        Signed, the three channels summed: each map sums to the cosine less that of the baseline (completeness), up to
-        what 32 Gauss-Legendre steps leave.
+        Signed, the three channels summed: each map sums to the cosine minus that of the baseline (completeness), up to
+        the error of 32 Gauss-Legendre steps.
     """
     images, start = pixels.float(), baseline(pixels)
 

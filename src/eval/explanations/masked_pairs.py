@@ -1,4 +1,4 @@
-"""Pairs of images whose masks are known, to check explanations on."""
+"""Pairs of images with known masks, on which explanations are checked."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from src.catalog.catalogue import Catalogue
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixels import iterate_pixels
 from src.eval.evaluation import evaluate_split
+from src.eval.evenly_spread import evenly_spread
 from src.eval.explanations.masks import read_masks
 from src.models.encoder import Encoder
 from src.models.inference import embedder
@@ -22,7 +23,7 @@ class MaskedPairs:
     Attributes:
         pixels: of the queries and of the results, uint8 of shape (pairs, size, size, 3) each.
         masks: bool of shape (pairs, size, size) each.
-        products: the query's product, shape (pairs,): pairs of one product succeed and fail together.
+        products: the query's product, shape (pairs,); intervals resample products.
     """
 
     pixels: tuple[np.ndarray, np.ndarray]
@@ -33,21 +34,19 @@ class MaskedPairs:
 def read_pairs(
     catalogue: Catalogue, split: str, encoder: Encoder, spec: PreprocessingSpec, *, limit: int
 ) -> MaskedPairs:
-    """A split's queries, evenly spread over it, each with the result that it finds first, right or wrong.
+    """Queries of a split, evenly spread, each with its first result, right or wrong.
 
     Args:
         catalogue: with masks.
         split: the split.
-        encoder: finds the results.
-        spec: how pixels are made.
-        limit: pairs at most.
+        encoder: the encoder that ranks.
+        spec: the preprocessing.
+        limit: most pairs.
     """
     evaluation = evaluate_split(catalogue, split, spec, embedder(encoder))
-    row_of = {image: row for row, image in enumerate(catalogue.items["image_id"].to_pylist())}
-    count = len(evaluation.queries)
-    chosen = np.linspace(0, count - 1, min(limit, count)).round().astype(int)
+    chosen = evenly_spread(len(evaluation.queries), limit)
     images = evaluation.queries.image_ids[chosen], evaluation.gallery.image_ids[evaluation.ranking.top_rows[chosen, 0]]
-    rows = [np.array([row_of[image] for image in side], dtype=np.int64) for side in images]
+    rows = [np.array([catalogue.row_of[image] for image in side], dtype=np.int64) for side in images]
     pixels = [np.concatenate(list(iterate_pixels(catalogue, side, spec, batch=64))) for side in rows]
     masks = [read_masks(catalogue, side, spec) for side in rows]
     products = catalogue.column("parent_id", rows[0])

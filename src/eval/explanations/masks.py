@@ -1,4 +1,4 @@
-"""The built-in shop's masks, in the geometry of the pixels that an encoder sees."""
+"""The built-in shop's masks, resized like the encoder's input."""
 
 import io
 
@@ -15,12 +15,12 @@ _HALF = 128
 
 
 def read_masks(catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec) -> np.ndarray:
-    """Where the item is in some rows' pixels.
+    """Masks of the item in some rows' pixels.
 
     Args:
         catalogue: with a column `mask`: files relative to its root, white on the item and black elsewhere.
         rows: int64 array of shape (images,).
-        spec: how the pixels are made.
+        spec: the preprocessing.
 
     Returns:
         bool of shape (images, size, size), True on the item; padding is not the item.
@@ -29,13 +29,11 @@ def read_masks(catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec) 
         TableError: the catalogue has no masks.
     """
     if "mask" not in catalogue.items.column_names:
-        raise TableError(
-            "the items table has no column `mask`; only the built-in shop (data=shop) knows where items are"
-        )
+        raise TableError("the items table has no column `mask`; only the built-in shop (data=shop) has it")
     masks = np.zeros((len(rows), spec.size, spec.size), dtype=bool)
     for at, name in enumerate(catalogue.column("mask", rows)):
         with Image.open(io.BytesIO((catalogue.root / name).read_bytes()), formats=("PNG",)) as image:
-            # Turned round, since `resize` pads with white.
+            # Inverted, since `resize` pads with white.
             outside = 255 - np.asarray(image.convert("RGB"))
         masks[at] = resize(outside, spec)[..., 0] < _HALF
     return masks

@@ -1,4 +1,4 @@
-"""A map drawn over its image."""
+"""Draw a map over its image."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -7,15 +7,15 @@ from PIL import Image
 __all__ = ["overlay"]
 
 _STRONGEST = 0.75
-"""Opacity where the map is strongest: the picture stays visible."""
+"""Opacity where the map is strongest; below 1, so that the picture stays visible."""
 _TOP_PERCENT = 99.0
 
 
 def overlay(pixels: np.ndarray, attribution: np.ndarray, *, side: int = 192) -> Image.Image:
-    """The positive part of a map over its image, the more opaque the stronger.
+    """Draw the positive part of a map over its image; opacity grows with the value.
 
-    The colours are `inferno`, which is perceptually uniform and readable with each kind of colour blindness. Strength
-    is relative to the map's own 99th percentile: overlays of different images can't be compared by colour.
+    The colours are `inferno`, which is perceptually uniform and readable with each kind of colour blindness. Values are
+    relative to the map's own 99th percentile: colours cannot be compared between images.
 
     Args:
         pixels: uint8 of shape (size, size, 3).
@@ -23,7 +23,7 @@ def overlay(pixels: np.ndarray, attribution: np.ndarray, *, side: int = 192) -> 
         side: of the picture, in pixels.
 
     Returns:
-        An RGB picture. Where nothing is positive, the image alone.
+        An RGB picture; the image alone where no value is positive.
     """
     picture = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
     positive = np.maximum(attribution, 0).astype(np.float32)

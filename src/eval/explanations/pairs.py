@@ -1,4 +1,4 @@
-"""Explaining pairs of images: arrays in, a map for either image out."""
+"""Explain pairs of images given as arrays: a map for each of the two images."""
 
 from collections.abc import Callable
 
@@ -24,10 +24,10 @@ _BATCH = 16
 def explain_pairs(
     encoder: Encoder, query_pixels: np.ndarray, result_pixels: np.ndarray, *, method: str = "grad_cam"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which parts of two images make them similar, for many pairs.
+    """Compute maps of the parts that make two images similar, for many pairs.
 
     Each image is explained with the other one's embedding as a constant. Maps are signed: positive where the image is
-    like the other one; see the method for what a map sums to. Checks and pictures use the positive part.
+    similar to the other one; the method documents what a map sums to. Checks and pictures use the positive part.
 
     Args:
         encoder: is put in evaluation mode; it stays on its device.
@@ -39,7 +39,7 @@ def explain_pairs(
         Maps of the queries and of the results, float32 of shape (pairs, size, size) each.
 
     Raises:
-        ConfigError: no such method, or one that the architecture doesn't allow.
+        ConfigError: there is no such method, or it does not support the architecture.
     """
     if method not in METHODS:
         raise ConfigError(f"`method={method}`: must be one of {', '.join(METHODS)}")

@@ -1,4 +1,4 @@
-"""Whether maps lie on the object: the pointing game and its energy-based kin, against a known mask."""
+"""Measure whether maps lie on the object: the pointing game and its energy-based variant, with known masks."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ _TOLERANCE = 1e-6
 def pointing_hits(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """1 where the map's highest pixel lies on the object: the pointing game (Zhang et al., 2016), without a margin.
 
-    Of several highest pixels the one nearest to their middle counts; a constant map therefore points to the centre,
-    which is what the centre baseline does.
+    Of several highest pixels the one nearest to their mean position counts; a constant map therefore points to the
+    centre, like the centre baseline.
 
     Args:
         maps: float array of shape (images, height, width).
@@ -40,7 +40,7 @@ def energy_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
         masks: bool of the same shape, True on the object.
 
     Returns:
-        float64 of shape (images,); a map with nothing positive has the mask's share of the area, as a constant has.
+        float64 of shape (images,); a map without positive values gets the mask's share of the area, as a constant map.
     """
     positive = np.maximum(maps, 0).astype(np.float64)
     total = positive.sum(axis=(1, 2))

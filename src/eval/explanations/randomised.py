@@ -1,4 +1,4 @@
-"""Destroying a network, by which Adebayo et al. (2018) tell whether maps are read from it at all."""
+"""Randomise a network's layers: a test whether maps depend on the network (Adebayo et al., 2018)."""
 
 import copy
 import math
@@ -18,16 +18,16 @@ STAGES = (0.25, 0.5, 0.75, 1.0)
 
 
 def randomised_from_top(encoder: Encoder, *, seed: int = 0) -> Iterator[tuple[float, Encoder]]:
-    """Copies of an encoder with ever more of its layers drawn anew, the last of them wholly destroyed.
+    """Copies of an encoder with more and more of its layers randomised, in the last copy all of them.
 
-    Layers are drawn as they are when they are made (`reset_parameters`); other parameters (class tokens, positions,
+    Layers are initialised as at their creation (`reset_parameters`); other parameters (class tokens, positions,
     layer scales) get normal noise of the standard deviation that they had.
 
     Yields:
         The share of the layers, and the encoder.
     """
     destroyed = copy.deepcopy(encoder)
-    # Registered in the order of the forward pass; so the reverse begins at the head.
+    # Modules are registered in the order of the forward pass, so the reverse begins at the head.
     layers = [module for module in destroyed.modules() if any(True for _ in module.parameters(recurse=False))][::-1]
     done = 0
     with torch.random.fork_rng(devices=[]):
@@ -59,7 +59,7 @@ def rank_correlation(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
         others: of the same shape.
 
     Returns:
-        float64 of shape (images,), -1 to 1; 0 where a map is constant, since it tells nothing of the other.
+        float64 of shape (images,), -1 to 1; 0 where a map is constant.
     """
     sides = []
     for side in (maps, others):

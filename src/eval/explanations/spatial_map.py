@@ -1,4 +1,4 @@
-"""The feature map that Grad-CAM reads: found by one rule for convolutional networks and for vision transformers."""
+"""Find the feature map that Grad-CAM reads, by one rule for convolutional networks and vision transformers."""
 
 import math
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from src.contracts.errors import ConfigError
 from src.models.encoder import Encoder
 
-__all__ = ["LEAST_CELLS", "SpatialMap", "find_spatial_map", "opened"]
+__all__ = ["LEAST_CELLS", "SpatialMap", "exposed_map", "find_spatial_map"]
 
 LEAST_CELLS = 7
-"""A map of fewer cells a side can't tell an object from what is beside it; most end with 7 x 7 at 224 pixels."""
+"""Fewer cells a side do not separate an object from its surroundings; most networks end with 7 x 7 at 224 pixels."""
 
 
 @dataclass(frozen=True)
 class SpatialMap:
-    """Where in a backbone the map is.
+    """The position of the map in a backbone.
 
     Attributes:
         layer: name of the module in the backbone.
@@ -38,18 +38,18 @@ class SpatialMap:
 
 
 def find_spatial_map(encoder: Encoder, size: int) -> SpatialMap:
-    """The deepest feature map with at least `LEAST_CELLS` cells a side, or the largest where none has as many.
+    """Find the deepest feature map with at least `LEAST_CELLS` cells a side, or the largest where none has as many.
 
-    Candidates are the stages that timm lists in the backbone's `feature_info`. Of a transformer it is what the
-    attention of a block reads, behind its norm: after the last block, a network that reads its class token has no
-    gradient in the patch tokens; before the norm, which undoes any scaling of a token, gradient times token is zero.
+    Candidates are the stages that timm lists in the backbone's `feature_info`. In a transformer the map is the input of
+    a block's attention, after the norm: after the last block, the patch tokens have no gradient in a network that uses
+    its class token; before the norm, which removes any scaling of a token, gradient times token is zero.
 
     Args:
-        encoder: any encoder whose backbone is timm's.
-        size: side of its pixels.
+        encoder: any encoder with a timm backbone.
+        size: side of its input, in pixels.
 
     Raises:
-        ConfigError: the backbone lists no stages, or none of them is a map.
+        ConfigError: the backbone lists no stages, or none of them is a feature map.
     """
     names = [stage["module"] for stage in getattr(encoder.backbone, "feature_info", None) or []]
     modules = {name: module for name, module in encoder.backbone.named_modules() if name in names}
@@ -89,11 +89,11 @@ def _candidate(backbone: nn.Module, name: str, shape: torch.Size) -> SpatialMap 
 
 
 @contextmanager
-def opened(encoder: Encoder, where: SpatialMap) -> Iterator[nn.Module]:
-    """Lead the map through a module of its own, whose output is (batch, channels, height, width) in every architecture.
+def exposed_map(encoder: Encoder, where: SpatialMap) -> Iterator[nn.Module]:
+    """Pass the map through an identity module whose output is (batch, channels, height, width) in every architecture.
 
     Yields:
-        The module, for Captum to hook; the encoder computes what it did.
+        The module, for Captum's hooks; the encoder's output does not change.
     """
     layer, grid = encoder.backbone.get_submodule(where.layer), nn.Identity()
 

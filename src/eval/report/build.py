@@ -1,4 +1,4 @@
-"""From an evaluation to its report."""
+"""Build the report of an evaluation."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ import numpy as np
 from src.catalog.catalogue import Catalogue
 from src.eval.bootstrap import Interval, cluster_intervals
 from src.eval.evaluation import Evaluation
-from src.eval.explanations.worst import Explained
+from src.eval.explanations.explained_results import Explained
 from src.eval.per_query import about_queries
 from src.eval.report.dataset import audit_dataset
 from src.eval.report.document import write_page
-from src.eval.report.gallery import hits, misses
 from src.eval.report.map_view import draw_map
 from src.eval.report.plot import Curve, draw_curve
+from src.eval.report.result_strips import hits, misses
 from src.eval.report.thumbnails import Thumbnails
 from src.eval.slices import TINY, Slice
 
@@ -48,18 +48,18 @@ def write_report(
     """Write one self-contained HTML file.
 
     Args:
-        path: where to.
-        title: what was evaluated.
-        evaluation: what was found.
+        path: the file to write.
+        title: of the page.
+        evaluation: the evaluation.
         metrics: as in metrics.json, with the ends of intervals and over-indexing where they were measured.
         slices: the worst first.
         hard_cases: of `src.eval.hard_cases.hard_cases`.
         confidence: of the intervals.
-        config: shown as it is.
-        catalogue: where the images are; None, for vectors that came without, leaves out whatever shows images.
-        explained: pairs of images with what makes them alike.
-        map_images: points of the map at most; 0 draws none.
-        strips: queries in each gallery.
+        config: shown unchanged.
+        catalogue: where the images are; None, for embeddings without images, leaves out the sections with images.
+        explained: pairs of images with maps of what makes them similar.
+        map_images: most points of the map; 0 draws no map.
+        strips: queries with their results in each section.
     """
     about = about_queries(evaluation.per_query)
     parts = {
@@ -122,7 +122,7 @@ def _curve(evaluation: Evaluation, confidence: float) -> Curve:
 
 
 def _drawn_ends(interval: Interval) -> tuple[float | None, float | None, float | None]:
-    """Where there is no interval the band has no width."""
+    """Value and interval; without an interval the band has no width."""
     if interval.low is None:
         return interval.value, interval.value, interval.value
     return interval.value, interval.low, interval.high
@@ -145,14 +145,14 @@ def _slice(each: Slice) -> dict[str, Any]:
 def _slices_note(slices: int, confidence: float) -> str:
     rest = f" The first {_MOST_SLICES} of {slices}; slices.parquet has all." if slices > _MOST_SLICES else ""
     return (
-        "Groups of queries, those that are surely weak first: by the upper end of the interval, so that a few unlucky "
-        "queries do not lead. Worse than the rest: the difference to the column's other queries holds at "
-        f"{confidence:.0%} after Holm's correction over all slices.{rest}"
+        "Groups of queries, ordered by the upper end of the interval of their difference to the column's other "
+        f"queries. Worse than the rest: that difference is significant at {confidence:.0%} after Holm's correction "
+        f"over all slices.{rest}"
     )
 
 
 def _biases(metrics: Mapping[str, float | int]) -> list[dict[str, Any]]:
-    """From `color_excess@10` and what stands beside it."""
+    """The rows on over-indexing, from `color_excess@10` and the entries that belong to it."""
     found = []
     for name in metrics:
         column, between, depth = name.partition("_excess@")

@@ -1,6 +1,5 @@
-"""The page itself: a template filled in and written whole."""
+"""Render the report's template into one HTML file."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from src.contracts.atomic_file import write_atomically
 from src.eval.report.thumbnails import data_uri
 
 __all__ = ["write_page"]
@@ -16,20 +16,17 @@ _HERE = Path(__file__).parent
 
 
 def write_page(path: Path, parts: Mapping[str, Any]) -> None:
-    """Fill the template in and write one file that needs nothing else: no network, no second file.
+    """Render the template and write one self-contained file, which needs neither network nor other files.
 
     Args:
-        path: HTML to write.
-        parts: what the template names; what is absent or empty leaves its section out. All text is escaped.
+        path: the HTML file to write.
+        parts: the template's variables; a section whose variable is missing or empty is left out. Text is escaped.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["data_uri"] = data_uri
-    # Ours, and not from a caller: the two files that the page brings along.
+    # Not escaped: they are our own files.
     style, script = (Markup((_HERE / name).read_text()) for name in ("page.css", "page.js"))  # noqa: S704
     page = environment.get_template("page.html.j2").render(style=style, script=script, **parts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(page, encoding="utf-8")
-    os.replace(part, path)
+    write_atomically(path, page)

@@ -13,7 +13,7 @@ from src.eval.report.thumbnails import Thumbnails
 __all__ = ["LEAST", "MapView", "Point", "draw_map"]
 
 LEAST = 12
-"""Fewer images make no map."""
+"""Fewest images of a map."""
 
 _WIDTH, _HEIGHT, _MARGIN = 1000, 700, 20
 _COLOURS = 10
@@ -26,9 +26,9 @@ class Point:
     Attributes:
         x: from the left, of 1000.
         y: from the top, of 700.
-        group: place in the legend.
-        query: whether it asked.
-        label: its item, and what it is coloured by.
+        group: position in the legend.
+        query: whether it is a query.
+        label: its item, and the value that it is coloured by.
         image: data URI.
     """
 
@@ -45,10 +45,10 @@ class MapView:
     """A map for the page.
 
     Attributes:
-        points: one an image.
+        points: one for each image.
         groups: the legend.
-        column: what colours stand for.
-        note: what is to be known of it.
+        column: the column that is shown by colour.
+        note: how to read the map.
     """
 
     points: list[Point]
@@ -58,21 +58,21 @@ class MapView:
 
 
 def draw_map(evaluation: Evaluation, thumbnails: Thumbnails, *, images: int) -> MapView | None:
-    """Lay queries and gallery out together, coloured by category, or where there is none by who asks.
+    """Place queries and gallery on one map, coloured by category, or by role where there is none.
 
     Args:
         evaluation: the embeddings.
         thumbnails: of the catalogue.
-        images: points at most.
+        images: most points.
 
     Returns:
         None where there are too few images for a map.
     """
-    everything, asks = _together(evaluation)
+    everything, is_query = _together(evaluation)
     if min(len(everything), images) < LEAST:
         return None
     laid = map_embedding(everything, limit=images)
-    column, values = _colouring(everything.take(laid.rows), asks[laid.rows])
+    column, values = _colouring(everything.take(laid.rows), is_query[laid.rows])
     groups, codes = _groups(values)
     low, high = laid.points.min(axis=0), laid.points.max(axis=0)
     room = np.array([_WIDTH - 2 * _MARGIN, _HEIGHT - 2 * _MARGIN])
@@ -82,7 +82,7 @@ def draw_map(evaluation: Evaluation, thumbnails: Thumbnails, *, images: int) -> 
             round(float(at[i, 0]), 1),
             round(float(at[i, 1]), 1),
             int(codes[i]),
-            bool(asks[row]),
+            bool(is_query[row]),
             f"{everything.item_ids[row]} ({values[i]})",
             thumbnails[everything.image_ids[row]],
         )
@@ -93,13 +93,13 @@ def draw_map(evaluation: Evaluation, thumbnails: Thumbnails, *, images: int) -> 
         groups,
         column,
         f"t-SNE of {len(points):,} of {len(everything):,} images, queries as small dots; only nearness has a meaning. "
-        f"Trustworthiness {laid.trustworthiness:.2f}: how seldom a dot's {laid.neighbours} neighbours here are not its "
-        "neighbours in the embedding (1 never, 0.5 as for unrelated points).",
+        f"Trustworthiness {laid.trustworthiness:.2f}: 1 where all {laid.neighbours} neighbours of each dot are its "
+        "neighbours in the embedding as well, about 0.5 for unrelated points.",
     )
 
 
 def _together(evaluation: Evaluation) -> tuple[Embedded, np.ndarray]:
-    """Each image once, and whether it asks."""
+    """Each image once, and whether it is a query."""
     queries, gallery = evaluation.queries, evaluation.gallery
     rest = gallery.take(np.flatnonzero(~np.isin(gallery.image_ids.astype(str), queries.image_ids.astype(str))))
     known = queries.attributes is not None and rest.attributes is not None
@@ -112,16 +112,16 @@ def _together(evaluation: Evaluation) -> tuple[Embedded, np.ndarray]:
     return both, np.arange(len(both)) < len(queries)
 
 
-def _colouring(shown: Embedded, asks: np.ndarray) -> tuple[str, np.ndarray]:
-    """What colours stand for, and each image's value of it."""
+def _colouring(shown: Embedded, is_query: np.ndarray) -> tuple[str, np.ndarray]:
+    """The column that is shown by colour, and each image's value of it."""
     categories = shown.attribute("category")
     if categories is None:
-        return "role", np.where(asks, "query", "gallery")
+        return "role", np.where(is_query, "query", "gallery")
     return "category", np.array([str(value or "none") for value in categories.to_pylist()], dtype=object)
 
 
 def _groups(values: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """The most frequent values, one colour each, and what is left in a last one."""
+    """The most frequent values, one colour each; all others share the last colour."""
     names, codes, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     place = np.empty(len(names), np.int64)

@@ -1,4 +1,4 @@
-"""Points of a curve on a logarithmic axis, as the page draws them."""
+"""A curve with its band on a logarithmic axis, as SVG coordinates."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Curve:
         band: `points` of the interval around it, closed.
         x_ticks: (x, label).
         y_ticks: (y, label).
-        dots: (x, y, what it is) for hovering.
+        dots: (x, y, tooltip).
         plot: left, top, right and bottom of the plot.
     """
 
@@ -36,14 +36,14 @@ class Curve:
 
 
 def draw_curve(x: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray, what: str) -> Curve:
-    """Lay a curve out.
+    """Compute the SVG coordinates of a curve.
 
     Args:
         x: int array of shape (points,), ascending from 1.
         value: float array of shape (points,), each from 0 to 1.
         low: lower ends of the intervals, of the same shape.
         high: upper ends.
-        what: names the value, e.g. `Recall@`.
+        what: name of the value, e.g. `Recall@`.
     """
     right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
     span = max(np.log(x[-1]), 1e-9)

@@ -1,4 +1,4 @@
-"""Pictures as data URIs, so that a page needs nothing beside itself."""
+"""Pictures as data URIs, which make a page self-contained."""
 
 import base64
 
@@ -35,11 +35,10 @@ class Thumbnails:
         """
         self._catalogue = catalogue
         self._spec = PreprocessingSpec(size=side, resize="pad")
-        self._row_of = {image: row for row, image in enumerate(catalogue.items["image_id"].to_pylist())}
         self._made: dict[str, str] = {}
 
     def __getitem__(self, image_id: str) -> str:
         if image_id not in self._made:
-            pixels = preprocess(self._catalogue.image_bytes(self._row_of[image_id]), self._spec)
+            pixels = preprocess(self._catalogue.image_bytes(self._catalogue.row_of[image_id]), self._spec)
             self._made[image_id] = data_uri(pixels)
         return self._made[image_id]

@@ -2,43 +2,52 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from src.contracts.bundle import ENCODER, GOLDEN, Bundle
 from src.contracts.errors import BundleError, LookalikeError
+from src.export.runtime.bf16_trial import try_bf16
+from src.export.runtime.cpu import has_avx512
 from src.export.runtime.cuda import gpu_capability
 from src.export.runtime.golden import read_golden
 from src.export.runtime.onnx_runtime import OnnxEncoder
-from src.export.runtime.openvino_runtime import OpenvinoEncoder
+from src.export.runtime.openvino_runtime import ARITHMETICS, OpenvinoEncoder
 from src.export.runtime.protocol import EncoderRuntime, RuntimeAbsentError
 from src.export.runtime.tensorrt_flavour import load_flavour
 from src.export.runtime.tensorrt_runtime import TensorrtEncoder
 
-__all__ = ["RUNTIMES", "check_start", "open_encoder", "open_graph"]
+__all__ = ["PRECISIONS", "RUNTIMES", "check_start", "open_encoder", "open_graph"]
 
 log = logging.getLogger(__name__)
 
-_CPUINFO = Path("/proc/cpuinfo")
+PRECISIONS = ("auto", *ARITHMETICS)
+"""What an operator may ask OpenVINO for."""
 
 _LEAST = {"fp32": 0.999, "fp16": 0.999, "int8": 0.99}
 _LEAST_BF16 = 0.99
 
 
-def open_encoder(bundle: Bundle, *, runtime: str = "auto", precision: str = "f32", threads: int = 0) -> EncoderRuntime:
+def open_encoder(
+    bundle: Bundle, *, runtime: str = "auto", precision: str = "f32", threads: int = 0, batch: int = 8
+) -> EncoderRuntime:
     """Load a bundle's encoder.
 
-    `auto` takes the first of these that can run here and that embeds the bundle's golden images as the exporting
-    machine did: a TensorRT engine of the bundle, for this GPU and this TensorRT; the same of TensorRT-RTX; ONNX Runtime
-    on CUDA; OpenVINO, on a CPU with AVX-512 (there it is the quicker one; without, the two are about equal, see
-    docs/export.md); ONNX Runtime on the CPU; OpenVINO on any CPU. Each that is passed over is logged with the reason.
+    `runtime=auto` takes the first of these that can run here and that embeds the bundle's golden images as the
+    exporting machine did: a TensorRT engine of the bundle, for this GPU and this TensorRT; the same of TensorRT-RTX;
+    ONNX Runtime on CUDA; OpenVINO, on a CPU with AVX-512 (there it is the quicker one; without, the two are about
+    equal, see docs/export.md); ONNX Runtime on the CPU; OpenVINO on any CPU. Each that is passed over is logged with
+    the reason.
 
     Args:
         bundle: where the encoder is.
         runtime: `auto`, or one of `RUNTIMES`.
-        precision: OpenVINO's arithmetic, `f32` or `bf16`. `bf16` means OpenVINO: `auto` takes no other then.
+        precision: OpenVINO's arithmetic, one of `PRECISIONS`. `bf16` means OpenVINO: `runtime=auto` takes no other
+            then. With `auto`, OpenVINO computes in bf16 where that passes `src.export.runtime.bf16_trial.try_bf16`,
+            in f32 elsewhere; other runtimes compute what the graph says.
         threads: of one call on the CPU; 0 takes all cores.
+        batch: the largest batch that will be embedded: what `precision=auto` times the arithmetics at.
 
     Raises:
         RuntimeAbsentError: nothing of what was asked for can run here; the message says why of each.
@@ -46,18 +55,33 @@ def open_encoder(bundle: Bundle, *, runtime: str = "auto", precision: str = "f32
     """
     if runtime != "auto" and runtime not in RUNTIMES:
         raise LookalikeError(f"`runtime={runtime}`: must be auto or one of {', '.join(RUNTIMES)}")
-    if precision != "f32" and runtime == "auto":
+    if precision not in PRECISIONS:
+        raise LookalikeError(f"`precision={precision}`: must be one of {', '.join(PRECISIONS)}")
+    if precision == "bf16" and runtime == "auto":
         runtime = "openvino"
-    if precision != "f32" and runtime != "openvino":
+    if precision == "bf16" and runtime != "openvino":
         raise LookalikeError(f"`precision={precision}`: only OpenVINO has it; {runtime} computes what the graph says")
     engines = {name: bundle.path(name) for name in bundle.content["files"] if name.endswith(".plan")}
-    files = _Files(bundle.path(ENCODER), engines, threads, precision)
-    return _first(files, runtime, lambda encoder: check_start(bundle, encoder, bf16=precision == "bf16"))
+    files = _Files(bundle.path(ENCODER), engines, threads, "f32" if precision == "auto" else precision)
+
+    def judge(encoder: EncoderRuntime) -> EncoderRuntime:
+        check_start(bundle, encoder, bf16=precision == "bf16")
+        if precision != "auto" or not isinstance(encoder, OpenvinoEncoder):
+            return encoder
+        return try_bf16(
+            encoder,
+            lambda: _openvino(replace(files, precision="bf16")),
+            bundle=bundle,
+            check=lambda bf16: check_start(bundle, bf16, bf16=True),
+            batch=batch,
+        )
+
+    return _first(files, runtime, judge)
 
 
 def open_graph(path: Path) -> EncoderRuntime:
     """Load an ONNX file in the runtime that `auto` takes, engines apart; raises as `open_encoder`."""
-    return _first(_Files(path), "auto", lambda encoder: None)
+    return _first(_Files(path), "auto", lambda encoder: encoder)
 
 
 def check_start(bundle: Bundle, encoder: EncoderRuntime, *, bf16: bool = False) -> float | None:
@@ -103,7 +127,7 @@ class _Files:
 Open = Callable[[_Files], EncoderRuntime]
 
 
-def _first(files: _Files, runtime: str, check: Callable[[EncoderRuntime], object]) -> EncoderRuntime:
+def _first(files: _Files, runtime: str, judge: Callable[[EncoderRuntime], EncoderRuntime]) -> EncoderRuntime:
     reasons = []
     for name, load in (_ORDER if runtime == "auto" else {runtime: RUNTIMES[runtime]}).items():
         try:
@@ -112,7 +136,7 @@ def _first(files: _Files, runtime: str, check: Callable[[EncoderRuntime], object
             reasons.append(f"{name}: {error}")
             continue
         try:
-            check(encoder)
+            encoder = judge(encoder)
         except RuntimeAbsentError as error:
             reasons.append(f"{name}: {error}")
             continue
@@ -134,16 +158,9 @@ def _openvino(files: _Files) -> EncoderRuntime:
 
 
 def _openvino_on_avx512(files: _Files) -> EncoderRuntime:
-    if not _has_avx512():
+    if not has_avx512():
         raise RuntimeAbsentError("this CPU has no AVX-512, without which it is not the quicker one")
     return _openvino(files)
-
-
-def _has_avx512() -> bool:
-    try:
-        return "avx512f" in _CPUINFO.read_text()
-    except OSError:  # not Linux
-        return False
 
 
 def _engine(flavour_name: str, files: _Files) -> EncoderRuntime:

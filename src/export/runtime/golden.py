@@ -6,6 +6,7 @@ version of a decoder, a runtime that computes differently or a GPU engine that w
 
 import hashlib
 import io
+import math
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from src.export.runtime.cosines import centred_cosine, cosines
 
 __all__ = ["Golden", "golden_images", "read_golden", "write_golden"]
 
+_MOST = 2048
 _SAME = 1e-6
 """Cosine distance below which embeddings are the same: the centred cosine of a collapsed encoder is noise."""
 
@@ -61,7 +63,7 @@ class Golden:
 
 def write_golden(path: Path, spec: PreprocessingSpec, embed: Callable[[np.ndarray], np.ndarray]) -> None:
     """Write the golden images, with their pixels' hashes and the encoder's embeddings of them."""
-    images = golden_images()
+    images = golden_images(spec)
     pixels = np.stack([preprocess(data, spec) for data in images])
     arrays = {f"image_{number}": np.frombuffer(data, np.uint8) for number, data in enumerate(images)}
     hashes = np.array([_hash(image) for image in pixels])
@@ -79,8 +81,12 @@ def read_golden(path: Path) -> Golden:
         raise BundleError(f"{path}: not readable golden images ({error})") from None
 
 
-def golden_images() -> list[bytes]:
-    """Files of many kinds: odd sizes, fine patterns that alias, EXIF rotation, transparency, grey, tiny, long."""
+def golden_images(spec: PreprocessingSpec) -> list[bytes]:
+    """Files of many kinds: odd sizes, fine patterns that alias, EXIF rotation, transparency, grey, tiny, long.
+
+    Where JPEGs are decoded at a reduced scale, two are large enough for 1/2 and 1/4: a decoder has code of its own for
+    each. An eighth needs none but the blocks' means.
+    """
     rows, columns = np.mgrid[0:600, 0:800]
     gradient = np.stack([rows * 255 // 599, columns * 255 // 799, (rows + columns) % 256], axis=2).astype(np.uint8)
     rings = (127.5 + 127.5 * np.sin(np.hypot(rows - 300, columns - 400) ** 2 / 900)).astype(np.uint8)
@@ -98,7 +104,20 @@ def golden_images() -> list[bytes]:
         _encode(cut.astype(np.uint8), "PNG"),
         _encode(noise[:7, :5], "PNG"),
         _encode(gradient[:40], "JPEG", quality=95, subsampling=0),
+        *(_large(side) for side in _reducible_sides(spec)),
     ]
+
+
+def _reducible_sides(spec: PreprocessingSpec) -> list[int]:
+    """Sides of square pictures that are decoded at 1/2 and 1/4, in pixels; none that would be slow to decode."""
+    sides = [math.ceil(2 * divisor * spec.size / spec.crop_fraction) for divisor in (2, 4)]
+    return [side for side in sides if side <= _MOST] if spec.decoding == "reduced" else []
+
+
+def _large(side: int) -> bytes:
+    rows, columns = (places / side for places in np.ogrid[0:side, 0:side])
+    rings = (127.5 + 127.5 * np.sin(100 * ((rows - 0.4) ** 2 + (columns - 0.5) ** 2))).astype(np.uint8)
+    return _encode(np.stack([rings, rings.T, rings[::-1]], axis=2), "JPEG", quality=30)
 
 
 def _encode(pixels: np.ndarray, form: str, **options: object) -> bytes:

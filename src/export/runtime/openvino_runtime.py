@@ -9,10 +9,10 @@ import numpy as np
 from src.contracts.errors import BundleError, LookalikeError
 from src.export.runtime.protocol import RuntimeAbsentError, check_pixels
 
-__all__ = ["PRECISIONS", "OpenvinoEncoder"]
+__all__ = ["ARITHMETICS", "OpenvinoEncoder"]
 
-PRECISIONS = ("f32", "bf16")
-"""Arithmetic of what the graph does not quantise; `bf16` needs a CPU that has it."""
+ARITHMETICS = ("f32", "bf16")
+"""Of what the graph does not quantise. `bf16` needs a CPU with AVX-512; without AVX512-BF16 or AMX it is emulated."""
 
 _EFFECTIVE = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -26,14 +26,14 @@ class OpenvinoEncoder:
         Args:
             path: an ONNX file with one input, uint8 of shape (batch, size, size, 3), and one output.
             threads: for one call; 0 takes all cores.
-            precision: one of `PRECISIONS`. Left to itself, OpenVINO takes bf16 wherever the CPU has it.
+            precision: one of `ARITHMETICS`. Left to itself, OpenVINO takes bf16 wherever the CPU has it.
 
         Raises:
             RuntimeAbsentError: OpenVINO is not installed, or the CPU lacks the precision.
             BundleError: no encoder.
         """
-        if precision not in PRECISIONS:
-            raise LookalikeError(f"`precision={precision}`: must be one of {', '.join(PRECISIONS)}")
+        if precision not in ARITHMETICS:
+            raise LookalikeError(f"`precision={precision}`: must be one of {', '.join(ARITHMETICS)}")
         try:
             import openvino
         except ImportError as error:

@@ -1,13 +1,13 @@
 """What was measured on a machine: a JSON file that measuring writes and planning reads."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from src.contracts.atomic_file import write_atomically
 from src.contracts.errors import ConfigError
 from src.index.capacity.growth import Growth, fit_growth
 
@@ -82,12 +82,8 @@ class Figures:
 
     def write(self, path: Path) -> None:
         """Write the file whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(
-            json.dumps({"machine": self.machine, "measured": [asdict(one) for one in self.measured]}, indent=1)
-        )
-        os.replace(part, path)
+        content = {"machine": self.machine, "measured": [asdict(one) for one in self.measured]}
+        write_atomically(path, json.dumps(content, indent=1))
 
     def of(self, layout: str, dim: int) -> list[Measured]:
         """One layout's figures, by size; raises `ConfigError` where there are none."""

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from typing import Any
 import faiss
 import numpy as np
 
+from src.contracts.atomic_file import atomic_file, write_atomically
 from src.contracts.errors import ConfigError
 from src.index.construction import clusters, coded, construct
 from src.index.layouts import LAYOUTS, Layout, default_nlist, layout_named
 from src.index.study.peers import PEERS
-from src.index.study.source import write_whole
 
 __all__ = ["Builds"]
 
@@ -91,21 +90,19 @@ class Builds:
             )
 
     def _timed(self, name: str, shared: str | None, build: Callable[[Path], None]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         log.info("%s: building", name)
         path = self.path(name)
-        part = path.with_name(path.name + ".part")
-        wall, cpu = time.perf_counter(), time.process_time()
-        build(part)
-        figures = {
-            "wall_s": time.perf_counter() - wall,
-            "cpu_s": time.process_time() - cpu,
-            "bytes": part.stat().st_size,
-            "shares": shared,
-            **self._settings(),
-        }
-        os.replace(part, path)
-        write_whole(self._record(name), json.dumps(figures).encode())
+        with atomic_file(path) as temporary:
+            wall, cpu = time.perf_counter(), time.process_time()
+            build(temporary)
+            figures = {
+                "wall_s": time.perf_counter() - wall,
+                "cpu_s": time.process_time() - cpu,
+                "bytes": temporary.stat().st_size,
+                "shares": shared,
+                **self._settings(),
+            }
+        write_atomically(self._record(name), json.dumps(figures))
         log.info("%s: built in %.1f s, %.1f s of CPU", name, figures["wall_s"], figures["cpu_s"])
 
     def _done(self, name: str) -> bool:

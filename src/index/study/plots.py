@@ -1,6 +1,5 @@
 """The plots of a study: recall against time and against memory."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,8 @@ import matplotlib
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
+
+from src.contracts.atomic_file import atomic_file
 
 __all__ = ["write_plots"]
 
@@ -35,12 +36,10 @@ def _plot(points: list[dict[str, Any]], path: Path, across: str, up: str, label:
     axes.set_ylabel("recall@10" if up == "recall_at_10" else "recall@10 of the worst category")
     axes.grid(visible=True, which="both", linewidth=0.3)
     axes.legend(fontsize=8, loc="lower right")
-    part = path.with_name(f"{path.stem}.part.svg")
     # Without a date and with fixed ids, equal figures give equal files.
-    with plt.rc_context({"svg.hashsalt": "study"}):
-        figure.savefig(part, metadata={"Date": None})
+    with plt.rc_context({"svg.hashsalt": "study"}), atomic_file(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
     plt.close(figure)
-    os.replace(part, path)
 
 
 def _front(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -1,13 +1,12 @@
 """The tables of a study."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from src.index.study.source import write_whole
+from src.contracts.atomic_file import atomic_file, write_atomically
 
 __all__ = ["TARGETS", "at_recall", "markdown", "write_tables"]
 
@@ -27,10 +26,9 @@ def write_tables(points: list[dict[str, Any]], folder: Path) -> None:
     columns = {
         name: pa.array([row.get(name) for row in rows], schema if name == "categories" else None) for name in names
     }
-    part = folder / "table.parquet.part"
-    pq.write_table(pa.table(columns), part)
-    os.replace(part, folder / "table.parquet")
-    write_whole(folder / "table.md", markdown(points).encode())
+    with atomic_file(folder / "table.parquet") as temporary:
+        pq.write_table(pa.table(columns), temporary)
+    write_atomically(folder / "table.md", markdown(points))
 
 
 def at_recall(points: list[dict[str, Any]], target: float) -> list[dict[str, Any]]:

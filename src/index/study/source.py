@@ -1,7 +1,6 @@
 """What a study searches: a gallery on disk, held-out queries, and the truth about them."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from src.contracts.atomic_file import atomic_file, write_atomically
 from src.contracts.errors import ConfigError, TableError
 from src.contracts.tables import unpack_vectors
 from src.index.simulated import Clustered
 
-__all__ = ["K", "Source", "from_clustered", "from_embeddings", "write_whole"]
+__all__ = ["K", "Source", "from_clustered", "from_embeddings"]
 
 K = 10
 """Neighbours that recall is taken of."""
@@ -89,13 +89,6 @@ def from_embeddings(output: Path, path: Path, queries: int) -> Source:
     return _opened(output)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """A file that is there whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
-
-
 def _is_new(output: Path, card: dict[str, Any]) -> bool:
     try:
         before = json.loads((output / "source.json").read_text())
@@ -114,24 +107,21 @@ def _keep(
     queries: np.ndarray,
     categories: np.ndarray | None,
 ) -> None:
-    output.mkdir(parents=True, exist_ok=True)
-    part = output / "gallery.npy.part"
-    written = np.lib.format.open_memmap(part, "w+", np.float32, (rows, queries.shape[1]))
-    start = 0
-    for chunk in gallery:
-        written[start : start + len(chunk)] = chunk
-        start += len(chunk)
-    written.flush()
-    os.replace(part, output / "gallery.npy")
+    with atomic_file(output / "gallery.npy") as temporary:
+        written = np.lib.format.open_memmap(temporary, "w+", np.float32, (rows, queries.shape[1]))
+        start = 0
+        for chunk in gallery:
+            written[start : start + len(chunk)] = chunk
+            start += len(chunk)
+        written.flush()
     scores, _ = faiss.knn(queries, np.asarray(written), min(K, rows), metric=faiss.METRIC_INNER_PRODUCT)
     found = {"queries": queries, "kth": scores[:, -1]}
     if categories is not None:
         found["categories"] = categories
-    part = output / "queries.part.npz"
-    np.savez(part, **found)
-    os.replace(part, output / "queries.npz")
+    with atomic_file(output / "queries.npz") as temporary, temporary.open("wb") as file:
+        np.savez(file, **found)
     # Last: where it stands, all of it does.
-    write_whole(output / "source.json", json.dumps(card).encode())
+    write_atomically(output / "source.json", json.dumps(card))
 
 
 def _opened(output: Path) -> Source:

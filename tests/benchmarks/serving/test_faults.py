@@ -9,7 +9,7 @@ from benchmarks.serving.connection import Answer
 from benchmarks.serving.fault_cases import CASES, Loaded, Setting
 from benchmarks.serving.load import Outcome
 from benchmarks.serving.truth import Truth
-from tests.serve.small_bundle import Shop
+from tests.search.small_bundle import Shop
 
 RIGHT = [("a", 0.9), ("b", 0.5), ("c", 0.50002)]
 

@@ -5,7 +5,7 @@ from benchmarks.serving.contestants import ours
 from benchmarks.serving.load import run
 from benchmarks.serving.overload import overload
 from benchmarks.serving.photos import photo_requests
-from tests.serve.small_bundle import Shop
+from tests.search.small_bundle import Shop
 
 
 def test_a_figure_over_its_limit_and_one_that_is_none_fail() -> None:

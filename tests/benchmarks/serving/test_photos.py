@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from benchmarks.serving.photos import photo_requests, read_photos
 from src.contracts.preprocessing import decode
-from tests.serve.small_bundle import jpeg, picture
+from tests.search.small_bundle import jpeg, picture
 
 
 def test_a_number_changes_the_bytes_and_not_the_pixels(client: TestClient) -> None:

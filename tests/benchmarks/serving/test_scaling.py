@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.serving.replica_model import Replica, replicas_for
 from benchmarks.serving.scaling import main
-from tests.serve.small_bundle import Shop
+from tests.search.small_bundle import Shop
 
 
 def simulated_p99(service: np.ndarray, cores: int, rate: float, *, requests: int = 200_000) -> float:

@@ -9,7 +9,7 @@ from benchmarks.serving.memory import growth_per_hour
 from benchmarks.serving.soak import main
 from benchmarks.serving.twin_bundle import write_twin
 from src.contracts.bundle import open_bundle
-from tests.serve.small_bundle import Shop
+from tests.search.small_bundle import Shop
 
 
 def test_the_trend_of_memory_sees_a_leak_and_no_peaks() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.serving.contestants import CONTESTANTS
 from benchmarks.serving.throughput import main
-from tests.serve.small_bundle import Shop
+from tests.search.small_bundle import Shop
 
 
 @pytest.mark.slow

@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 
-from src.catalog.shop.clicks import interactions_table
-from src.catalog.shop.listing import items_table
-from src.catalog.shop.products import plan_products
+from src.shop.clicks import interactions_table
+from src.shop.listing import items_table
+from src.shop.products import plan_products
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from src.catalog.clicks.impressions import Impressions, read_impressions
 from src.catalog.clicks.judgements import STRENGTHS, Judgements, judge
 from src.catalog.clicks.propensity import Propensities
-from src.catalog.shop import EXAMINATION, RELEVANCE
+from src.shop import EXAMINATION, RELEVANCE
 
 
 def known(*values: float) -> Propensities:

@@ -7,8 +7,8 @@ from scipy.optimize import minimize
 
 from src.catalog.clicks.impressions import read_impressions
 from src.catalog.clicks.propensity import estimate_propensities
-from src.catalog.shop import EXAMINATION
 from src.contracts.errors import LookalikeError
+from src.shop import EXAMINATION
 
 
 def simulate(seed: int, *, pairs: int = 400, times: int = 12, ranks: int = 5) -> tuple[np.ndarray, ...]:

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from src.eval.bootstrap import Interval
+from src.eval.checkpoint_comparison import Difference
 from src.eval.explanations import pairs as pairs_module
 from src.eval.explanations.check import main
 from src.eval.explanations.masked_pairs import MaskedPairs
-from src.eval.explanations.measures import DomainCheck, check_method, failures
-from src.eval.paired import Difference
+from src.eval.explanations.method_checks import DomainCheck, check_method, failures
 from src.models.checkpoint import CARD
 from tests.eval.explanations.planted import SPEC, color_seer, patches, tiny_cnn
 
@@ -37,9 +37,9 @@ GOOD = DomainCheck(
     [
         (
             {"over_centre": Difference(0.1, -0.01, 0.21)},
-            r"less the centre baseline is \+0\.100 \(-0\.010 to \+0\.210\)",
+            r"minus the centre baseline is \+0\.100 \(-0\.010 to \+0\.210\)",
         ),
-        ({"over_random": Difference(0.1, 0.0, 0.2)}, "less the random baseline"),
+        ({"over_random": Difference(0.1, 0.0, 0.2)}, "minus the random baseline"),
         ({"over_centre": Difference(0.0, reason="equal")}, "no interval"),
         (
             {"correlations": {"0.5": 0.3, "1": 0.51}},
@@ -105,7 +105,7 @@ def test_the_command_refuses_an_untrained_network(data_settings, tmp_path: Path,
         main([*arguments, "--method", "grad_cam", "--output", str(output)])
     printed = capsys.readouterr()
     assert ended.value.code == 2
-    assert "error: explanations that can't be believed" in printed.err
+    assert "error: explanations that failed their checks" in printed.err
     assert "untrained: explanations of 12 pairs, test split" in printed.out
     record = json.loads(output.read_text())
     assert (record["split"], record["pairs"], record["passed"]) == ("test", 12, False)

@@ -8,8 +8,8 @@ import pytest
 from src.catalog.catalogue import open_catalogue
 from src.eval.embedded import Embedded
 from src.eval.evaluation import evaluate_embedded, evaluate_split
+from src.eval.explanations.explained_results import explain_worst, panel
 from src.eval.explanations.false_positives import FalsePositive, worst_false_positives
-from src.eval.explanations.worst import explain_worst, panel
 from src.models.inference import embedder
 from tests.eval.explanations.planted import SPEC, tiny_cnn
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from src.contracts.errors import ConfigError
-from src.eval.explanations.spatial_map import SpatialMap, find_spatial_map, opened
+from src.eval.explanations.spatial_map import SpatialMap, exposed_map, find_spatial_map
 from src.models.encoder import Encoder
 from tests.eval.explanations.planted import SPEC, tiny_cnn, tiny_vit
 
@@ -35,7 +35,7 @@ def test_the_deepest_map_of_seven_cells_is_found_and_read(encoder, size: int, ex
     seen: list[torch.Tensor] = []
     with torch.no_grad():
         before = network(pixels)
-        with opened(network, expected) as grid:
+        with exposed_map(network, expected) as grid:
             grid.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
             during = network(pixels)
         after = network(pixels)

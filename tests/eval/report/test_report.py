@@ -17,7 +17,7 @@ from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import ShopSettings
 from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import Evaluation, evaluate_split
-from src.eval.explanations.worst import Explained, ExplainedResult
+from src.eval.explanations.explained_results import Explained, ExplainedResult
 from src.eval.hard_cases import hard_cases
 from src.eval.report.build import write_report
 from src.eval.slices import slice_queries

@@ -8,7 +8,7 @@ import pytest
 
 from src.contracts.bundle import ENCODER, Bundle, open_bundle, staged_bundle
 from src.contracts.errors import LookalikeError
-from src.export.runtime import RUNTIMES, OnnxEncoder, OpenvinoEncoder, RuntimeAbsentError, choice, open_encoder
+from src.export.runtime import RUNTIMES, OnnxEncoder, OpenvinoEncoder, RuntimeAbsentError, choice, cpu, open_encoder
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +19,12 @@ def bundle(onnx_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return open_bundle(root)
 
 
-@pytest.mark.parametrize(("cpu", "kind"), [("fma avx2 avx512f avx512bw", OpenvinoEncoder), ("fma avx2", OnnxEncoder)])
+@pytest.mark.parametrize(("flags", "kind"), [("fma avx2 avx512f avx512bw", OpenvinoEncoder), ("fma avx2", OnnxEncoder)])
 def test_the_cpu_decides_and_the_log_says_why(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, cpu: str, kind
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, flags: str, kind
 ) -> None:
-    (tmp_path / "cpuinfo").write_text(f"flags : {cpu}\n")
-    monkeypatch.setattr(choice, "_CPUINFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(cpu, "_CPUINFO", tmp_path / "cpuinfo")
     with caplog.at_level(logging.INFO):
         encoder = open_encoder(bundle, threads=1)
     assert isinstance(encoder, kind)
@@ -37,7 +37,7 @@ def test_the_cpu_decides_and_the_log_says_why(
 def test_a_machine_that_does_not_tell_its_cpu_gets_onnx_runtime(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "_CPUINFO", tmp_path / "absent")
+    monkeypatch.setattr(cpu, "_CPUINFO", tmp_path / "absent")
     assert isinstance(open_encoder(bundle), OnnxEncoder)
 
 

@@ -1,5 +1,6 @@
 """Golden images: pixels and embeddings of another machine are recognised."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from src.contracts.bundle import ENCODER, GOLDEN, Bundle, open_bundle, staged_bundle
 from src.contracts.errors import BundleError
+from src.contracts.image_header import read_header
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
 from src.export.runtime import OnnxEncoder, RuntimeAbsentError, choice, open_encoder
 from src.export.runtime.golden import golden_images, read_golden, write_golden
@@ -23,10 +25,35 @@ def bundle(onnx_file: Path, spec: PreprocessingSpec, tmp_path_factory: pytest.Te
 
 
 def test_the_images_are_the_same_each_time_and_small() -> None:
-    images = golden_images()
-    assert images == golden_images()
+    full = PreprocessingSpec(decoding="full")
+    images = golden_images(full)
+    assert images == golden_images(full)
     assert len(set(images)) == len(images) == 8
     assert sum(map(len, images)) < 200_000
+
+
+@pytest.mark.parametrize("size", [32, 224, 512])
+@pytest.mark.parametrize(("resize", "crop_fraction"), [("crop", 1.0), ("crop", 0.875), ("pad", 1.0), ("squash", 1.0)])
+def test_each_scale_of_decoding_has_an_image(resize: str, crop_fraction: float, size: int) -> None:
+    spec = PreprocessingSpec(size=size, resize=resize, crop_fraction=crop_fraction)
+    images = golden_images(spec)
+    assert images[:8] == golden_images(replace(spec, decoding="full"))
+    scales = [read_header(data).divisor(spec) for data in images[8:]]
+    assert scales == ([2, 4] if size < 512 else [2] if crop_fraction == 1 else [])
+    assert sum(map(len, images)) < 600_000
+
+
+def test_a_bundle_of_before_reduced_decoding_still_starts(tmp_path: Path) -> None:
+    """Its spec names no decoding, and its images are the eight of then."""
+    spec = PreprocessingSpec(size=48, decoding="full")
+    write_golden(tmp_path / "golden.npz", spec, lambda pixels: np.ones((len(pixels), 4), np.float32))
+    golden = read_golden(tmp_path / "golden.npz")
+    assert len(golden.images) == 8
+    of_then = {name: value for name, value in spec.to_dict().items() if name != "decoding"}
+    assert of_then == spec.to_dict()
+    golden.pixels(PreprocessingSpec.from_dict(of_then))
+    with pytest.raises(BundleError, match="golden image"):
+        golden.pixels(PreprocessingSpec(size=48))
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
@@ -36,7 +63,7 @@ def test_pixels_made_here_are_the_same(tmp_path: Path, resize: str) -> None:
     write_golden(tmp_path / "b.npz", spec, lambda pixels: np.ones((len(pixels), 4), np.float32))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     golden = read_golden(tmp_path / "a.npz")
-    np.testing.assert_array_equal(golden.pixels(spec)[4], preprocess(golden_images()[4], spec))
+    np.testing.assert_array_equal(golden.pixels(spec)[4], preprocess(golden_images(spec)[4], spec))
 
 
 @pytest.mark.parametrize("change", [{"interpolation": "bilinear"}, {"resize": "crop"}, {"size": 31}])

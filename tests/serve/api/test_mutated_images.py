@@ -5,8 +5,8 @@ import pytest
 
 from benchmarks.serving.mutated_images import resident_mb, send_all
 from benchmarks.serving.mutations import mutations, seeds
+from tests.search.small_bundle import Shop
 from tests.serve.running import Running, running
-from tests.serve.small_bundle import Shop
 
 COUNT = 1500
 MOST_SECONDS = 10.0

@@ -2,7 +2,7 @@ import struct
 from itertools import combinations
 
 from serve.cache.key import EmbeddingKeys
-from tests.serve.small_bundle import Shop, manifest
+from tests.search.small_bundle import Shop, manifest
 
 
 def test_everything_that_changes_an_embedding_changes_the_key():
@@ -26,7 +26,7 @@ def test_parts_do_not_run_into_each_other():
     assert left.key(b"") != EmbeddingKeys(encoder="a", preprocessing="bc", arithmetic="").key(b"")
 
 
-def test_a_box_cannot_be_forged_by_the_files_end(shop: Shop):
+def test_box_cannot_be_forged_by_the_files_end(shop: Shop):
     keys = EmbeddingKeys.of(manifest(shop.root)["content"], encoder_file="encoder.onnx", arithmetic="f32")
     box = (1.0, 2.0, 3.0, 4.0)
     assert keys.key(b"photo", box) != keys.key(b"photo" + struct.pack("<4d", *box))

@@ -1,165 +1,104 @@
-import asyncio
 import time
+from contextlib import ExitStack, suppress
 
-import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from serve.edge.admission import Admission
-from serve.edge.request_context import RequestContext
-from serve.edge.service_rate import ServiceRate
-from serve.errors import Problem, problem_response
-from serve.observe.metrics import Metrics
+from serve.errors import Problem
+from serve.metrics import Metrics
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+class Door:
+    """An admission, and what it measured."""
+
+    def __init__(self, *, limit: int, standing: int, what: str = "searches") -> None:
+        self.metrics = Metrics()
+        self.admission = Admission(limit=limit, standing=standing, metrics=self.metrics, what=what)
+
+    @property
+    def in_flight(self) -> int:
+        return int(self.metrics.in_flight._value.get())
+
+    def refusal(self, places: int = 1) -> Problem:
+        before = self.metrics.rejected._value.get()
+        with pytest.raises(Problem) as caught, self.admission.place(places):
+            pytest.fail("it was let in")
+        assert caught.value.status == 503
+        assert caught.value.kind == "overloaded"
+        assert 1 <= int(caught.value.headers["Retry-After"]) <= 30
+        assert self.metrics.rejected._value.get() == before + 1
+        return caught.value
 
 
-@pytest.mark.anyio
-async def test_batch_has_as_many_places_as_images_and_gives_them_back():
-    go = asyncio.Event()
-
-    async def batch(request: Request) -> Response:
-        try:
-            request.scope["state"]["take_places"](int(request.query_params["images"]) - 1)
-        except Problem as problem:
-            return problem_response(problem, request.scope)
-        await go.wait()
-        return PlainTextResponse("done")
-
-    metrics = Metrics()
-    app = RequestContext(
-        Admission(
-            Starlette(routes=[Route("/v1/search/batch", batch, methods=["POST"])]),
-            limit=4,
-            standing=4,
-            max_body=1000,
-            metrics=metrics,
-        ),
-        metrics=metrics,
-    )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
-        first = asyncio.create_task(client.post("/v1/search/batch?images=3"))
-        while metrics.in_flight._value.get() < 3:
-            await asyncio.sleep(0)
-        refused = await client.post("/v1/search/batch?images=2")
-        assert refused.status_code == 503
-        assert "4 searches are in flight, at most 4 may be" in refused.json()["detail"]
-        second = asyncio.create_task(client.post("/v1/search/batch?images=1"))
-        while metrics.in_flight._value.get() < 4:
-            await asyncio.sleep(0)
-        at_the_door = await client.post("/v1/search/batch?images=1")
-        assert at_the_door.status_code == 503
-        assert int(at_the_door.headers["retry-after"]) >= 1
-        go.set()
-        assert [(await task).status_code for task in (first, second)] == [200, 200]
-        assert metrics.in_flight._value.get() == 0
-        assert (await client.post("/v1/search/batch?images=4")).status_code == 200
+def test_places_are_taken_and_given_back_whatever_happens_within():
+    door = Door(limit=2, standing=2)
+    with door.admission.place():
+        with suppress(ZeroDivisionError), door.admission.place():
+            assert door.in_flight == 2
+            assert "2 searches are in flight, at most 2 may be" in door.refusal().detail
+            raise ZeroDivisionError
+        assert door.in_flight == 1
+        door.admission.check()
+    assert door.in_flight == 0
 
 
-@pytest.mark.anyio
-async def test_more_searches_than_the_limit_are_503_before_their_body_is_read_until_one_ends():
-    go = asyncio.Event()
-
-    async def search(request: Request) -> Response:
-        await request.body()
-        await go.wait()
-        return PlainTextResponse("done")
-
-    async def body():
-        sent.append(True)
-        yield b"photo"
-
-    sent: list[bool] = []
-    metrics = Metrics()
-    routes = [
-        Route("/v1/search", search, methods=["POST"]),
-        Route("/livez", lambda request: PlainTextResponse("alive")),
-        Route("/v1/items/{item_id}/similar", lambda request: PlainTextResponse("found")),
-    ]
-    app = RequestContext(
-        Admission(Starlette(routes=routes), limit=2, standing=2, max_body=1000, metrics=metrics), metrics=metrics
-    )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
-        first = [asyncio.create_task(client.post("/v1/search", content=b"photo")) for _ in range(2)]
-        while metrics.in_flight._value.get() < 2:
-            await asyncio.sleep(0)
-        for refused in (await client.post("/v1/search", content=body()), await client.get("/v1/items/1/similar")):
-            assert refused.status_code == 503
-            assert 1 <= int(refused.headers["retry-after"]) <= 30
-            assert refused.headers["content-type"] == "application/problem+json"
-            assert "2 searches are in flight" in refused.json()["detail"]
-        assert not sent
-        assert metrics.rejected._value.get() == 2
-        assert (await client.get("/livez")).status_code == 200
-        go.set()
-        assert [(await task).status_code for task in first] == [200, 200]
-        assert metrics.in_flight._value.get() == 0
-        assert (await client.post("/v1/search", content=body())).status_code == 200
-        assert sent
+def test_batch_has_as_many_places_as_photos():
+    door = Door(limit=4, standing=4)
+    with door.admission.place(3):
+        assert door.in_flight == 3
+        assert "3 searches are in flight" in door.refusal(2).detail
+        door.admission.check()
+        with pytest.raises(Problem):
+            door.admission.check(2)
+        with door.admission.place():
+            assert door.in_flight == 4
+    with door.admission.place(4):
+        door.refusal()
+    assert door.in_flight == 0
 
 
-@pytest.mark.anyio
-async def test_a_burst_has_all_places_and_a_load_that_stands_only_some():
-    ends: list[asyncio.Event] = []
-
-    async def search(request: Request) -> Response:
-        end = asyncio.Event()
-        ends.append(end)
-        await end.wait()
-        return PlainTextResponse("done")
-
-    metrics = Metrics()
-    routes = [Route("/v1/search/text", search)]
-    admission = Admission(Starlette(routes=routes), limit=4, standing=2, max_body=1000, metrics=metrics)
-    app = RequestContext(admission, metrics=metrics)
-
-    async def asked(count: int) -> list[asyncio.Task[httpx.Response]]:
-        before = len(ends)
-        tasks = [asyncio.create_task(client.get("/v1/search/text")) for _ in range(count)]
-        while len(ends) < before + count:
-            await asyncio.sleep(0)
-        return tasks
-
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
-        tasks = await asked(4)
-        while not admission._load.stands(time.monotonic()):
-            await asyncio.sleep(0.005)
-        ends[0].set()
-        ends[1].set()
-        await asyncio.wait(tasks[:2])
-        refused = await client.get("/v1/search/text")
-        assert refused.status_code == 503
-        assert "2 searches are in flight, at most 2 may be" in refused.json()["detail"]
-        for end in ends:
-            end.set()
-        assert [(await task).status_code for task in tasks] == [200] * 4
-        while admission._load.stands(time.monotonic()):
-            await asyncio.sleep(0.005)
-        tasks = await asked(4)
-        for end in ends:
-            end.set()
-        assert [(await task).status_code for task in tasks] == [200] * 4
+def test_changes_are_not_counted_as_searches():
+    door = Door(limit=1, standing=1, what="changes")
+    with door.admission.place():
+        assert door.in_flight == 0
+        assert "1 changes are in flight" in door.refusal().detail
 
 
-def test_time_to_wait_is_that_of_the_rate():
-    rate = ServiceRate()
-    assert rate.seconds_for(32, 0.0) == 1
-    for number in range(200):
-        rate.ended(number / 10)  # 10 a second
-    assert rate.seconds_for(40, 20.0) == 4
-    assert rate.seconds_for(5, 20.0) == 1
-    assert rate.seconds_for(40, 200.0) == 30, "nothing has ended for long, and 30 seconds are the most"
+def test_burst_has_all_places_and_a_load_that_lasts_only_some(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    door = Door(limit=4, standing=2)
+    with ExitStack() as two, ExitStack() as others:
+        for stack in (two, two, others, others):
+            stack.enter_context(door.admission.place())
+        now += 0.2
+        others.close()
+        assert "2 searches are in flight, at most 2 may be" in door.refusal().detail
+    now += 0.2
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(door.admission.place())
 
 
-def test_batch_counts_as_its_places():
-    one, many = ServiceRate(), ServiceRate()
-    for number in range(10):
-        one.ended(float(number))
-        many.ended(float(number), places=4)
-    assert many.seconds_for(40, 10.0) == one.seconds_for(10, 10.0) == 10
+def test_batch_ends_as_many_searches_as_it_has_photos(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    door = Door(limit=10, standing=10)
+    for _ in range(16):  # 2 a second, in fours
+        with door.admission.place(4):
+            now += 2.0
+    with door.admission.place(10):
+        assert door.refusal().headers["Retry-After"] == "5"
+
+
+def test_refusal_says_when_the_work_in_flight_will_be_done(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    door = Door(limit=10, standing=10)
+    for _ in range(64):  # 2 a second
+        with door.admission.place():
+            now += 0.5
+    with door.admission.place(10):
+        assert door.refusal().headers["Retry-After"] == "5"
+        now += 3000
+        assert door.refusal().headers["Retry-After"] == "30"

@@ -23,7 +23,7 @@ def test_gaps_of_a_few_milliseconds_are_no_relief_and_a_pause_is():
     for turn in range(1, 40):
         load.changed(0, turn * 0.05)
         load.changed(2, turn * 0.05 + 0.01)
-        assert turn < 2 or load.stands(turn * 0.05 + 0.01)
+        assert turn < 3 or load.stands(turn * 0.05 + 0.01)
     load.changed(0, 2.0)
     assert not load.stands(2.05)
     load.changed(2, 2.05)

@@ -1,15 +1,13 @@
-"""Both kinds of store, each with the same small catalogue."""
+"""Each kind of database, with the shop's table in it."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
 
-from serve.store.connection import connect, store_url
-from src.contracts.bundle import Bundle, open_bundle
+from tests.search.small_bundle import Shop
 from tests.serve.servers import PostgresServer, postgres_server
-from tests.serve.small_bundle import Shop
+from tests.serve.shop_database import make_table
 
 
 @pytest.fixture(scope="session")
@@ -18,35 +16,10 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "memory", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "memory":
-        return "sqlite://"
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.sqlite'}"
-    server = request.getfixturevalue("postgres")
-    server.execute("DROP TABLE IF EXISTS items, load_state")
-    return server.url
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[Engine]:
-    engine = connect(store_url(url), threads=2)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture(scope="session")
-def bundle(shop: Shop) -> Bundle:
-    return open_bundle(shop.root)
-
-
-def rows(engine: Engine) -> dict[str, dict]:
-    with engine.connect() as connection:
-        found = connection.execute(text("SELECT * FROM items")).mappings()
-        return {row["item_id"]: dict(row) for row in found}
-
-
-def items_of(shop: Shop) -> dict[str, dict]:
-    """Each item, as any of its images has it."""
-    return {row["item_id"]: row for row in shop.rows()}
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, shop: Shop, tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").url
+    make_table(url, shop)
+    return url

@@ -37,10 +37,3 @@ def test_threads_end_when_closed_and_are_daemons():
     for thread in mine:
         thread.join(30)
         assert not thread.is_alive()
-
-
-def test_what_is_closed_takes_no_more_work():
-    pool = DaemonThreads(threads=2, name="pool")
-    pool.close()
-    with pytest.raises(RuntimeError, match="closed"):
-        pool.submit(lambda: 1)

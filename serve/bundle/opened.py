@@ -1,0 +1,130 @@
+"""An opened bundle with everything that answers from it."""
+
+import logging
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from serve.breaker import Breaker
+from serve.bundle.describe import describe, image_path
+from serve.bundle.priority import at_low_priority
+from serve.cache.embedding_cache import EmbeddingCache
+from serve.cache.key import EmbeddingKeys
+from serve.metrics import Metrics
+from serve.pipeline.batcher import Batcher
+from serve.pipeline.current import CurrentHits
+from serve.pipeline.decoding import Decoding
+from serve.pipeline.embedder import Embedder
+from serve.pipeline.search import Pipeline
+from serve.pipeline.threads import ThreadPools
+from serve.settings import ServeSettings
+from serve.store.store import Store
+from src.contracts.bundle import ENCODER, open_bundle
+from src.search.checks import check_finds
+from src.search.layer import Layer
+from src.search.live_items import LiveItems
+from src.search.regions import open_detector
+from src.search.searcher import Searcher
+
+__all__ = ["Opened", "Shared"]
+
+_MIB = 1024 * 1024
+_REST = 2.0
+"""Seconds without work after each second of the processor, while changes are applied beside another bundle."""
+
+_log = logging.getLogger("serve")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all bundles of a service share."""
+
+    settings: ServeSettings
+    metrics: Metrics
+    pools: ThreadPools
+    cache: EmbeddingCache
+    store: Store | None
+    live: LiveItems | None
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What a request holds from its start to its answer.
+
+    Attributes:
+        layer: the changed items over it; None where items cannot be changed.
+        description: what GET /v1/bundle answers, as JSON.
+        checks: what was checked before it took over, in words.
+    """
+
+    searcher: Searcher
+    pipeline: Pipeline
+    layer: Layer | None
+    description: str
+    checks: str
+
+    @classmethod
+    def open(cls, path: Path, shared: Shared, *, beside: bool = False, changes_after: int | None = None) -> "Opened":
+        """Verify a bundle, load it and run it once. Blocks.
+
+        If another bundle answers `beside` it, verify and check it at a low priority, and search with some pictures. Its
+        catalogue has the changes of items up to number `changes_after`; None: up to the one last given for it. Raises
+        `LookalikeError` where it cannot be served.
+        """
+        settings, key = shared.settings, shared.settings.public_key
+        bundle = at_low_priority(partial(open_bundle, path, public_key=key)) if beside else None
+        searcher = Searcher.open(
+            bundle or path,
+            runtime=settings.runtime,
+            precision=settings.precision,
+            threads=settings.encoder_threads,
+            batch=settings.max_batch,
+            public_key=key,
+        )
+        checks = at_low_priority(partial(check_finds, searcher)) if beside else "not checked"
+        keys = EmbeddingKeys.of(searcher.bundle.content, encoder_file=ENCODER, arithmetic=searcher.runtime)
+        layer = None
+        if shared.live is not None:
+            rest = _REST if beside else 0.0
+            layer = shared.live.open_layer(searcher, made_by=keys.prefix, changes_after=changes_after, rest=rest)
+        pipeline = Pipeline(
+            bundle_id=searcher.bundle.bundle_id,
+            gallery=layer.gallery if layer is not None else lambda: searcher.gallery,
+            embedder=_embedder(searcher, keys, shared),
+            pools=shared.pools,
+            metrics=shared.metrics,
+            current=CurrentHits(shared.store),
+            breaker=Breaker(on_change=shared.metrics.watch("index")),
+            image_path=partial(image_path, settings.root_path),
+        )
+        layout = searcher.bundle.content["index"]["layout"]
+        _log.info("bundle %s: %d images, %s index, %s", path.name, len(searcher.gallery), layout, searcher.runtime)
+        return cls(searcher, pipeline, layer, describe(searcher, settings).model_dump_json(), checks)
+
+    def close(self) -> None:
+        """End the threads that work for this bundle only; no request holds it any longer."""
+        self.pipeline.embedder.batcher.close()
+
+
+def _embedder(searcher: Searcher, keys: EmbeddingKeys, shared: Shared) -> Embedder:
+    settings, metrics = shared.settings, shared.metrics
+    cores = max(1, len(os.sched_getaffinity(0)) // settings.processes)
+    on_cpu = "on the CPU" in searcher.runtime
+    encoders = settings.encoders or (max(1, cores // (settings.encoder_threads or cores)) if on_cpu else 1)
+    wait, most = settings.batch_wait_ms / 1000, round(settings.decode_mib * _MIB)
+    return Embedder(
+        searcher=searcher,
+        keys=keys,
+        pools=shared.pools,
+        decoding=Decoding(pools=shared.pools, most=most, max_pixels=settings.max_pixels),
+        batcher=Batcher(
+            searcher.embed_pixels, encoders=encoders, max_batch=settings.max_batch, wait=wait, metrics=metrics
+        ),
+        metrics=metrics,
+        detector=open_detector(settings.detector),
+        breaker=Breaker(on_change=metrics.watch("encoder")),
+        cache=shared.cache,
+        # Where every core has an encoder of its own, other threads gain nothing.
+        decode_ahead=not (on_cpu and settings.encoder_threads == 1 and encoders >= cores),
+    )

@@ -1,1 +1,0 @@
-"""Photos from a web address: off unless hosts are named."""

@@ -1,1 +1,0 @@
-"""Items that are changed while they are searched, and what was changed."""

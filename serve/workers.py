@@ -1,0 +1,72 @@
+"""Granian's server, whose worker processes are replaced only by ones that are ready."""
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from granian.server.mp import MPServer, WorkerProcess
+
+__all__ = ["REFUSED", "RollingServer", "mark_ready"]
+
+REFUSED = "refused"
+"""File in the run folder: a worker has said why it cannot serve."""
+_POLL_SECONDS = 0.02
+
+_log = logging.getLogger("serve")
+
+
+def mark_ready(run_folder: Path) -> None:
+    """In a worker process: tell the parent that it answers."""
+    _ready_file(run_folder, os.getpid()).touch()
+
+
+class RollingServer(MPServer):
+    """On SIGHUP, Granian ends each worker seconds after the start of its successor, whether that can serve or not.
+
+    Here the old worker goes on until the new one is ready, and where the new one ends, the old ones stay.
+    """
+
+    def __init__(self, *, run_folder: Path, **options: Any) -> None:
+        """Take a folder that the processes share, and what `MPServer` takes."""
+        super().__init__("serve.app", **options)  # The name is for its log.
+        self._run_folder = run_folder
+
+    def _respawn_workers(self, workers: Any, spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
+        for index in workers:
+            if (self._run_folder / REFUSED).exists():  # The worker before this one could not start, nor would the next.
+                self.shutdown(2)  # type: ignore[no-untyped-call]
+            if not self.wrks[index].is_alive():
+                super()._respawn_workers([index], spawn_target, target_loader)
+            elif not self._replace(index, self._spawn_worker(index, spawn_target, target_loader)):
+                return
+
+    def _replace(self, index: int, new: WorkerProcess) -> bool:
+        """Start a worker in the place of another one; whether it took over."""
+        new.interrupt_by_parent = True  # Its end is noticed here.
+        new.start()
+        ready = _ready_file(self._run_folder, new._id())
+        while not ready.exists() and new.is_alive() and not self.interrupt_signal:
+            time.sleep(_POLL_SECONDS)
+        if not ready.exists():
+            self._end(new)
+            (self._run_folder / REFUSED).unlink(missing_ok=True)
+            _log.error("restart: the new process cannot serve; the old ones go on")
+            return False
+        ready.unlink()
+        new.interrupt_by_parent = False
+        old, self.wrks[index] = self.wrks[index], new
+        self._end(old)
+        return True
+
+    def _end(self, worker: WorkerProcess) -> None:
+        worker.terminate()
+        worker.join(self.workers_kill_timeout)
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
+
+
+def _ready_file(run_folder: Path, pid: int) -> Path:
+    return run_folder / f"ready-{pid}"
