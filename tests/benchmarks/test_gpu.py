@@ -1,7 +1,6 @@
 """The code that runs where a GPU is, on the CPU; and what it does where there is none."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GP
 
 
 @without_gpu
-def test_without_a_gpu_it_says_so_and_ends_with_2(repository: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.gpu"]
+def test_without_a_gpu_it_says_so_and_ends_with_2(repository: Path, warm_python: Path) -> None:
+    command = [warm_python, "-m", "benchmarks.gpu"]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: no GPU")

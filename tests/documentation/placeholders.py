@@ -52,11 +52,11 @@ NOT_RUN: dict[str, str] = {
     r"(python -m )?pytest ": "these tests are part of this run; that they exist is checked",
     r"(\.venv/bin/)?pip install ": "downloads packages",
     r"wandb sync|tensorboard --logdir": "needs a network, or serves until it is stopped; --help is run",
-    r"podman |kubectl apply|redis-benchmark ": "needs an engine, a cluster or Redis; tests/deploy checks the files",
+    r"podman |kubectl apply|redis-benchmark ": "needs a container engine, a cluster or Redis; see tests/deploy",
     r"python -m benchmarks\.reduced_decoding": "needs weights of trained networks; --help is run",
     r"kill ": "the process is the reader's",
     r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
-    r"python -m benchmarks\.serving\.": "loads a server; arguments are parsed, and tests/benchmarks/serving runs it",
+    r"python -m benchmarks\.serving\.": "loads a server, as tests/benchmarks/serving does; its arguments are parsed",
 }
 """Patterns of commands that are not run, and why; `check_of` in the test says what is run in their place."""
 

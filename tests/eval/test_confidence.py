@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +58,11 @@ def file(everything, tmp_path: Path) -> Path:
     return path
 
 
-def test_evaluate_py_writes_intervals_and_slices(file: Path, tmp_path: Path, repository: Path) -> None:
+def test_evaluate_py_writes_intervals_and_slices(
+    file: Path, tmp_path: Path, repository: Path, warm_python: Path
+) -> None:
     def evaluate(*more: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "evaluate.py", f"embeddings={file}", f"output={tmp_path / 'out'}", *more]
+        command = [warm_python, "evaluate.py", f"embeddings={file}", f"output={tmp_path / 'out'}", *more]
         return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
 
     done = evaluate("resamples=500", "slices=[color,positives]")

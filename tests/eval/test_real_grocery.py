@@ -2,15 +2,14 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 
 @pytest.mark.real_data
-def test_colours_alone_do_not_find_a_phone_photo_s_product(tmp_path: Path, repository: Path) -> None:
-    command = [sys.executable, "evaluate.py", "baseline=color_histogram", "data=grocery", "split=val"]
+def test_colours_alone_do_not_find_a_phone_photo_s_product(tmp_path: Path, repository: Path, warm_python: Path) -> None:
+    command = [warm_python, "evaluate.py", "baseline=color_histogram", "data=grocery", "split=val"]
     done = subprocess.run(
         [*command, f"output={tmp_path / 'out'}", "pictures=2"],
         cwd=repository,

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,9 +95,9 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
             read_vectors(path)
 
 
-def test_evaluate_py_takes_such_a_file(tmp_path: Path, repository: Path) -> None:
+def test_evaluate_py_takes_such_a_file(tmp_path: Path, repository: Path, warm_python: Path) -> None:
     path = write(tmp_path, season=["warm", "cold", None])
-    command = [sys.executable, "evaluate.py", f"embeddings={path}", f"output={tmp_path / 'out'}"]
+    command = [warm_python, "evaluate.py", f"embeddings={path}", f"output={tmp_path / 'out'}"]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())

@@ -1,6 +1,7 @@
 """Checkpoint and catalogue to bundle, end to end on a small folder."""
 
 import copy
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -48,6 +49,32 @@ CARD = {"format": 1, "name": "test", "data": {"root": "shop"}, "nothing": None}
 def catalogue(tmp_path_factory: pytest.TempPathFactory, data_settings, folder_catalogue) -> Catalogue:
     root = folder_catalogue(tmp_path_factory.mktemp("builder") / "shop", items=12, images=3)
     return open_catalogue(data_settings(root=str(root)))
+
+
+@pytest.fixture(scope="module")
+def exported() -> dict[tuple[bytes, str], bytes]:
+    """Graphs by weights and precision."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def export_once(request: pytest.FixtureRequest, exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a graph that was exported before, but where exports are compared: torch takes two seconds for each."""
+    if "same" in request.node.name:
+        return
+    export = encoder_files.export_onnx
+
+    def remembered(encoder, spec, path: Path, *, precision: str) -> None:
+        weights = hashlib.sha256()
+        for name, value in encoder.state_dict().items():
+            weights.update(name.encode() + value.numpy().tobytes())
+        key = weights.digest(), precision
+        if key not in exported:
+            export(encoder, spec, path, precision=precision)
+            exported[key] = path.read_bytes()
+        path.write_bytes(exported[key])
+
+    monkeypatch.setattr(encoder_files, "export_onnx", remembered)
 
 
 def build(output: Path, catalogue: Catalogue, encoder, spec, **changes: object) -> Bundle:

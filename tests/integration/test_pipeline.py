@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,10 +13,12 @@ from tests.wandb_records import wandb_config, wandb_history, wandb_records
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).resolve().parents[2]
 
-def run(repository: Path, cwd: Path, script: str, *overrides: str) -> subprocess.CompletedProcess[str]:
+
+def run(python: Path, cwd: Path, script: str, *overrides: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, str(repository / script), *overrides],
+        [python, ROOT / script, *overrides],
         cwd=cwd,
         env={**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_DATA_DIR": str(cwd / "first")},
         capture_output=True,
@@ -28,9 +29,9 @@ def run(repository: Path, cwd: Path, script: str, *overrides: str) -> subprocess
     return done
 
 
-def train(repository: Path, folder: Path, name: str, *overrides: str) -> Path:
+def train(python: Path, folder: Path, name: str, *overrides: str) -> Path:
     run(
-        repository,
+        python,
         folder,
         "train.py",
         "experiment=demo",
@@ -57,8 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(folder: Path, repository: Path) -> Path:
-    return train(repository, folder, "first", "logger=wandb")
+def first(folder: Path, warm_python: Path) -> Path:
+    return train(warm_python, folder, "first", "logger=wandb")
 
 
 def test_a_run_leaves_its_checkpoint_metrics_and_config(first: Path) -> None:
@@ -70,8 +71,8 @@ def test_a_run_leaves_its_checkpoint_metrics_and_config(first: Path) -> None:
     assert 0 <= metrics["recall@1"] <= metrics["recall@5"] <= metrics["recall@10"] <= 1
 
 
-def test_the_same_seed_gives_the_same_run(first: Path, folder: Path, repository: Path) -> None:
-    second = train(repository, folder, "second")
+def test_the_same_seed_gives_the_same_run(first: Path, folder: Path, warm_python: Path) -> None:
+    second = train(warm_python, folder, "second")
     assert (second / "metrics.json").read_bytes() == (first / "metrics.json").read_bytes()
 
 
@@ -87,14 +88,14 @@ def test_the_run_is_written_for_weights_and_biases(first: Path) -> None:
     assert scalars["best/recall@1"] == [pytest.approx(metrics["recall@1"])]
 
 
-def test_the_checkpoint_is_evaluated_and_exported(first: Path, folder: Path, repository: Path) -> None:
+def test_the_checkpoint_is_evaluated_and_exported(first: Path, folder: Path, warm_python: Path) -> None:
     checkpoint = f"checkpoint={first / 'checkpoints' / 'best.ckpt'}"
-    run(repository, folder, "evaluate.py", checkpoint, "split=val", f"output={folder / 'evaluated'}", "pictures=2")
+    run(warm_python, folder, "evaluate.py", checkpoint, "split=val", f"output={folder / 'evaluated'}", "pictures=2")
     evaluated = json.loads((folder / "evaluated" / "metrics.json").read_text())
     assert evaluated == json.loads((first / "metrics.json").read_text())
     assert (folder / "evaluated" / "results.png").is_file()
 
-    done = run(repository, folder, "export.py", checkpoint, f"output={folder / 'bundle'}")
+    done = run(warm_python, folder, "export.py", checkpoint, f"output={folder / 'bundle'}")
     bundle = open_bundle(folder / "bundle")
     assert f"bundle: {folder / 'bundle'} ({bundle.bundle_id[:16]})" in done.stdout
     assert bundle.content["dim"] == 16

@@ -21,20 +21,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cold(folder: Path, repository: Path) -> Path:
-    return train(repository, folder, "cold", "model.head=none", "trainer.epochs=0")
+def cold(folder: Path, warm_python: Path) -> Path:
+    return train(warm_python, folder, "cold", "model.head=none", "trainer.epochs=0")
 
 
 def test_a_backbone_without_training_is_evaluated_exported_and_served(
-    cold: Path, folder: Path, repository: Path
+    cold: Path, folder: Path, warm_python: Path
 ) -> None:
     checkpoint = f"checkpoint={cold / 'checkpoints' / 'best.ckpt'}"
-    run(repository, folder, "evaluate.py", checkpoint, "split=val", f"output={folder / 'evaluated'}", "report=false")
+    run(warm_python, folder, "evaluate.py", checkpoint, "split=val", f"output={folder / 'evaluated'}", "report=false")
     evaluated = json.loads((folder / "evaluated" / "metrics.json").read_text())
     assert evaluated == json.loads((cold / "metrics.json").read_text())
     assert evaluated["queries"] > 0
 
-    run(repository, folder, "export.py", checkpoint, f"output={folder / 'bundle'}")
+    run(warm_python, folder, "export.py", checkpoint, f"output={folder / 'bundle'}")
     bundle = open_bundle(folder / "bundle")
     assert bundle.content["dim"] == 16  # the backbone's own width
     assert bundle.measured["evaluation"] == evaluated
@@ -46,9 +46,9 @@ def test_a_backbone_without_training_is_evaluated_exported_and_served(
     assert best.score == pytest.approx(1, abs=1e-3)
 
 
-def test_training_goes_on_from_an_earlier_run(cold: Path, folder: Path, repository: Path) -> None:
+def test_training_goes_on_from_an_earlier_run(cold: Path, folder: Path, warm_python: Path) -> None:
     weights = f"model.weights={cold / 'checkpoints' / 'best.ckpt'}"
-    warm = train(repository, folder, "warm", weights, "trainer.epochs=0")
+    warm = train(warm_python, folder, "warm", weights, "trainer.epochs=0")
     encoder, _, card = load_encoder(warm / "checkpoints" / "best.ckpt")
     earlier, _, earlier_card = load_encoder(cold / "checkpoints" / "best.ckpt")
     for name, value in earlier.backbone.state_dict().items():

@@ -3,7 +3,6 @@
 import csv
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,13 @@ from src.eval.runs import open_run
 pytestmark = pytest.mark.slow
 
 
-def test_a_sweep_trains_records_what_fails_and_is_done_when_asked_again(tmp_path: Path, repository: Path) -> None:
+def test_a_sweep_trains_records_what_fails_and_is_done_when_asked_again(
+    tmp_path: Path, repository: Path, warm_python: Path
+) -> None:
     # Where a sweep goes unless it is told otherwise.
     folder = tmp_path / "multirun" / "demo" / "grid"
     command = [
-        sys.executable,
+        str(warm_python),
         str(repository / "train.py"),
         "experiment=demo",
         f"data.root={tmp_path / 'shop'}",

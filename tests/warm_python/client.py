@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-_OURS = ("src.", "serve", "benchmarks.")
+_OURS = ("src.", "serve", "benchmarks.", "ipykernel_launcher")
 
 
 def main() -> int:
