@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from serve.settings import ServeSettings
 from tests.documentation.commands import Command, commands_of
 from tests.documentation.placeholders import NOT_RUN, files_left, left_over, typed
 from tests.documentation.service import served
@@ -18,13 +17,7 @@ from tests.documentation.workplace import ROOT, Done, Workplace
 pytestmark = pytest.mark.slow
 
 FILES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
-COMMANDS = [
-    command
-    for file in FILES
-    for command in commands_of(ROOT, file)
-    # The service of docs/serving.md before it had one token for all that writes.
-    if "token" in ServeSettings.model_fields or not (file == "docs/serving.md" or "serve.client" in command.text)
-]
+COMMANDS = [command for file in FILES for command in commands_of(ROOT, file)]
 
 EXPECTED = {
     # Its gate: a network that was hardly trained explains nothing.

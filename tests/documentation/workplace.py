@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import timm
 from safetensors.torch import save_file
 
-from serve.settings import ServeSettings
 from tests.catalog.public.layouts import write_sop
 from tests.conftest import write_folder_catalogue
 from tests.documentation.placeholders import BUNDLE, CHECKPOINT
@@ -68,7 +67,7 @@ class Workplace:
             "WARM_PYTHON": str(self._python),
             "WANDB_MODE": "offline",
             "WANDB_SILENT": "true",
-            **({"LOOKALIKE_TOKEN": "a-token-of-the-tests"} if "token" in ServeSettings.model_fields else {}),
+            "LOOKALIKE_TOKEN": "a-token-of-the-tests",
         }
 
     def run(self, text: str, folder: Path, **environment: str) -> Done:
