@@ -78,5 +78,5 @@ def create_app(
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_upload, seconds=settings.upload_seconds, metrics=service.metrics
     )
-    app.add_middleware(RequestContext, metrics=service.metrics)
+    app.add_middleware(RequestContext, metrics=service.metrics, leaving=lambda: service.leaving)
     return app

@@ -25,7 +25,7 @@ from granian.log import LogLevels
 
 from serve.logs import SERVER, log_config
 from serve.settings import ServeSettings
-from serve.workers import REFUSED, RollingServer, mark_ready
+from serve.workers import LEAVE, REFUSED, RollingServer, mark_ready
 from src.contracts.errors import ConfigError, LookalikeError
 
 __all__ = ["serve"]
@@ -145,6 +145,7 @@ def _load(bundle: Path, settings: ServeSettings, run_folder: Path) -> Any:
         app = create_app(bundle, settings, on_ready=partial(mark_ready, run_folder), on_refusal=refuse)
     except LookalikeError as error:
         refuse(error)
+    signal.signal(LEAVE, lambda *_: setattr(app.state.service, "leaving", True))
     # What exists before a bundle stays: the collector need not look at it whenever a bundle goes, which would hold up
     # all threads. By default it runs after every 700 new objects.
     gc.freeze()

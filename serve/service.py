@@ -32,6 +32,7 @@ class Service:
 
     Attributes:
         ready: whether searches are answered.
+        leaving: whether this process ends soon, and another one takes its connections.
         live: changes items; None where they stay as the bundle has them. It is set when `ready`, as is what follows.
     """
 
@@ -44,7 +45,7 @@ class Service:
         self._bundle_path = bundle_path
         self.settings = settings
         self.metrics = Metrics()
-        self.ready = False
+        self.ready = self.leaving = False
         self.live = None
         limit = settings.max_in_flight
         self.admission = Admission(limit=limit, standing=settings.max_standing or limit, metrics=self.metrics)

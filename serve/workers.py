@@ -2,16 +2,21 @@
 
 import logging
 import os
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from granian.server.mp import MPServer, WorkerProcess
 
-__all__ = ["REFUSED", "RollingServer", "mark_ready"]
+__all__ = ["LEAVE", "REFUSED", "RollingServer", "mark_ready"]
 
 REFUSED = "refused"
 """File in the run folder: a worker has said why it cannot serve."""
+LEAVE = signal.SIGUSR1
+"""Tells a worker that it will end: its answers close their connections, so that none is lost when it does."""
+_LEAVING_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 
 _log = logging.getLogger("serve")
@@ -57,6 +62,9 @@ class RollingServer(MPServer):
         ready.unlink()
         new.interrupt_by_parent = False
         old, self.wrks[index] = self.wrks[index], new
+        with suppress(ProcessLookupError):
+            os.kill(old._id(), LEAVE)
+        time.sleep(_LEAVING_SECONDS)
         self._end(old)
         return True
 

@@ -4,6 +4,7 @@ import logging
 import random
 import re
 import time
+from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -34,9 +35,11 @@ _log = logging.getLogger("serve")
 class RequestContext:
     """The outermost ASGI middleware; sets `scope["state"]["request_id"]`."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, leaving: Callable[[], bool] = lambda: False) -> None:
+        """Wrap an application; while it is `leaving`, each answer closes its connection."""
         self._app = app
         self._metrics = metrics
+        self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -58,6 +61,8 @@ class RequestContext:
                 for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 headers["X-Request-ID"] = request_id
+                if self._leaving():
+                    headers["Connection"] = "close"
             await send(message)
 
         try:

@@ -40,7 +40,8 @@ class Service:
 
             return StreamingResponse(parts())
 
-        self.app.add_middleware(RequestContext, metrics=self.metrics)
+        self.leaving = False
+        self.app.add_middleware(RequestContext, metrics=self.metrics, leaving=lambda: self.leaving)
         self.client = TestClient(self.app)
 
     def counted(self, endpoint: str, status: str) -> float:
@@ -131,3 +132,9 @@ def test_each_request_has_a_record_and_probes_only_at_level_debug(service, caplo
     with caplog.at_level(logging.DEBUG, logger="serve.requests"):
         service.client.get("/livez")
     assert [found.fields["endpoint"] for found in caplog.records if found.name == "serve.requests"] == ["/livez"]
+
+
+def test_connections_are_closed_while_the_process_is_leaving(service):
+    assert "connection" not in service.client.get("/fine/1").headers
+    service.leaving = True
+    assert service.client.get("/fine/1").headers["connection"] == "close"
