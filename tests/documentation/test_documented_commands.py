@@ -34,7 +34,7 @@ def why_not_run(command: Command) -> str | None:
 
 
 def asks_the_service(command: Command) -> bool:
-    return command.text.startswith("curl ")
+    return command.text.startswith("curl ") and why_not_run(command) is None
 
 
 def sets_a_variable(command: Command) -> bool:
