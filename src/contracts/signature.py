@@ -21,7 +21,7 @@ __all__ = ["SIGNATURE", "check_signature", "key_id", "signature_of"]
 SIGNATURE = "signature.json"
 
 _ALGORITHM = "ed25519"
-_PREFIX = b"lookalike bundle seal, format 2: "
+_PREFIX = b"lookalike bundle seal, format 3: "
 """What is signed begins with this, so that no signature made for another purpose fits, and none of ours fits there."""
 
 
