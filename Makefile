@@ -45,7 +45,7 @@ demo: $(READY)
 	@echo "search:   make serve BUNDLE=$(DEMO)/bundle"
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --max-worker-restart=0 --dist=loadfile $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m pytest $(ALONE)
 
 lint: $(READY)

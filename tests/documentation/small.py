@@ -6,17 +6,17 @@ It imports nothing but the standard library: `small_python.py` reads it in an in
 import re
 from collections.abc import Mapping, Sequence
 
-__all__ = ["ARGUMENTS", "SHOP", "small"]
+__all__ = ["ARGUMENTS", "SHOP", "VIT", "small"]
 
 SHOP = ("data.shop.parents=24", "data.shop.image_size=48", "data.shop.sessions=300")
 
 _RESNET = ("model.backbone_kwargs.channels=[8,8,16,16]", "model.hidden_dim=16", "model.embedding_dim=16")
-_VIT = (
-    "model.pretrained=false",
-    *(f"++model.backbone_kwargs.{name}" for name in ("img_size=32", "embed_dim=32", "depth=2", "num_heads=2")),
-)
+VIT = {"img_size": 32, "embed_dim": 32, "depth": 2, "num_heads": 2}
+"""What a ViT is built with."""
+_VIT = ("model.pretrained=false", *(f"++model.backbone_kwargs.{name}={value}" for name, value in VIT.items()))
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "benchmarks.decoding_memory": ("--side", "200"),
     "benchmarks.embeddings": (),
     "benchmarks.encoders": ("--seconds", "0.01", "--images", "24", "--new"),
     "benchmarks.filter_masks": ("--rows", "2000"),

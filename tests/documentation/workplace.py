@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from tests.catalog.public.layouts import write_sop
 from tests.conftest import write_folder_catalogue
 from tests.documentation.placeholders import BUNDLE, CHECKPOINT
+from tests.documentation.small import VIT
 from tests.pictures import encode, smooth_picture
 from tests.signing_keys import write_keys
 
@@ -237,9 +238,11 @@ class Workplace:
                     (root / path).write_bytes(encode(_view(product, number), "JPEG"))
                     own = split == "catalogue"
                     table.writerow([path, *about, split, "catalogue" if own else "photo", int(not own), int(own)])
-        weights = self.root / "shared" / "weights" / "mobilenetv2_100_imagenet.safetensors"
-        weights.parent.mkdir()
-        save_file(timm.create_model("mobilenetv2_100", pretrained=False).state_dict(), weights)
+        weights = self.root / "shared" / "weights"
+        weights.mkdir()
+        save_file(timm.create_model("mobilenetv2_100").state_dict(), weights / "mobilenetv2_100_imagenet.safetensors")
+        vit = timm.create_model("vit_tiny_patch16_224", **VIT)
+        save_file(vit.state_dict(), weights / "vit_tiny_patch16_224.safetensors")
         return root
 
 
