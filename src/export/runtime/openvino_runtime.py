@@ -1,7 +1,9 @@
 """An exported encoder in OpenVINO, on the CPU."""
 
+from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,25 @@ ARITHMETICS = ("f32", "bf16")
 """Of what the graph does not quantise. `bf16` needs a CPU with AVX-512; without AVX512-BF16 or AMX it is emulated."""
 
 _EFFECTIVE = {"float32": "f32", "bfloat16": "bf16"}
+_CORE_LOCK = Lock()
+
+
+def _core() -> Any:
+    """The process's only `openvino.Core`, which is never closed.
+
+    With AVX-512 a core gives the thread that opens it another stack for signals, and unmaps that stack when the core is
+    closed. If the core is closed by another thread, or before a core that was opened earlier, the thread is left with
+    unmapped memory, and the next signal that Python handles (SIGTERM, SIGCHLD) ends the process with SIGSEGV.
+    """
+    with _CORE_LOCK:
+        return _opened_core()
+
+
+@cache
+def _opened_core() -> Any:
+    import openvino
+
+    return openvino.Core()
 
 
 class OpenvinoEncoder:
@@ -44,7 +65,7 @@ class OpenvinoEncoder:
             "INFERENCE_NUM_THREADS": threads,
         }
         try:
-            core = openvino.Core()
+            core = _core()
             model = core.read_model(str(path))
             self.size = int(model.input(0).partial_shape[1].get_length())
             self._model = core.compile_model(model, "CPU", settings)

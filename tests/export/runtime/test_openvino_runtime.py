@@ -1,5 +1,7 @@
 """OpenVINO's arithmetic is what was asked for, or an error."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import openvino
@@ -34,3 +36,39 @@ def test_nothing_is_cached_on_disk(onnx_file: Path) -> None:
     before = sorted(onnx_file.parent.iterdir())
     OpenvinoEncoder(onnx_file)
     assert sorted(onnx_file.parent.iterdir()) == before
+
+
+# OpenVINO changes the stack for signals of the thread that opens it, where the CPU has AVX-512.
+CLOSED_THEN_SIGNALLED = """
+import gc
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from src.export.runtime import OpenvinoEncoder
+
+signal.signal(signal.SIGTERM, lambda *_: print("stopping", flush=True))
+first, second = (OpenvinoEncoder(Path(sys.argv[1]), threads=1) for _ in range(2))
+if sys.argv[2] == "in the order of opening":
+    del first
+    gc.collect()
+    del second
+    gc.collect()
+else:
+    encoders = [first, second]
+    del first, second
+    thread = threading.Thread(target=encoders.clear)
+    thread.start()
+    thread.join()
+os.kill(os.getpid(), signal.SIGTERM)
+print("stopped")
+"""
+
+
+@pytest.mark.parametrize("closed", ["in the order of opening", "by another thread"])
+def test_a_signal_after_encoders_were_closed_is_handled(closed: str, onnx_file: Path, repository: Path) -> None:
+    command = [sys.executable, "-c", CLOSED_THEN_SIGNALLED, str(onnx_file), closed]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "stopping\nstopped\n"), done.stderr
