@@ -71,7 +71,7 @@ def _trained(encoder: "Encoder", pixels: torch.Tensor, *, k: int, chunk: int, pe
     from src.datamodules.training_set import Facts
     from src.losses.info_nce import InfoNCE
     from src.losses.objective import Objective
-    from src.models.chunked_embedding import embed_in_chunks
+    from src.training.chunked_embedding import embed_in_chunks
 
     batch, device = len(pixels), pixels.device.type
     objective = Objective(InfoNCE(temperature=0.07))

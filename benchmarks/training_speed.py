@@ -37,17 +37,17 @@ from pytorch_metric_learning.samplers import MPerClassSampler
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-import train
 from src.catalog.catalogue import open_catalogue
-from src.commandline import composed
+from src.commandline import composed, make
 from src.contracts.errors import LookalikeError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings import TrainSettings
 from src.datamodules.pixel_cache import open_pixel_cache
 from src.datamodules.training_set import training_set
 from src.models.allocator import keep_freed_memory
-from src.models.trainer import build_trainer
 from src.models.warm_start import initial_encoder
+from src.training import run
+from src.training.trainer import build_trainer
 
 __all__ = ["compared", "main"]
 
@@ -98,8 +98,8 @@ def ours(settings: TrainSettings, folder: Path, *, steps: int) -> float:
         return build_trainer(callbacks=[*callbacks, clock], **arguments)
 
     try:
-        with patch.object(train, "build_trainer", with_clock):
-            train.train(settings, folder)
+        with patch.object(run, "build_trainer", with_clock):
+            run.train(settings, folder, make=make)
     except _Enough:
         return clock.seconds
     raise LookalikeError(f"the shop has fewer than {_WARM + steps} batches; raise --parents or lower --steps")

@@ -13,9 +13,10 @@ import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -23,7 +24,7 @@ from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings._secrets import secret_problems
 
-__all__ = ["CONF", "ResolveInSweeps", "command", "composed", "register_schema", "settings_from"]
+__all__ = ["CONF", "ResolveInSweeps", "command", "composed", "make", "register_schema", "settings_from"]
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,23 @@ def command(
         return main
 
     return decorate
+
+
+def make(component: Any, **arguments: Any) -> Any:
+    """Make an object from a component's settings: `_target_` and its arguments, with plain lists and dictionaries.
+
+    Args:
+        component: the settings; a dictionary without `_target_` stays one, with its parts made.
+        arguments: further arguments.
+
+    Raises:
+        ConfigError: the class cannot be imported, or does not take the arguments.
+    """
+    try:
+        return instantiate(component, _convert_="all", **arguments)
+    except InstantiationException as error:
+        cause = error.__cause__ if isinstance(error.__cause__, LookalikeError) else None
+        raise ConfigError(str(cause or error)) from error
 
 
 class ResolveInSweeps(Callback):

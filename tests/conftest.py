@@ -18,7 +18,7 @@ import tests.typechecking  # noqa: F401
 
 # Tensor shapes and types are checked in tests only; the modules must not be imported before.
 jaxtyping.install_import_hook(
-    ["src.models", "src.datamodules", "src.losses", "src.miners"], "tests.typechecking.typechecker"
+    ["src.training", "src.models", "src.datamodules", "src.losses", "src.miners"], "tests.typechecking.typechecker"
 )
 
 from src.contracts.settings import DataSettings, ShopSettings  # noqa: E402

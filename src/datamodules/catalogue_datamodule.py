@@ -142,7 +142,11 @@ class CatalogueDataModule(lightning.LightningDataModule):
         """Augment training batches on the device; the draws depend on the seed, the step and the rank only."""
         if self._strength is None or self.trainer is None or not self.trainer.training:
             return batch
-        place = np.random.SeedSequence([self._seed, self.trainer.global_step, self.trainer.global_rank])
+        # A step may accumulate several batches, each with draws of its own.
+        accumulated = self.trainer.accumulate_grad_batches
+        part = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready % accumulated
+        step = self.trainer.global_step * accumulated + part
+        place = np.random.SeedSequence([self._seed, step, self.trainer.global_rank])
         generator = torch.Generator().manual_seed(int(place.generate_state(1)[0]))
         return batch._replace(pixels=augment(batch.pixels, self._strength, generator))
 

@@ -56,7 +56,7 @@ class RetrievalValidation(lightning.Callback):
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Compute the metrics and log them."""
-        if trainer.sanity_checking:
+        if trainer.sanity_checking or trainer.fast_dev_run:  # type: ignore[attr-defined]  # set by a connector
             return
         vectors = gather_rows(self._rows(trainer), torch.cat(self._batches), len(self._image_ids))
         metrics = evaluate_embedded(self._part(vectors, self._queries), self._part(vectors, self._gallery)).metrics

@@ -59,7 +59,6 @@ def _half_inside(encoder: Encoder) -> Encoder:
     encoder = copy.deepcopy(encoder)
     encoder.backbone.half()
     encoder.head.half()
-    encoder.dtype = torch.float16
     return encoder
 
 

@@ -1,1 +1,1 @@
-"""The encoder, its checkpoint, the Lightning module that trains it, and the classical baseline."""
+"""The encoder, its checkpoint, and the classical baselines."""

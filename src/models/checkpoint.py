@@ -48,6 +48,9 @@ def make_card(settings: TrainSettings) -> dict[str, Any]:
         "clicks": asdict(settings.clicks),
         "start": start,
         "optim": asdict(settings.optim),
+        "optimizer": _named(settings.optimizer),
+        "scheduler": _named(settings.scheduler),
+        "callbacks": _named(settings.callbacks),
         "trainer": {name: value for name, value in asdict(settings.trainer).items() if name not in _LEFT_OUT},
     }
 

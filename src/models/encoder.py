@@ -22,7 +22,6 @@ class Encoder(nn.Module):
 
     Attributes:
         dim: dimension of the embeddings.
-        dtype: of backbone and head; preprocessing and L2 stay in float32.
     """
 
     mean: Tensor
@@ -33,10 +32,15 @@ class Encoder(nn.Module):
         self.backbone = backbone
         self.head = head
         self.dim = dim
-        self.dtype = torch.float32
         # On the scale 0..255. The preprocessing spec holds them, so they are not saved with the weights.
         self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of backbone and head; preprocessing and L2 are computed in float32."""
+        weights = list(self.backbone.parameters())
+        return weights[0].dtype if weights else torch.float32
 
     def forward(self, pixels: Num[Tensor, "batch height width 3"]) -> Float[Tensor, "batch dim"]:
         """Embed a batch.

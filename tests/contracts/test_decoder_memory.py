@@ -18,7 +18,7 @@ from src.contracts.image_header import decoding_bytes, read_header
 from tests.pictures import encode
 
 WIDTH, HEIGHT = 2400, 1600
-MOST = 3.0
+MOST = 3.5
 """The estimate, in measured peaks."""
 
 PICTURE = cv2.resize(

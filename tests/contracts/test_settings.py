@@ -147,7 +147,6 @@ def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> Non
             lr=float("nan"),
             backbone_lr=-1.0,
             weight_decay=float("inf"),
-            warmup=1.0,
             layer_decay=0.0,
             ema=1.0,
             l2_sp=-1.0,
@@ -172,7 +171,6 @@ def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> Non
         "optim.lr=nan",
         "optim.backbone_lr=-1.0",
         "optim.weight_decay=inf",
-        "optim.warmup=1.0",
         "optim.layer_decay=0.0",
         "optim.ema=1.0",
         "optim.l2_sp=-1.0",
@@ -185,7 +183,7 @@ def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> Non
         "trainer.eval_batch=0",
     ):
         assert sum(name in line for line in lines) == 1, name
-    assert len(lines) == 23
+    assert len(lines) == 22
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from src.losses.cross_batch_memory import CrossBatchMemory
 from src.losses.objective import Objective
 from src.miners.category_hard import CategoryHardMiner
 from src.models.encoder import Encoder
-from src.models.metric_learning import MetricLearning
+from src.training.metric_learning import MetricLearning
 
 STEPS, BATCH, DIM = 3, 16, 6
 

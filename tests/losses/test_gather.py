@@ -11,7 +11,7 @@ from src.losses.gather import gather_batch
 from tests.losses.gathered_loss import OBJECTIVES, STEPS, gradients, images, in_process
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.losses.gathered_loss", "tests.models.killed_run"])
+PROCESSES.set_forkserver_preload(["tests.losses.gathered_loss", "tests.training.killed_run"])
 
 
 @pytest.fixture(scope="module", params=[0, 3], ids=["whole", "in chunks"])

@@ -8,15 +8,14 @@ __all__ = ["OptimSettings", "optim_problems"]
 
 @dataclass
 class OptimSettings:
-    """AdamW whose learning rates rise and fall along half cosines, by step.
+    """Learning rates, weight decay, and what of the encoder trains; see `optimizer` and `scheduler` for the rest.
 
     Attributes:
         lr: peak learning rate of the head.
         backbone_lr: peak learning rate of the backbone.
         proxy_lr: peak learning rate of a loss's own weights (proxies of items), which start at random and are many: 100
             times that of a pretrained network in Kim et al., Proxy Anchor, 2020.
-        weight_decay: decoupled; biases and normalisation layers have none.
-        warmup: share of the steps that warm up.
+        weight_decay: as the optimiser applies it; biases and normalisation layers have none.
         layer_decay: the backbone's last layer learns at `backbone_lr`, each below it at so much of the one above. 1 is
             off.
         freeze: stages of the backbone, counted from the input, that do not move: neither their weights nor the
@@ -37,7 +36,6 @@ class OptimSettings:
     backbone_lr: float = 1e-4
     proxy_lr: float = 1e-2
     weight_decay: float = 0.05
-    warmup: float = 0.1
     layer_decay: float = 1.0
     freeze: int = 0
     unfreeze: dict[int, int] = field(default_factory=dict)
@@ -51,8 +49,6 @@ class OptimSettings:
 def optim_problems(optim: OptimSettings) -> list[str]:
     """What cannot work, a line each."""
     problems = []
-    if not 0 <= optim.warmup < 1:
-        problems.append(f"`optim.warmup={optim.warmup}`: a share of the steps, in [0, 1)")
     for name in ("lr", "backbone_lr", "proxy_lr", "weight_decay", "l2_sp", "relations"):
         if not 0 <= getattr(optim, name) < float("inf"):
             problems.append(f"`optim.{name}={getattr(optim, name)}`: must be finite and not negative")

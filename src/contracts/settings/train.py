@@ -16,6 +16,8 @@ from src.contracts.settings.trainer import TrainerSettings, trainer_problems
 __all__ = ["TrainSettings"]
 
 _PK_SAMPLER = {"_target_": "src.datamodules.pk_sampler.PKSampler", "_partial_": True}
+_ADAMW = {"_target_": "torch.optim.AdamW", "_partial_": True}
+_ONE_CYCLE = {"_target_": "src.training.schedules.one_cycle", "_partial_": True}
 
 
 @dataclass
@@ -34,7 +36,10 @@ class TrainSettings:
     neighbours: NeighbourSettings = field(default_factory=NeighbourSettings)
     clicks: ClickSettings = field(default_factory=ClickSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
+    optimizer: Component = field(default_factory=lambda: dict(_ADAMW))
+    scheduler: Component = field(default_factory=lambda: dict(_ONE_CYCLE))
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    callbacks: Component = field(default_factory=dict)
     logger: Component = field(default_factory=dict)
 
     def check(self) -> None:
@@ -42,6 +47,11 @@ class TrainSettings:
         problems = [*data_problems(self.data), *encoder_problems(self.model), *optim_problems(self.optim)]
         problems += [*trainer_problems(self.trainer), *secret_problems(asdict(self))]
         problems += objective_problems(self.loss, self.miner, self.objective, p=self.data.p, k=self.data.k)
+        problems += [
+            f"`callbacks.{name}={value}`: names no class; set `callbacks.{name}._target_`"
+            for name, value in self.callbacks.items()
+            if not (isinstance(value, dict) and class_name(value))
+        ]
         problems += click_problems(self.clicks)
         problems += neighbour_problems(
             self.neighbours,

@@ -1,6 +1,7 @@
 """Settings of the trainer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from src.contracts.settings._problems import below
 from src.contracts.settings.data import MISSING
@@ -8,6 +9,10 @@ from src.contracts.settings.data import MISSING
 __all__ = ["TrainerSettings", "trainer_problems"]
 
 _ACCELERATORS = ("auto", "cpu", "gpu", "mps")
+_PRECISIONS = (
+    "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "transformer-engine",
+    "transformer-engine-float16",
+)  # fmt: skip
 
 
 @dataclass
@@ -16,7 +21,7 @@ class TrainerSettings:
 
     Attributes:
         epochs: passes over the training items; 0 evaluates and saves the encoder as it is.
-        precision: Lightning's name: `32-true` or `bf16-mixed`.
+        precision: Lightning's name: `32-true`, `bf16-mixed`, `16-mixed`, `bf16-true`, ...
         gradient_clip: largest norm of the gradient.
         patience: validations without a better Recall@1 before training stops.
         validate_every: epochs from one validation to the next.
@@ -28,6 +33,8 @@ class TrainerSettings:
         sync_batchnorm: batch norms use the statistics of all GPUs' images, not of their own.
         chunk: images embedded at a time in training, for large batches in small memory; 0 embeds a batch at once.
         compile: compile the encoder with `torch.compile`.
+        lightning: further arguments of `lightning.Trainer`, by its names: `max_steps`, `limit_train_batches`,
+            `accumulate_grad_batches`, `profiler`, `fast_dev_run`, ...
     """
 
     epochs: int = MISSING
@@ -43,6 +50,7 @@ class TrainerSettings:
     sync_batchnorm: bool = False
     chunk: int = 0
     compile: bool = False
+    lightning: dict[str, Any] = field(default_factory=dict)
 
 
 def trainer_problems(trainer: TrainerSettings) -> list[str]:
@@ -57,8 +65,8 @@ def trainer_problems(trainer: TrainerSettings) -> list[str]:
         "chunk": 0,
     }
     problems = below(trainer, "trainer", least)
-    if trainer.precision not in ("32-true", "bf16-mixed"):
-        problems.append(f"`trainer.precision={trainer.precision}`: must be 32-true or bf16-mixed")
+    if trainer.precision not in _PRECISIONS:
+        problems.append(f"`trainer.precision={trainer.precision}`: must be one of {', '.join(_PRECISIONS)}")
     if trainer.accelerator not in _ACCELERATORS:
         names = ", ".join(_ACCELERATORS)
         problems.append(f"`trainer.accelerator={trainer.accelerator}`: must be one of {names}")

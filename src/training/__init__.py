@@ -1,0 +1,1 @@
+"""The training: Lightning module, trainer, callbacks, rates, and what a run keeps."""

@@ -1,0 +1,45 @@
+"""Arguments of Lightning's trainer that the settings pass on."""
+
+from pathlib import Path
+
+import pytest
+
+from src.contracts.errors import ConfigError
+from src.training.trainer import BEST, fit
+from tests.training.test_metric_learning import Colours, make_module, make_trainer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_epochs": 3}, r"`trainer\.lightning\.max_epochs=3`: set `trainer\.epochs` instead"),
+        ({"limit_val_batches": 1}, r"`trainer\.lightning\.limit_val_batches=1`: the metrics need all images"),
+        ({"max_step": 1}, r"`trainer\.lightning\.max_step=1`: lightning\.Trainer has no such argument; .*max_steps"),
+        ({"limit_train_batches": "x"}, r"`trainer\.lightning=\{'limit_train_batches': 'x'\}`"),
+        ({"profiler": "slow"}, r"`trainer\.lightning=\{'profiler': 'slow'\}`"),
+    ],
+)
+def test_arguments_that_cannot_work_are_named(arguments: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_trainer(tmp_path, arguments=arguments)
+
+
+def test_steps_are_limited_and_accumulated(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, epochs=5, arguments={"max_steps": 10, "accumulate_grad_batches": 2})
+    assert fit(trainer, make_module(), Colours(), epochs=5) == tmp_path / BEST
+    # Ten batches are an epoch.
+    assert (trainer.global_step, trainer.current_epoch) == (10, 2)
+
+
+def test_one_batch_of_each_keeps_nothing(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, arguments={"fast_dev_run": True})
+    assert fit(trainer, make_module(), Colours(), epochs=2) is None
+    assert trainer.global_step == 1
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"])
+@pytest.mark.filterwarnings("ignore:.*fp16 is not supported on CPU.*")
+def test_precisions_of_lightning_train(precision: str, tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, epochs=1, precision=precision)
+    assert fit(trainer, make_module(), Colours(), epochs=1) == tmp_path / BEST
