@@ -11,9 +11,10 @@ export OMP_WAIT_POLICY ?= PASSIVE
 EXTRAS := --extra cpu --extra rtx --extra milvus --extra train --extra serve --extra tracing --extra dev
 
 SERVING := --extra serve --extra cpu --extra tracing
-# What starts servers and loads them has the machine to itself: their deadlines are seconds.
+# What starts servers and loads them runs apart from tests that keep every core busy: their deadlines are seconds.
 ALONE := tests/serve tests/benchmarks tests/deploy
 WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --max-worker-restart=0 --dist=loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint serve lock audit
@@ -45,8 +46,8 @@ demo: $(READY)
 	@echo "search:   make serve BUNDLE=$(DEMO)/bundle"
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --max-worker-restart=0 --dist=loadfile $(addprefix --ignore=,$(ALONE))
-	$(BIN)/python -m pytest $(ALONE)
+	$(PYTEST) $(addprefix --ignore=,$(ALONE))
+	$(PYTEST) $(ALONE)
 
 lint: $(READY)
 	$(BIN)/pre-commit run --all-files

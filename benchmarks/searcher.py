@@ -9,24 +9,19 @@ import gc
 import multiprocessing
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.ipc as ipc
-from PIL import Image
 
+from benchmarks.simulated_gallery import write_simulated_gallery
 from src.contracts.bundle import INDEX, ITEMS_ARROW, MANIFEST, THUMBNAILS, WORDS, Bundle, open_bundle, staged_bundle
-from src.contracts.tables import validate_items
 from src.index.faiss_index import FaissIndex
-from src.index.simulated import Clustered
 from src.search.gallery import Gallery
 from src.search.items import Items
-from src.search.items_file import write_items
 from src.search.pictures import Pictures
-from src.search.words import Words, write_words
+from src.search.words import Words
 
 _DIM = 64
 _ROUNDS = 50
@@ -40,7 +35,8 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=1_000_000, help="one image each")
     arguments = parser.parse_args()
     if not (arguments.folder / MANIFEST).is_file():
-        _write(arguments.folder, arguments.items)
+        with staged_bundle(arguments.folder) as draft:
+            draft.content |= write_simulated_gallery(draft.root, arguments.items, _DIM)
     start = time.perf_counter()
     bundle = open_bundle(arguments.folder)
     print(f"verifying every hash of the bundle: {time.perf_counter() - start:.2f} s\n")
@@ -120,58 +116,6 @@ def _private_mib() -> float:
     """Memory of this process alone, mapped files apart."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
-
-
-def _write(folder: Path, items: int) -> None:
-    table = validate_items(_table(items))
-    with staged_bundle(folder) as draft:
-        write_items(draft.root / ITEMS_ARROW, table)
-        start = time.perf_counter()
-        write_words(draft.root / WORDS, Items.open(draft.root / ITEMS_ARROW))
-        print(f"{WORDS} written in {time.perf_counter() - start:.0f} s")
-        _write_pictures(draft.root / THUMBNAILS, table)
-        start = time.perf_counter()
-        index = FaissIndex.build(Clustered(items, _DIM).vectors(), layout="hnsw_sq8", m=16, ef_construction=80)
-        print(f"index built in {time.perf_counter() - start:.0f} s")
-        index.save(draft.root / INDEX)
-        draft.content |= {"dim": _DIM, "index": {"search": index.effort, "vectors": items}}
-
-
-def _table(items: int) -> pa.Table:
-    rng = np.random.default_rng(0)
-    categories = pa.array([f"category {number}" for number in range(40)])
-    brands = pa.array([f"brand {number}" for number in range(5000)])
-    syllables = np.array([c + v for c in "bdfghklmnprstvwz" for v in "aeiou"])
-    words = np.array(["".join(syllables[rng.integers(0, len(syllables), rng.integers(2, 5))]) for _ in range(20_000)])
-    titles = words[rng.zipf(1.2, (items, 8)) % 20_000]
-    order = rng.permutation(items)
-    return pa.table(
-        {
-            "image_id": [f"images/{number:08d}.jpg" for number in order],
-            "item_id": [f"sku-{number:08d}" for number in order],
-            "parent_id": [f"product-{number // 3:08d}" for number in order],
-            "image": [f"s3://catalogue/images/{number:08d}.jpg" for number in order],
-            "category": categories.take(pa.array(rng.integers(0, 40, items))),
-            "brand": brands.take(pa.array(rng.zipf(1.3, items) % 5000)),
-            "color": categories.take(pa.array(rng.integers(0, 12, items))),
-            "price": pa.array(np.round(100 * rng.random(items), 2), mask=rng.random(items) < 0.05),
-            "in_stock": rng.random(items) < 0.8,
-            "listed_at": pa.array([datetime(2026, 1, 1, tzinfo=UTC)] * items, pa.timestamp("us", "UTC")),
-            "title": [" ".join(row) for row in titles],
-        }
-    )
-
-
-def _write_pictures(path: Path, table: pa.Table) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    part = path.with_suffix(".jpg")
-    Image.fromarray(pixels).save(part)
-    jpeg = part.read_bytes().ljust(_PICTURE_BYTES, b"\0")
-    part.unlink()
-    ids = table["image_id"].cast(pa.large_string())
-    pictures = pa.table({"image_id": ids, "jpeg": pa.array([jpeg] * len(ids), pa.binary())})
-    with ipc.new_file(path, pictures.schema) as writer:
-        writer.write_table(pictures, max_chunksize=4096)
 
 
 if __name__ == "__main__":

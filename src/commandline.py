@@ -1,5 +1,6 @@
 """Entry scripts with Hydra: a dataclass schema, then the YAML, then the command line; and exit codes."""
 
+import importlib
 import logging
 import os
 import sys
@@ -51,14 +52,19 @@ def command(
     """
 
     def decorate(body: Callable[[S], None]) -> Callable[[], None]:
+        def run(config: DictConfig) -> None:
+            settings = settings_from(config, schema, completed_later)
+            _import_trusted(getattr(settings, "trust", ()))
+            body(settings)
+
         def composed(config: DictConfig) -> None:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 with _for_the_sweep():
-                    body(settings_from(config, schema, completed_later))
+                    run(config)
                 return
             # Caught here, before Hydra wraps the error in its own message.
             with exit_with_message(*_CONFIG_ERRORS):
-                body(settings_from(config, schema, completed_later))
+                run(config)
 
         def main() -> None:
             register_schema(schema, config_name)
@@ -74,6 +80,17 @@ def command(
         return main
 
     return decorate
+
+
+def _import_trusted(packages: Sequence[str]) -> None:
+    """Import packages that may register parts of their own."""
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise ConfigError(
+                f"`trust=[{package}]`: cannot be imported ({error}); install it, or put its folder on PYTHONPATH"
+            ) from error
 
 
 def make(component: Any, **arguments: Any) -> Any:

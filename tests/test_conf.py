@@ -50,8 +50,8 @@ def composed(name: str, *overrides: str, output: Path | None = None) -> Any:
 def test_no_option_is_forgotten_here() -> None:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     assert groups == {
-        "callbacks", "data", "debug", "experiment", "logger", "loss", "miner", "model", "optimizer", "preprocessing",
-        "sampler", "scheduler", "sweep",
+        "augmentation", "callbacks", "data", "debug", "experiment", "logger", "loss", "miner", "model", "optimizer",
+        "preprocessing", "sampler", "scheduler", "sweep",
     }  # fmt: skip
     assert {path.stem for path in CONF.glob("*.yaml")} == set(SCHEMAS)
     for group in groups:

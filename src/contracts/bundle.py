@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ class Bundle:
     content: dict[str, Any]
     measured: dict[str, Any]
 
-    @property
+    @cached_property
     def preprocessing(self) -> PreprocessingSpec:
         """How the encoder's pixels are made."""
         return PreprocessingSpec.from_dict(self.content["preprocessing"])

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from src.catalog.catalogue import Catalogue
 from src.contracts.errors import ConfigError
 from src.contracts.preprocessing import PreprocessingSpec
-from src.datamodules.augmentation import STRENGTHS, augment
+from src.datamodules.augmentation import Augmentation
 from src.datamodules.batch_sampler import BatchSampler
 from src.datamodules.pixel_cache import open_pixel_cache
 from src.datamodules.training_loader import RankBatches, TrainingLoader
@@ -78,7 +78,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
         sampler: Callable[..., BatchSampler],
         p: int,
         k: int,
-        augmentation: str,
+        augmentation: Augmentation | None,
         workers: int,
         eval_batch: int,
         cache: Path,
@@ -89,7 +89,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
         self.sampler = sampler(images, p=p, k=k, seed=seed)
         self._catalogue, self._images, self._val_rows = catalogue, images, val_rows
         self._spec, self._cache = spec, cache
-        self._strength = STRENGTHS.get(augmentation)
+        self._augmentation = augmentation
         self._workers, self._eval_batch = workers, eval_batch
         self._seed = seed
         self._first = 0
@@ -140,7 +140,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment training batches on the device; the draws depend on the seed, the step and the rank only."""
-        if self._strength is None or self.trainer is None or not self.trainer.training:
+        if self._augmentation is None or self.trainer is None or not self.trainer.training:
             return batch
         # A step may accumulate several batches, each with draws of its own.
         accumulated = self.trainer.accumulate_grad_batches
@@ -148,7 +148,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
         step = self.trainer.global_step * accumulated + part
         place = np.random.SeedSequence([self._seed, step, self.trainer.global_rank])
         generator = torch.Generator().manual_seed(int(place.generate_state(1)[0]))
-        return batch._replace(pixels=augment(batch.pixels, self._strength, generator))
+        return batch._replace(pixels=self._augmentation(batch.pixels, generator))
 
     def state_dict(self) -> dict[str, Any]:
         """The fingerprint of the training set, and the number of batches drawn in this epoch."""

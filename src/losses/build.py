@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import nn
 
 from src.contracts.errors import ConfigError
-from src.contracts.settings.objective import Component, class_name, loss_kind, terms_of
+from src.contracts.settings.objective import Component, class_name, component_class, loss_kind, terms_of
 from src.datamodules.training_set import TrainingSet
 from src.losses.cross_batch_memory import CrossBatchMemory
 from src.losses.objective import Objective
@@ -51,7 +51,7 @@ def build_objective(
     rule = PairRule(cross_domain=pairs == "cross_domain", variants=variants == "negative")
     built = {}
     for name, term in terms.items():
-        paired = loss_kind(class_name(term.loss)) == "pairs"
+        paired = loss_kind(component_class(term.loss)) == "pairs"
         objective = Objective(
             _made(term.loss, make, images.item_count, dim),
             miner=make(term.miner) if term.miner else None,
@@ -64,7 +64,8 @@ def build_objective(
 
 def _made(loss: Component, make: Callable[[Component], nn.Module], classes: int, dim: int) -> nn.Module:
     """Make a loss; one with proxies gets the number of items and the dimension of the embeddings."""
-    sizes = {"num_classes": classes, "embedding_size": dim} if loss_kind(class_name(loss)) == "proxies" else {}
+    proxies = loss_kind(component_class(loss)) == "proxies"
+    sizes = {"num_classes": classes, "embedding_size": dim} if proxies else {}
     for name, size in sizes.items():
         if loss.get(name, size) != size:
             raise ConfigError(

@@ -50,7 +50,7 @@ class Objective(nn.Module):
         self.loss = loss
         self._rule = rule or PairRule()
         name = type(loss).__name__
-        self._kind = loss_kind(name)
+        self._kind = loss_kind(type(loss))
         ours = miner is not None and not isinstance(miner, BaseMiner)
         self._restricted = ours or memory is not None or self._rule != PairRule()
         if self._kind != "pairs" and (self._restricted or miner is not None):

@@ -40,6 +40,7 @@ def make_card(settings: TrainSettings) -> dict[str, Any]:
         "model": model,
         "preprocessing": settings.preprocessing.to_dict(),
         "data": asdict(settings.data),
+        "augmentation": _named(settings.augmentation),
         "sampler": _named(settings.sampler),
         "loss": _named(settings.loss),
         "miner": _named(settings.miner),

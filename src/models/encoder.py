@@ -84,7 +84,10 @@ def build_encoder(
         raise ConfigError(f"`model.weights={weights}`: no such file; give a path, or take weights by name with null")
     if not timm.is_model(backbone):
         near = ", ".join(timm.list_models(f"{backbone.split('_')[0]}*")[:5])
-        raise ConfigError(f"`model.backbone={backbone}`: no timm model; similar names: {near or 'none'}")
+        raise ConfigError(
+            f"`model.backbone={backbone}`: no timm model; similar names: {near or 'none'}. If a package of yours "
+            "registers it, import that with `trust=[PACKAGE]`"
+        )
     if backbone.startswith("vit") or "img_size" in kwargs:
         kwargs.setdefault("img_size", spec.size)
     try:
@@ -94,7 +97,8 @@ def build_encoder(
     except Exception as error:  # timm does not wrap the errors of its hub client, readers and constructors
         source = weights or ("timm's weights of that name" if pretrained else "new weights")
         raise ConfigError(f"`model.backbone={backbone}` with {source}: {type(error).__name__}: {error}") from error
-    network.reset_classifier(0)
+    if hasattr(network, "reset_classifier"):
+        network.reset_classifier(0)
     width = _width(network, spec.size)
     projection, dim = build_head(head, width=width, hidden_dim=hidden_dim, embedding_dim=embedding_dim)
     return Encoder(network, projection, dim=dim, spec=spec)

@@ -1,11 +1,35 @@
 """Heads: modules between the backbone's features and the embedding."""
 
+from typing import TypeVar
+
+import torch
 from torch import Tensor, nn
 
 from src.contracts.errors import ConfigError
 from src.contracts.settings.encoder import HEADS
 
-__all__ = ["PCAHead", "ResidualHead", "build_head"]
+__all__ = ["PCAHead", "ResidualHead", "build_head", "register_head"]
+
+H = TypeVar("H", bound=type[nn.Module])
+
+_REGISTERED: dict[str, type[nn.Module]] = {}
+
+
+def register_head(head: H) -> H:
+    """Class decorator: `model.head=NAME` builds a head of this class, whose name is NAME.
+
+    The class is built with `width=` (number of the backbone's features), `hidden_dim=` and `embedding_dim=`; its
+    forward takes features of shape (batch, width) to embeddings of shape (batch, dim), which are normalised after it.
+    A checkpoint holds the name; it is loaded where the package that registers the class was imported, with
+    `trust=[PACKAGE]` on the command line.
+
+    Raises:
+        ValueError: the name is one of Lookalike's own.
+    """
+    if head.__name__ in HEADS:
+        raise ValueError(f"{head.__name__} is a head of Lookalike; choose another name")
+    _REGISTERED[head.__name__] = head
+    return head
 
 
 class ResidualHead(nn.Module):
@@ -48,9 +72,18 @@ def build_head(kind: str, *, width: int, hidden_dim: int, embedding_dim: int) ->
         embedding_dim: dimension of the embeddings, for heads that do not keep the width.
 
     Raises:
-        ConfigError: `pca` with a larger dimension than the backbone's width.
+        ConfigError: no such head, or `pca` with a larger dimension than the backbone's width.
     """
-    assert kind in HEADS
+    if kind in _REGISTERED:
+        made = _REGISTERED[kind](width=width, hidden_dim=hidden_dim, embedding_dim=embedding_dim)
+        with torch.no_grad():
+            dim: int = made.eval()(torch.zeros(1, width)).shape[1]
+        return made.train(), dim
+    if kind not in HEADS:
+        raise ConfigError(
+            f"`model.head={kind}`: must be one of {', '.join((*HEADS, *_REGISTERED))}; if a package of yours registers "
+            "it, import that with `trust=[PACKAGE]`"
+        )
     if kind == "none":
         return nn.Identity(), width
     if kind == "residual":

@@ -11,6 +11,7 @@ from torch import nn
 from src.catalog.catalogue import Catalogue, open_catalogue
 from src.catalog.leakage import check_leakage
 from src.contracts.settings import TrainSettings
+from src.datamodules.augmentation import augmentation_of
 from src.datamodules.catalogue_datamodule import CatalogueDataModule, check_batch_fits
 from src.datamodules.training_set import training_set
 from src.eval.confidence import confidence_metrics
@@ -69,7 +70,7 @@ def train(settings: TrainSettings, folder: Path, *, make: Callable[..., Any]) ->
         sampler=sampler_with_neighbourhoods(make(settings.sampler), lasting),
         p=data.p,
         k=data.k,
-        augmentation=data.augmentation,
+        augmentation=augmentation_of(data.augmentation, make(settings.augmentation) if settings.augmentation else None),
         workers=data.workers,
         eval_batch=batch,
         cache=Path(data.cache),

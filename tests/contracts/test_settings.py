@@ -52,7 +52,8 @@ def test_one_image_per_item_names_the_loss_and_the_fix(data_settings) -> None:
 
 
 def component(name: str, **arguments: object) -> dict:
-    return {"_target_": f"somewhere.{name}", **arguments}
+    module = "src.losses.recall_at_k" if name == "RecallAtKSurrogate" else "pytorch_metric_learning.losses"
+    return {"_target_": f"{module}.{name}", **arguments}
 
 
 def terms(**named: dict) -> dict:
@@ -64,6 +65,8 @@ PROXY, SMOOTH, RECALL = (
     component("SmoothAPLoss"),
     component("RecallAtKSurrogate", ks=[1, 4]),
 )
+OWN = "tests.losses.own_losses"
+OWN_PROXIES, OWN_ARC_FACE = {"_target_": f"{OWN}.OwnProxies"}, {"_target_": f"{OWN}.OwnArcFace"}
 HARD, SEMI_HARD = component("BatchHardMiner"), component("TripletMarginMiner")
 CROSS, MEMORY = ObjectiveSettings(pairs="cross_domain"), ObjectiveSettings(memory=64)
 
@@ -114,6 +117,18 @@ CROSS, MEMORY = ObjectiveSettings(pairs="cross_domain"), ObjectiveSettings(memor
             "`objective.memory=64`: SmoothAPLoss ranks the whole batch",
         ),
         ({"loss": terms(a={"loss": PROXY, "miner": HARD})}, "ProxyAnchorLoss is not made of tuples"),
+        ({"loss": OWN_ARC_FACE, "miner": HARD}, "OwnArcFace is not made of tuples that BatchHardMiner could choose"),
+        ({"loss": OWN_PROXIES, "objective": CROSS}, "`objective.pairs=cross_domain`: OwnProxies compares images with"),
+        (
+            {"loss": component("TripletLoss")},
+            "`_target_=pytorch_metric_learning.losses.TripletLoss`: cannot be",
+        ),
+        ({"loss": {"_target_": "nowhere.Loss"}}, "cannot be imported (No module named 'nowhere'); name a class of an"),
+        ({"loss": {"_target_": "Loss"}}, "`loss`: `_target_=Loss`: cannot be imported"),
+        (
+            {"loss": {"_target_": f"{OWN}.UnknownKind"}},
+            "UnknownKind.compares='triples': must be pairs, proxies or",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -136,7 +151,8 @@ def test_losses_miners_and_pairs_that_work_together_pass(data_settings) -> None:
     ):
         train_settings(data_settings(), **changes).check()
     # Proxies stand for the other images of an item.
-    train_settings(data_settings(k=1), loss=PROXY).check()
+    for loss in (PROXY, OWN_PROXIES, OWN_ARC_FACE):
+        train_settings(data_settings(k=1), loss=loss).check()
 
 
 def test_everything_that_cannot_work_stands_in_one_message(data_settings) -> None:

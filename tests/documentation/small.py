@@ -99,7 +99,7 @@ def _training(given: Sequence[str]) -> list[str]:
         wanted.append("data.k=2")
     if values.get("trainer.epochs") != "0":
         wanted += ["trainer.epochs=1", "trainer.patience=1", "trainer.validate_every=1"]
-    wanted += _shop(values, simulated=recipe == "demo" or values.get("data") == "shop")
+    wanted += _shop(values, simulated=recipe in ("demo", "my_experiment") or values.get("data") == "shop")
     if recipe == "demo":
         wanted += _RESNET
     elif network.startswith("vit") or recipe.startswith("hyp_vit") or not (recipe or network):

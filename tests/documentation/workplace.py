@@ -27,7 +27,7 @@ __all__ = ["Done", "Workplace"]
 ROOT = Path(__file__).resolve().parents[2]
 _LINKED = (
     "train.py", "evaluate.py", "export.py", "src", "serve", "conf", "hydra_plugins", "benchmarks",
-    "deploy", "tests", "Makefile", "pyproject.toml", "requirements.lock", ".pre-commit-config.yaml",
+    "deploy", "examples", "tests", "Makefile", "pyproject.toml", "requirements.lock", ".pre-commit-config.yaml",
 )  # fmt: skip
 _HERE = Path(__file__).parent
 _PATIENCE = 300

@@ -5,9 +5,10 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+import torch
 
 from src.contracts.errors import ConfigError
-from src.datamodules.training_set import TrainingSet
+from src.datamodules.training_set import Facts, TrainingSet
 from src.losses.build import build_objective
 from src.losses.objective import Objective
 from src.losses.pairs import PairRule
@@ -42,6 +43,18 @@ def test_proxies_get_their_numbers_from_the_training_set_and_the_encoder() -> No
     assert objective.loss.proxies.shape == (3, 7)
     assert objective.loss.alpha == 16
     assert build({**PROXIES, "num_classes": 3, "embedding_size": 7}, {}).loss.proxies.shape == (3, 7)
+
+
+@pytest.mark.parametrize("name", ["OwnProxies", "OwnArcFace"])
+def test_proxies_of_ones_own_loss_as_well(name: str) -> None:
+    objective = build({"_target_": f"tests.losses.own_losses.{name}"}, {})
+    assert {tuple(weights.shape) for weights in objective.parameters()} <= {(3, 7), (7, 3)}
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.nn.functional.normalize(torch.randn(6, 7, generator=generator))
+    items, unknown = torch.from_numpy(ITEMS), torch.full((6,), -1)
+    value = objective(embeddings, Facts(items, torch.arange(6), items, unknown, unknown))
+    value.backward()
+    assert all(weights.grad.abs().sum() > 0 for weights in objective.parameters())
 
 
 @pytest.mark.parametrize("name", ["num_classes", "embedding_size"])

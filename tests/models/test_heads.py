@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 
+from src.contracts.errors import ConfigError
 from src.contracts.settings.encoder import HEADS
 from src.models.encoder import Encoder, build_encoder
+from src.models.heads import register_head
 from tests.models.test_encoder import NARROW, SPEC, pixels
 
 
@@ -39,3 +42,29 @@ def test_a_linear_head_is_one_matrix() -> None:
     encoder = made("linear")
     shapes = {name: tuple(value.shape) for name, value in encoder.head.state_dict().items()}
     assert shapes == {"weight": (8, 16), "bias": (8,)}
+
+
+def test_a_head_of_ones_own_is_built_by_its_name() -> None:
+    @register_head
+    class Halved(nn.Module):
+        def __init__(self, *, width: int, hidden_dim: int, embedding_dim: int) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(width)
+            self.matrix = nn.Linear(width, embedding_dim // 2)
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return self.matrix(self.norm(features))
+
+    encoder = made("Halved")
+    assert (encoder.dim, encoder(pixels(3)).shape) == (4, (3, 4))
+    assert encoder.head.train().norm.num_batches_tracked == 0
+
+
+def test_a_head_that_nobody_registered_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"`model\.head=Doubled`: must be one of mlp, .*`trust=\[PACKAGE\]`"):
+        made("Doubled")
+
+
+def test_names_of_ours_are_not_taken() -> None:
+    with pytest.raises(ValueError, match="pca is a head of Lookalike"):
+        register_head(type("pca", (nn.Module,), {}))

@@ -53,7 +53,7 @@ def add(catalogue: Catalogue, *, neighbours: bool = True, every: int = 0, **clic
         ),
         p=8,
         k=2,
-        augmentation="none",
+        augmentation=None,
         workers=0,
         eval_batch=8,
         cache=catalogue.root / "pixels",

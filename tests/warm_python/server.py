@@ -95,6 +95,8 @@ def run(arguments: list[str], folder: str, environment: dict[str, str], files: l
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
+    # As at the start of an interpreter.
+    sys.path[1:1] = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
     # Programs of ours start others by it.
     sys.executable = environment.get("WARM_PYTHON", executable)
     try:

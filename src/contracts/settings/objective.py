@@ -1,28 +1,35 @@
 """Settings of what a batch is trained towards: losses, miners, pairs, cross-batch memory."""
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from src.contracts.errors import ConfigError
 from src.contracts.settings._problems import below
 
-__all__ = ["Component", "ObjectiveSettings", "Term", "class_name", "loss_kind", "objective_problems", "terms_of"]
+__all__ = [
+    "Component",
+    "ObjectiveSettings",
+    "Term",
+    "class_name",
+    "component_class",
+    "loss_kind",
+    "objective_problems",
+    "terms_of",
+]
 
 Component = dict[str, Any]
 """A class and its arguments, as Hydra instantiates them: `_target_` and keywords."""
 
-_PROXY_LOSSES = (
-    "ArcFaceLoss",
-    "CosFaceLoss",
-    "LargeMarginSoftmaxLoss",
-    "NormalizedSoftmaxLoss",
-    "ProxyAnchorLoss",
-    "ProxyNCALoss",
-    "SoftTripleLoss",
-    "SphereFaceLoss",
-    "SubCenterArcFaceLoss",
-)
-_WHOLE_BATCH_LOSSES = ("FastAPLoss", "SmoothAPLoss")
+Kind = Literal["pairs", "proxies", "whole batch"]
+
+_KINDS: dict[str, Kind] = {
+    "WeightRegularizerMixin": "proxies",
+    "FastAPLoss": "whole batch",
+    "SmoothAPLoss": "whole batch",
+}
+"""By base class of pytorch-metric-learning: all its losses with proxies have that mixin."""
 _TERM = ("loss", "miner", "weight")
 _LARGEST = 2**31
 """Bytes that one tensor of a loss or miner may take; there are several of its size."""
@@ -60,15 +67,47 @@ def class_name(component: Mapping[str, Any]) -> str:
     return str(component.get("_target_", "")).rsplit(".", 1)[-1]
 
 
-def loss_kind(name: str) -> Literal["pairs", "proxies", "whole batch"]:
-    """What a loss compares, by the name of its class.
+def component_class(component: Mapping[str, Any]) -> Any:
+    """Import the class, or the function, that a component names in `_target_`.
+
+    Raises:
+        ConfigError: there is no such module or class.
+    """
+    path = str(component["_target_"])
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"`_target_={path}`: cannot be imported ({error}); name a class of an installed package, or of one whose "
+            "folder is on PYTHONPATH"
+        ) from error
+
+
+def loss_kind(made_by: Any) -> Kind:
+    """What a loss compares.
 
     `pairs` of images, which miners, memory and restrictions can choose; images with the `proxies` of items, which the
     loss learns; or the `whole batch`, each image with all others.
+
+    Args:
+        made_by: the class of the loss. It may declare the kind as its attribute `compares`; else it follows from the
+            bases that it has of pytorch-metric-learning, and is `pairs` where that does not tell.
+
+    Raises:
+        ConfigError: it declares another kind.
     """
-    if name in _PROXY_LOSSES:
-        return "proxies"
-    return "whole batch" if name in _WHOLE_BATCH_LOSSES else "pairs"
+    declared = getattr(made_by, "compares", None)
+    if declared in ("pairs", "proxies", "whole batch"):
+        return declared
+    if declared is not None:
+        raise ConfigError(f"{made_by.__name__}.compares={declared!r}: must be pairs, proxies or whole batch")
+    return next((_KINDS[name] for name in _bases(made_by) if name in _KINDS), "pairs")
+
+
+def _bases(made_by: Any) -> list[str]:
+    """The names of a class and its bases; a function's own."""
+    return [base.__name__ for base in getattr(made_by, "__mro__", (made_by,))]
 
 
 def terms_of(loss: Component, miner: Component) -> dict[str, Term]:
@@ -104,9 +143,14 @@ def objective_problems(loss: Component, miner: Component, objective: ObjectiveSe
     elif "_target_" not in loss:
         return [*problems, "`loss` names no class; choose one with loss=NAME (see conf/loss)"]
     terms = terms_of(loss, miner)
-    for term in terms.values():
-        problems += _term_problems(term, objective, p=p, k=k)
-    if all(loss_kind(class_name(term.loss)) == "proxies" for term in terms.values()):
+    try:
+        classes = [component_class(term.loss) for term in terms.values()]
+        kinds = [loss_kind(made_by) for made_by in classes]
+    except ConfigError as error:
+        return [*problems, f"`loss`: {error}"]
+    for term, made_by in zip(terms.values(), classes, strict=True):
+        problems += _term_problems(term, made_by, objective, p=p, k=k)
+    if all(kind == "proxies" for kind in kinds):
         losses = ", ".join(class_name(term.loss) for term in terms.values())
         problems += [f"`{option}`: {losses} compares images with proxies of items, not with images; leave it out"
                      for option in _chosen(objective)]  # fmt: skip
@@ -138,27 +182,27 @@ def _malformed(loss: Component, miner: Component) -> list[str]:
     return problems
 
 
-def _term_problems(term: Term, objective: ObjectiveSettings, *, p: int, k: int) -> list[str]:
+def _term_problems(term: Term, made_by: Any, objective: ObjectiveSettings, *, p: int, k: int) -> list[str]:
     """What one loss cannot do with its miner, the pairs asked for and batches of P x K."""
     name, miner, batch = class_name(term.loss), class_name(term.miner), p * k
-    kind = loss_kind(name)
+    kind, bases = loss_kind(made_by), _bases(made_by)
     problems = []
     if k < 2 and kind != "proxies":
         problems.append(f"`data.k={k}`: {name} needs at least 2 images per item; set `data.k=4`")
-    if miner and (kind != "pairs" or name == "RecallAtKSurrogate"):
+    if miner and (kind != "pairs" or "RecallAtKSurrogate" in bases):
         problems.append(f"`miner`: {name} is not made of tuples that {miner} could choose; set `miner=none`")
     if kind == "whole batch":
         problems += [
             f"`{option}`: {name} ranks the whole batch, and nothing else; choose another loss, or leave it out"
             for option in _chosen(objective)
         ]
-    if name == "SmoothAPLoss" and 4 * batch**3 > _LARGEST:
+    if "SmoothAPLoss" in bases and 4 * batch**3 > _LARGEST:
         problems.append(
             f"`data.p={p}` x `data.k={k}`: SmoothAPLoss compares all triples of {batch} images, "
             f"{4 * batch**3 / 1e9:.0f} GB a tensor; lower `data.p` to {int((_LARGEST / 4) ** (1 / 3)) // k}"
         )
     references = batch + objective.memory
-    lists_triplets = miner == "TripletMarginMiner" or (name == "TripletMarginLoss" and not miner)
+    lists_triplets = miner == "TripletMarginMiner" or ("TripletMarginLoss" in bases and not miner)
     if lists_triplets and batch * references**2 > _LARGEST:
         problems.append(
             f"`miner`: {miner or name} lists all triplets of {batch} images with {references}, up to "
@@ -166,7 +210,7 @@ def _term_problems(term: Term, objective: ObjectiveSettings, *, p: int, k: int) 
             "miner=batch_hard"
         )
     ks = term.loss.get("ks", ())
-    if name == "RecallAtKSurrogate" and ks and max(ks) >= references:
+    if "RecallAtKSurrogate" in bases and ks and max(ks) >= references:
         problems.append(
             f"`loss.ks={list(ks)}`: among {references - 1} other images Recall@{max(ks)} is always 1; leave it out"
         )

@@ -22,13 +22,22 @@ _ONE_CYCLE = {"_target_": "src.training.schedules.one_cycle", "_partial_": True}
 
 @dataclass
 class TrainSettings:
-    """`python train.py`."""
+    """`python train.py`.
+
+    Attributes:
+        trust: packages that are imported first, which may register backbones and heads of their own: importing runs
+            their code.
+        augmentation: a transform of one image, uint8 of shape (3, height, width), as torchvision's v2; takes the place
+            of `data.augmentation`.
+    """
 
     name: str = MISSING
     seed: int = 0
+    trust: list[str] = field(default_factory=list)
     data: DataSettings = field(default_factory=DataSettings)
     preprocessing: PreprocessingSpec = field(default_factory=PreprocessingSpec)
     model: EncoderSettings = field(default_factory=EncoderSettings)
+    augmentation: Component = field(default_factory=dict)
     sampler: Component = field(default_factory=lambda: dict(_PK_SAMPLER))
     loss: Component = field(default_factory=dict)
     miner: Component = field(default_factory=dict)
@@ -44,8 +53,8 @@ class TrainSettings:
 
     def check(self) -> None:
         """Raise `ConfigError` with everything that cannot work."""
-        problems = [*data_problems(self.data), *encoder_problems(self.model), *optim_problems(self.optim)]
-        problems += [*trainer_problems(self.trainer), *secret_problems(asdict(self))]
+        problems = [*data_problems(self.data), *encoder_problems(self.model, trust=self.trust)]
+        problems += [*optim_problems(self.optim), *trainer_problems(self.trainer), *secret_problems(asdict(self))]
         problems += objective_problems(self.loss, self.miner, self.objective, p=self.data.p, k=self.data.k)
         problems += [
             f"`callbacks.{name}={value}`: names no class; set `callbacks.{name}._target_`"

@@ -1,0 +1,5 @@
+"""Parts of one's own. Importing the package registers its backbone and its head."""
+
+from my_parts import backbone, head
+
+__all__ = ["backbone", "head"]
