@@ -1,111 +1,14 @@
 """Evaluate: python evaluate.py checkpoint=PATH | embeddings=FILE | baseline=NAME, output=DIR."""
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
-
-from src.catalog.catalogue import Catalogue, open_catalogue
 from src.commandline import command
-from src.contracts.settings import EvaluateSettings, complete_data
-from src.eval.baselines import open_baseline
-from src.eval.confidence import confidence_metrics
-from src.eval.evaluated_model import EvaluatedModel, open_evaluated_model
-from src.eval.evaluation import Evaluation, evaluate_embedded, evaluate_split, print_metrics, write_metrics
-from src.eval.explanations.explained_results import Explained, explain_worst
-from src.eval.hard_cases import write_hard_cases
-from src.eval.per_query import about_queries, write_queries
-from src.eval.pictures import draw_results
-from src.eval.protocol import protocol_of
-from src.eval.report.build import write_report
-from src.eval.rerank_report import measure_reranking, print_reranking, write_reranking
-from src.eval.slices import Slice, print_slices, slice_queries, write_slices
-from src.eval.vectors_file import read_vectors
+from src.contracts.settings import EvaluateSettings
+from src.eval.command import evaluate
 
 
 @command(EvaluateSettings, "evaluate", completed_later="data")
 def main(settings: EvaluateSettings) -> None:
-    """Write metrics.json, queries.parquet, slices.parquet, hard_cases.json, report.html and a picture of results."""
-    output = Path(settings.output)
-    evaluation, about, catalogue, model = _of_vectors(settings) if settings.embeddings else _of_images(settings)
-    title = f"{about['name']}: {about['split']} split" if about["split"] else about["name"]
-    write_queries(evaluation.per_query, output / "queries.parquet", **about)
-    cases = write_hard_cases(evaluation.per_query, output / "hard_cases.json")
-    metrics = evaluation.metrics | confidence_metrics(
-        evaluation, resamples=settings.resamples, confidence=settings.confidence
-    )
-    write_metrics(metrics, output / "metrics.json")
-    print_metrics(metrics, title)
-    slices: list[Slice] = []
-    if settings.resamples:
-        slices = slice_queries(evaluation.per_query, settings.slices, confidence=settings.confidence)
-        names = about_queries(evaluation.per_query)["metrics"]
-        write_slices(slices, names, output / "slices.parquet")
-        print_slices(slices, names[0])
-    if settings.rerank.stages:
-        reranked = measure_reranking(evaluation, protocol_of(settings), settings.rerank, memory_mb=settings.memory_mb)
-        write_reranking(reranked, output / "rerank.json")
-        print_reranking(reranked)
-    if settings.pictures and catalogue:
-        draw_results(catalogue, evaluation, output / "results.png", queries=settings.pictures)
-    print(f"metrics: {output / 'metrics.json'}")
-    if settings.report:
-        write_report(
-            output / "report.html",
-            title=title,
-            evaluation=evaluation,
-            metrics=metrics,
-            slices=slices,
-            hard_cases=cases,
-            confidence=settings.confidence,
-            config=about,
-            catalogue=catalogue,
-            explained=_explained(settings, catalogue, evaluation, model),
-            map_images=settings.map_images,
-        )
-        print(f"report: {output / 'report.html'}")
-
-
-def _of_vectors(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], None, None]:
-    """Evaluate a file of vectors."""
-    path = Path(str(settings.embeddings))
-    evaluation = evaluate_embedded(*read_vectors(path), protocol_of(settings), memory_mb=settings.memory_mb)
-    return evaluation, {"name": path.stem, "split": None, "method": None, "seed": None}, None, None
-
-
-def _of_images(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], Catalogue, EvaluatedModel]:
-    """Embed a split's images with a checkpoint or a baseline, and evaluate them."""
-    trained = open_evaluated_model(settings.checkpoint) if settings.checkpoint else None
-    catalogue = open_catalogue(complete_data(settings.data, trained.trained_on if trained else None))
-    model = trained or open_baseline(
-        str(settings.baseline),
-        catalogue,
-        seed=settings.seed,
-        batch=settings.batch,
-        model=asdict(settings.model),
-        spec=settings.preprocessing,
-    )
-    split = settings.split or catalogue.test_split()
-    evaluation = evaluate_split(
-        catalogue,
-        split,
-        model.spec,
-        model.embed,
-        protocol=protocol_of(settings),
-        roles=settings.roles,
-        batch=settings.batch,
-        memory_mb=settings.memory_mb,
-    )
-    about = {"name": model.name, "split": split, "method": model.method, "seed": model.seed}
-    return evaluation, about, catalogue, model
-
-
-def _explained(
-    settings: EvaluateSettings, catalogue: Catalogue | None, evaluation: Evaluation, model: EvaluatedModel | None
-) -> list[Explained]:
-    """The worst false positives, where a network made them."""
-    if catalogue is None or model is None or model.encoder is None or model.spec is None:
-        return []
-    return explain_worst(catalogue, evaluation, model.encoder, model.spec, settings.explanations)
+    """Evaluate, and write and print the results."""
+    evaluate(settings)
 
 
 if __name__ == "__main__":

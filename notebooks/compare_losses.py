@@ -35,12 +35,12 @@ EPOCHS, PARENTS, SEEDS = 1, 40, 2
 
 # %%
 from src.catalog.catalogue import open_catalogue
-from src.commandline import composed
+from src.commandline import composed, make
 from src.contracts.settings import TrainSettings
 from src.eval.evaluated_model import open_evaluated_model
 from src.eval.evaluation import evaluate_split
 from src.eval.per_query import write_queries
-from train import train
+from src.training.run import train
 
 small = [f"data.root={work / 'shop'}", f"data.cache={work / 'pixels'}", f"data.shop.parents={PARENTS}"]
 small += ["data.shop.sessions=50", "data.p=8", "preprocessing.size=32", f"trainer.epochs={EPOCHS}"]
@@ -49,7 +49,7 @@ for name, overrides in LOSSES.items():
         folder = work / f"{name}-{seed}"
         place = f"hydra.runtime.output_dir={folder}"
         settings = composed(TrainSettings, "train", "experiment=demo", *overrides, *small, f"seed={seed}", place)
-        model = open_evaluated_model(str(train(settings, folder)))
+        model = open_evaluated_model(str(train(settings, folder, make=make)))
         evaluation = evaluate_split(open_catalogue(settings.data), "test", model.spec, model.embed)
         write_queries(
             evaluation.per_query,

@@ -24,14 +24,14 @@ os.chdir(next(folder for folder in [Path.cwd(), *Path.cwd().parents] if (folder 
 work = Path(tempfile.mkdtemp(prefix="lookalike-"))
 
 # %%
-from src.commandline import composed
+from src.commandline import composed, make
 from src.contracts.settings import TrainSettings
-from train import train
+from src.training.run import train
 
 small = [f"data.root={work / 'shop'}", f"data.cache={work / 'pixels'}", "data.shop.parents=40", "data.shop.sessions=5"]
 small += ["data.p=8", "trainer.epochs=2", f"hydra.runtime.output_dir={work}"]
 settings = composed(TrainSettings, "train", "experiment=demo", *small)
-checkpoint = train(settings, work)
+checkpoint = train(settings, work, make=make)
 
 # %% [markdown]
 # ## The worst false positives

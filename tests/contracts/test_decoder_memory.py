@@ -17,7 +17,7 @@ from benchmarks.serving.bombs import BOMBS
 from src.contracts.image_header import decoding_bytes, read_header
 from tests.pictures import encode
 
-WIDTH, HEIGHT = 2400, 1600
+WIDTH, HEIGHT = 1800, 1200
 MOST = 3.5
 """The estimate, in measured peaks."""
 
