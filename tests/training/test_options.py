@@ -76,3 +76,14 @@ def test_a_class_that_is_not_there_is_named() -> None:
 def test_a_callback_without_a_class_is_named() -> None:
     with pytest.raises(ConfigError, match=r"`callbacks\.mine=.*`: names no class; set `callbacks\.mine\._target_`"):
         settings("+callbacks.mine.every=2")
+
+
+def test_the_profiler_leaves_a_table_and_a_short_run_is_short(tmp_path: Path) -> None:
+    for name in ("profiler", "short"):
+        given = composed(
+            TrainSettings, "train", "data=shop", f"debug={name}", f"hydra.runtime.output_dir={tmp_path / name}"
+        )
+        trainer = make_trainer(tmp_path / name, epochs=1, arguments=make(given.trainer.lightning))
+        fit(trainer, make_module(), Colours(), epochs=1)
+        assert trainer.limit_train_batches == {"profiler": 50, "short": 10}[name]
+    assert "run_training_epoch" in (tmp_path / "profiler" / "fit-profile.txt").read_text()
