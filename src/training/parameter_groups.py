@@ -62,7 +62,7 @@ def parameter_groups(
     excluded = backbone.no_weight_decay() if hasattr(backbone, "no_weight_decay") else set()
     found: list[tuple[nn.Parameter, str, float, bool]] = []
     for name, value in backbone.named_parameters():
-        part = "backbone" if scales[name] == 1 else f"backbone x {scales[name]:.3g}"
+        part = "backbone" if scales[name] == 1 else f"backbone x {scales[name]:.9g}"
         found.append((value, part, backbone_lr * scales[name], name in excluded))
     found += [(value, "head", lr, False) for value in encoder.head.parameters()]
     found += [(value, "proxies", proxy_lr, False) for value in objective.parameters()]

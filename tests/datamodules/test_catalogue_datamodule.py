@@ -1,6 +1,7 @@
 """A catalogue as Lightning takes it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning
 import numpy as np
@@ -127,6 +128,28 @@ def test_training_pixels_are_augmented_and_validation_pixels_are_not(catalogue: 
     plain = train(make(catalogue, tmp_path), epochs=1)
     assert {dtype for dtype, _, _ in plain.trained[0]} == {torch.uint8}
     assert [labels for _, _, labels in plain.trained[0]] == [labels for _, _, labels in spy.trained[0]]
+
+
+def test_batches_of_an_accumulated_step_have_draws_of_their_own(catalogue: Catalogue, tmp_path: Path) -> None:
+    datamodule = make(catalogue, tmp_path, augmentation=augmentation_of("light", None))
+    batch = next(iter(datamodule.train_dataloader()))
+
+    def pixels(step: int, ready: int, accumulated: int) -> torch.Tensor:
+        progress = SimpleNamespace(current=SimpleNamespace(ready=ready))
+        datamodule.trainer = SimpleNamespace(
+            training=True,
+            global_step=step,
+            global_rank=0,
+            accumulate_grad_batches=accumulated,
+            fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress)),
+        )
+        return datamodule.on_after_batch_transfer(batch, 0).pixels
+
+    first, second = pixels(3, 6, 2), pixels(3, 7, 2)
+    assert not torch.equal(first, second)
+    # They are those of the same batches without accumulation.
+    assert torch.equal(first, pixels(6, 6, 1))
+    assert torch.equal(second, pixels(7, 7, 1))
 
 
 @pytest.mark.slow

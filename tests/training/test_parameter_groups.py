@@ -56,6 +56,18 @@ def test_each_parameter_has_one_group_and_vectors_do_not_decay(backbone: str, la
     assert len(backbone_rates) >= (1 if layer_decay == 1 else 4)
 
 
+def test_layers_of_nearly_equal_rates_keep_their_own() -> None:
+    spec = PreprocessingSpec(size=32)
+    encoder = build_encoder(spec=spec, backbone="resnet10t", backbone_kwargs=NETWORKS["resnet10t"], embedding_dim=8)
+    rates = {"lr": 1.0, "backbone_lr": 1.0, "proxy_lr": 1.0, "weight_decay": 0.1}
+    groups = parameter_groups(encoder, nn.Module(), layer_decay=0.99999, **rates)
+    found = {id(value): group["lr"] for group in groups for value in group["params"]}
+    scales = layer_scales(encoder.backbone, 0.99999)
+    assert len(set(scales.values())) > 3
+    assert {name: found[id(value)] for name, value in encoder.backbone.named_parameters()} == scales
+    assert len({group["name"] for group in groups}) == len(groups)
+
+
 def test_layers_without_names_have_no_decay() -> None:
     assert layer_scales(nn.Linear(2, 2), 1.0) == {"weight": 1.0, "bias": 1.0}
     with pytest.raises(ConfigError, match=r"timm names no layers of Linear; set `optim\.layer_decay=1`"):

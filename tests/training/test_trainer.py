@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from src.contracts.errors import ConfigError
+from src.contracts.errors import ConfigError, LookalikeError
+from src.training.failures import StopWhenNotFinite
+from src.training.last_checkpoint import LastCheckpoint
 from src.training.trainer import BEST, fit
 from tests.training.test_metric_learning import Colours, make_module, make_trainer
 
@@ -43,3 +46,31 @@ def test_one_batch_of_each_keeps_nothing(tmp_path: Path) -> None:
 def test_precisions_of_lightning_train(precision: str, tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, epochs=1, precision=precision)
     assert fit(trainer, make_module(), Colours(), epochs=1) == tmp_path / BEST
+
+
+def test_a_checkpoint_never_lies_within_an_accumulated_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = []
+
+    def save(_: LastCheckpoint, trainer) -> None:
+        saved.append((trainer.global_step, trainer.fit_loop.epoch_loop.batch_progress.current.completed))
+
+    monkeypatch.setattr(LastCheckpoint, "_save", save)
+    trainer = make_trainer(tmp_path, epochs=1, checkpoint_every=2, arguments={"accumulate_grad_batches": 2})
+    fit(trainer, make_module(), Colours(), epochs=1)
+    # Ten batches are five steps; the last one is saved with the epoch.
+    assert [step for step, _ in saved] == [2, 4, 5]
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_a_gradient_that_overflows_ends_a_run_unless_its_scale_is_being_found(scaled: bool, tmp_path: Path) -> None:
+    trainer, module = make_trainer(tmp_path), make_module()
+    trainer.precision_plugin.scaler = object() if scaled else None
+    module.gradient_norm = torch.tensor(float("inf"))
+
+    def step(loss: float) -> None:
+        StopWhenNotFinite(every=1).on_train_batch_end(trainer, module, {"loss": torch.tensor(loss)})
+
+    if scaled:
+        step(1.0)
+    with pytest.raises(LookalikeError, match="loss or gradient is not finite"):
+        step(float("nan") if scaled else 1.0)
