@@ -72,7 +72,7 @@ def serve(bundle: Path, settings: ServeSettings) -> int:
             log_level=LogLevels.warning,
             log_dictconfig=log_config(form=settings.log_format, level=settings.log_level),
         )
-        os.register_at_fork(after_in_child=_reset_signals)
+        _reset_signals_in_forks()
         announcer = threading.Thread(target=_announce, args=(server, address, port, settings.processes), daemon=True)
         server.on_startup(announcer.start)
         try:
@@ -153,13 +153,26 @@ def _load(bundle: Path, settings: ServeSettings, run_folder: Path) -> Any:
     return app
 
 
-def _reset_signals() -> None:
-    """In a worker process: a fork has copies of its parent's handlers, which do nothing here.
+def _reset_signals_in_forks() -> None:
+    """Let SIGTERM of the parent end a new worker process; leave SIGINT of a terminal to the parent.
 
-    Until the server sets handlers, SIGTERM of the parent ends the process; SIGINT of a terminal is left to the parent.
+    A fork has copies of its parent's handlers, which do nothing there. SIGTERM is blocked until they are exchanged: one
+    that came before would be lost, and the parent would wait `drain_seconds` for the worker.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def reset() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        unblock()
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]),
+        after_in_parent=unblock,
+        after_in_child=reset,
+    )
 
 
 def _end_with_parent() -> None:

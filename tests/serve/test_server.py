@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -251,6 +252,28 @@ def test_signal_while_it_loads_ends_it_with_0(shop, number):
         assert time.monotonic() - sent < 15, "it waits for --drain-seconds"
         assert (process.returncode, output) == (0, b""), errors
         assert b"Traceback" not in errors
+
+
+def test_signal_to_a_worker_that_was_just_forked_is_not_lost():
+    """SIGTERM comes while the child still has its parent's handlers."""
+    script = """
+import os, signal
+from serve.server import _reset_signals_in_forks
+
+signal.signal(signal.SIGTERM, lambda *_: None)
+sent, send = os.pipe()
+os.register_at_fork(after_in_child=lambda: os.read(sent, 1))
+_reset_signals_in_forks()
+child = os.fork()
+if not child:
+    os._exit(0)
+os.kill(child, signal.SIGTERM)
+os.write(send, b"!")
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(status, signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert result.stdout == f"{-signal.SIGTERM} set()\n", result.stderr
 
 
 def test_second_service_on_the_same_port_is_refused(service, shop):
