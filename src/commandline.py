@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings._secrets import secret_problems
+from src.contracts.trust import trust
 
 __all__ = ["CONF", "ResolveInSweeps", "command", "composed", "make", "register_schema", "settings_from"]
 
@@ -83,8 +84,9 @@ def command(
 
 
 def _import_trusted(packages: Sequence[str]) -> None:
-    """Import packages that may register parts of their own."""
+    """Import packages that may register parts of their own, and of which checkpoints may name classes."""
     for package in packages:
+        trust(package)
         try:
             importlib.import_module(package)
         except ImportError as error:

@@ -16,7 +16,11 @@ import torch
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import TrainSettings
+from src.contracts.trust import check_trusted
 from src.models.encoder import Encoder, build_encoder
+from src.models.heads import portable_head
+from src.models.lora import merge_lora
+from src.models.sources import HUB, resolved_source
 
 __all__ = ["CARD", "deciding_settings", "load_encoder", "make_card", "method_of", "read_card"]
 
@@ -30,9 +34,12 @@ _LEFT_OUT = ("checkpoint_every", "compile", "resume")
 
 def make_card(settings: TrainSettings) -> dict[str, Any]:
     """Make the card: all that is needed to build the encoder again and to find its data."""
-    model = asdict(settings.model)
+    model = resolved_source(asdict(settings.model))
     start = _start(model)
-    model.update(pretrained=False, weights=None)
+    model.update(pretrained=False, weights=None, head=portable_head(model["head"]))
+    if model["lora"]["rank"] is None:
+        # So that runs without adapters are of the same method as before there were any.
+        del model["lora"]
     return {
         "format": _FORMAT,
         "name": settings.name,
@@ -94,8 +101,9 @@ def read_card(path: Path) -> dict[str, Any] | None:
 
 def _start(model: Mapping[str, Any]) -> dict[str, Any]:
     """Describe the start of a run; an earlier run by its name and method, since each of them writes best.ckpt."""
-    path = Path(model["weights"]) if model["weights"] else None
-    start = {"pretrained": model["pretrained"], "weights": path.name if path else None}
+    source = model["weights"]
+    path = Path(source) if source and not source.startswith(HUB) else None
+    start = {"pretrained": model["pretrained"], "weights": path.name if path else source}
     if path and (card := read_card(path)):
         start["run"] = {"name": card["name"], "seed": card["seed"], "method": method_of(card)}
     return start
@@ -114,7 +122,7 @@ def _named(component: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_encoder(path: Path, *, setting: str = "checkpoint") -> tuple[Encoder, PreprocessingSpec, dict[str, Any]]:
-    """Build the encoder of a checkpoint, in evaluation mode, on the CPU.
+    """Build the encoder of a checkpoint, in evaluation mode, on the CPU; adapters are merged into their layers.
 
     Args:
         path: a checkpoint of train.py.
@@ -124,7 +132,8 @@ def load_encoder(path: Path, *, setting: str = "checkpoint") -> tuple[Encoder, P
         The encoder, its preprocessing, and the card.
 
     Raises:
-        LookalikeError: there is no such file, it is not readable, or it is not a checkpoint of train.py.
+        LookalikeError: there is no such file, it is not readable, it is not a checkpoint of train.py, or it names
+            classes of a package that is not trusted.
     """
     if not path.is_file():
         raise LookalikeError(f"`{setting}={path}`: no such file; train.py writes DIR/checkpoints/best.ckpt")
@@ -136,6 +145,8 @@ def load_encoder(path: Path, *, setting: str = "checkpoint") -> tuple[Encoder, P
     if not isinstance(card, dict) or card.get("format") != _FORMAT:
         raise LookalikeError(f"`{setting}={path}`: it has no card of format {_FORMAT}; train.py writes one")
     spec = PreprocessingSpec.from_dict(card["preprocessing"])
+    for part in ("backbone", "head"):
+        check_trusted(card["model"].get(part), where=f"`{setting}={path}`")
     encoder = build_encoder(spec=spec, **card["model"])
     state = checkpoint["state_dict"]
     weights = {name[len(_PREFIX) :]: value for name, value in state.items() if name.startswith(_PREFIX)}
@@ -143,4 +154,5 @@ def load_encoder(path: Path, *, setting: str = "checkpoint") -> tuple[Encoder, P
         encoder.load_state_dict(weights)
     except RuntimeError as error:
         raise LookalikeError(f"`{setting}={path}`: its weights do not fit its card ({error})") from error
+    merge_lora(encoder.backbone)
     return encoder.eval(), spec, card

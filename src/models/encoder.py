@@ -1,10 +1,8 @@
-"""A timm backbone and a projection head: uint8 pixels in, L2-normalised embeddings out."""
+"""A backbone and a head: uint8 pixels in, L2-normalised embeddings out."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Num
@@ -12,7 +10,10 @@ from torch import Tensor, nn
 
 from src.contracts.errors import ConfigError
 from src.contracts.preprocessing import PreprocessingSpec
-from src.models.heads import build_head
+from src.models.backbones import build_backbone, example_features
+from src.models.heads import build_head, head_class
+from src.models.lora import add_lora
+from src.models.sources import resolved_source
 
 __all__ = ["Encoder", "build_encoder"]
 
@@ -66,48 +67,47 @@ class Encoder(nn.Module):
 def build_encoder(
     *,
     spec: PreprocessingSpec,
-    backbone: str,
+    backbone: str | Mapping[str, Any],
     pretrained: bool = False,
     weights: str | None = None,
     backbone_kwargs: Mapping[str, Any] | None = None,
-    head: str = "mlp",
+    head: str | Mapping[str, Any] = "mlp",
     hidden_dim: int = 1024,
     embedding_dim: int = 512,
+    lora: Mapping[str, Any] | None = None,
 ) -> Encoder:
     """Build an encoder; see `EncoderSettings` for the arguments.
 
     Raises:
-        ConfigError: no such timm model, unknown arguments, or weights that do not fit or cannot be loaded.
+        ConfigError: no such network or head, unknown arguments, or weights that do not fit or cannot be loaded.
     """
-    kwargs = dict(backbone_kwargs or {})
-    if weights is not None and not Path(weights).is_file():
-        raise ConfigError(f"`model.weights={weights}`: no such file; give a path, or take weights by name with null")
-    if not timm.is_model(backbone):
-        near = ", ".join(timm.list_models(f"{backbone.split('_')[0]}*")[:5])
+    source = resolved_source(
+        {"backbone": backbone, "backbone_kwargs": backbone_kwargs, "pretrained": pretrained, "weights": weights}
+    )
+    maps = getattr(head_class(head), "takes", "features") == "maps"
+    network: Any = build_backbone(
+        source["backbone"],
+        size=spec.size,
+        pretrained=pretrained,
+        weights=source["weights"],
+        arguments=source["backbone_kwargs"],
+        maps=maps,
+    )
+    if lora is not None and lora["rank"] is not None:
+        add_lora(network, size=spec.size, **lora)
+    features = example_features(network, spec.size)
+    layout = getattr(network, "output_fmt", "NCHW")
+    if maps != (features.ndim > 2) or (maps and layout == "NHWC"):
         raise ConfigError(
-            f"`model.backbone={backbone}`: no timm model; similar names: {near or 'none'}. If a package of yours "
-            "registers it, import that with `trust=[PACKAGE]`"
+            f"`model.head`: {head_class(head).__name__} takes {'maps of layout NCHW' if maps else 'features'}, and "
+            f"{type(network).__name__} gives {tuple(features.shape)}"
+            f"{' of layout NHWC' if maps and layout == 'NHWC' else ''}; choose another head"
         )
-    if backbone.startswith("vit") or "img_size" in kwargs:
-        kwargs.setdefault("img_size", spec.size)
-    try:
-        network: Any = timm.create_model(
-            backbone, pretrained=pretrained and weights is None, checkpoint_path=weights or "", **kwargs
-        )
-    except Exception as error:  # timm does not wrap the errors of its hub client, readers and constructors
-        source = weights or ("timm's weights of that name" if pretrained else "new weights")
-        raise ConfigError(f"`model.backbone={backbone}` with {source}: {type(error).__name__}: {error}") from error
-    if hasattr(network, "reset_classifier"):
-        network.reset_classifier(0)
-    width = _width(network, spec.size)
-    projection, dim = build_head(head, width=width, hidden_dim=hidden_dim, embedding_dim=embedding_dim)
+    projection, dim = build_head(
+        head,
+        features=features,
+        hidden_dim=hidden_dim,
+        embedding_dim=embedding_dim,
+        prefix_tokens=int(getattr(network, "num_prefix_tokens", 0)),
+    )
     return Encoder(network, projection, dim=dim, spec=spec)
-
-
-def _width(network: Any, size: int) -> int:
-    """The number of the backbone's features, from a forward pass: timm has several names for it."""
-    network.eval()
-    with torch.no_grad():
-        features: Tensor = network(torch.zeros(1, 3, size, size))
-    network.train()
-    return features.shape[1]

@@ -14,6 +14,9 @@ from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import EncoderSettings
 from src.models.checkpoint import load_encoder, read_card
 from src.models.encoder import Encoder, build_encoder
+from src.models.heads import portable_head
+from src.models.lora import add_lora
+from src.models.sources import resolved_source
 
 __all__ = ["initial_encoder"]
 
@@ -22,7 +25,7 @@ log = logging.getLogger(__name__)
 _HEAD = ("head", "hidden_dim", "embedding_dim")
 
 
-def initial_encoder(*, spec: PreprocessingSpec, weights: str | None = None, **model: Any) -> Encoder:
+def initial_encoder(*, spec: PreprocessingSpec, lora: Mapping[str, Any] | None = None, **model: Any) -> Encoder:
     """Build the encoder that training starts from.
 
     Where `weights` is a checkpoint of train.py, backbone and head are loaded from it; where the head differs in kind or
@@ -30,16 +33,18 @@ def initial_encoder(*, spec: PreprocessingSpec, weights: str | None = None, **mo
 
     Args:
         spec: the preprocessing.
-        weights: see `EncoderSettings`, as are the further arguments.
-        model: the arguments of `build_encoder`.
+        lora: see `EncoderSettings`; an earlier run's adapters are a part of its weights.
+        model: the further arguments of `build_encoder`.
 
     Raises:
         ConfigError: as `build_encoder`; or the earlier run had another backbone or preprocessing.
         LookalikeError: the checkpoint is damaged.
     """
+    model = resolved_source(model)
+    weights = model.pop("weights", None)
     card = read_card(Path(weights)) if weights else None
     if weights is None or card is None:
-        return build_encoder(spec=spec, weights=weights, **model)
+        return build_encoder(spec=spec, weights=weights, lora=lora, **model)
     earlier_pixels = PreprocessingSpec.from_dict(card["preprocessing"])
     problems = [*_other_backbone(card["model"], model), *_other_pixels(earlier_pixels, spec)]
     if problems:
@@ -52,13 +57,23 @@ def initial_encoder(*, spec: PreprocessingSpec, weights: str | None = None, **mo
     # Cards of older versions name no head.
     was = asdict(EncoderSettings()) | card["model"]
     now = was | model
+    now["head"] = portable_head(now["head"])
+    encoder = _continued(encoder, earlier, was=was, now=now, run=card["name"])
+    if lora is not None and lora["rank"] is not None:
+        add_lora(encoder.backbone, size=spec.size, **lora)
+    return encoder
+
+
+def _continued(
+    encoder: Encoder, earlier: Encoder, *, was: Mapping[str, Any], now: Mapping[str, Any], run: str
+) -> Encoder:
     if was["head"] == now["head"] and _shapes(earlier.head) == _shapes(encoder.head):
         encoder.load_state_dict(earlier.state_dict())
-        log.info("start: backbone and head of the run %r", card["name"])
+        log.info("start: backbone and head of the run %r", run)
         return encoder
     encoder.backbone.load_state_dict(earlier.backbone.state_dict())
     differences = ", ".join(f"model.{name} was {was[name]}, is {now[name]}" for name in _HEAD if was[name] != now[name])
-    log.warning("start: the backbone alone of the run %r, with a new head (%s)", card["name"], differences)
+    log.warning("start: the backbone alone of the run %r, with a new head (%s)", run, differences)
     return encoder
 
 

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from src.contracts.settings import TrainSettings
 from src.eval.training_log import EARLIER
 from src.models.checkpoint import method_of
+from src.models.sources import backbone_name
 
 __all__ = ["run_arguments", "run_config", "tracked"]
 
@@ -29,7 +30,7 @@ def run_arguments(logger: Mapping[str, Any], card: Mapping[str, Any]) -> dict[st
     """
     names = {
         "data": card["name"],
-        "model": card["model"]["backbone"],
+        "model": backbone_name(card["model"]["backbone"]),
         "loss": card["loss"].get("name"),
         "miner": card["miner"].get("name"),
     }

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from src.contracts.errors import ConfigError
+from src.models.lora import adapter_names
 
 __all__ = ["Freezing", "freeze_stages", "stages_of"]
 
@@ -35,7 +36,8 @@ def freeze_stages(backbone: nn.Module, count: int, *, norms: bool = False) -> No
 
     Args:
         backbone: a timm network in training mode.
-        count: stages, counted from the input; all stages may be frozen.
+        count: stages, counted from the input; all stages may be frozen. Where layers have adapters (LoRA), nothing
+            else trains, and no batch norm changes its statistics.
         norms: freeze the statistics of all batch norms; those of the other stages still train their weights.
 
     Raises:
@@ -47,8 +49,10 @@ def freeze_stages(backbone: nn.Module, count: int, *, norms: bool = False) -> No
         raise ConfigError(
             f"`optim.freeze={count}`: {type(backbone).__name__} has {total} stages; {total} freeze all of it"
         )
+    adapters = adapter_names(backbone)
+    norms = norms or bool(adapters)
     for name, parameter in backbone.named_parameters():
-        parameter.requires_grad_(stages[name] >= count)
+        parameter.requires_grad_(stages[name] >= count and (not adapters or name in adapters))
     for name, module in backbone.named_modules():
         if isinstance(module, _BatchNorm):
             module.train(not norms and stages.get(f"{name}.weight", total) >= count)

@@ -25,14 +25,17 @@ def interpolated(start: Mapping[str, Tensor], end: Mapping[str, Tensor], share: 
 
     Args:
         start: state of a module.
-        end: another state of the same module; its integers (counters) are kept.
+        end: another state of the same module; its integers (counters) are kept. So is the first matrix of an adapter:
+            the second is zero at the start, so that the merged weights are interpolated.
         share: 0 is the start, 1 the end.
 
     Returns:
         The state between them.
     """
     return {
-        name: torch.lerp(start[name], value, share) if value.is_floating_point() else value
+        name: torch.lerp(start[name], value, share)
+        if value.is_floating_point() and not name.endswith(".lora_a")
+        else value
         for name, value in end.items()
     }
 

@@ -80,5 +80,6 @@ class StartPenalty:
 def _teacher(encoder: Encoder) -> Encoder:
     teacher = copy.deepcopy(encoder)
     if not isinstance(teacher.head, PCAHead | ResidualHead):
-        teacher.head = nn.Identity()
+        # A head that takes feature maps pools them first.
+        teacher.head = getattr(teacher.head, "pool", nn.Identity())
     return teacher.requires_grad_(False).eval()

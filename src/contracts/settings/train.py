@@ -25,8 +25,8 @@ class TrainSettings:
     """`python train.py`.
 
     Attributes:
-        trust: packages that are imported first, which may register backbones and heads of their own: importing runs
-            their code.
+        trust: packages that are imported first, which may register backbones and heads of their own, and of which
+            checkpoints may name classes: importing runs their code.
         augmentation: a transform of one image, uint8 of shape (3, height, width), as torchvision's v2; takes the place
             of `data.augmentation`.
     """
@@ -68,6 +68,11 @@ class TrainSettings:
             clicks=self.clicks.weight,
             epochs=self.trainer.epochs,
         )
+        if self.model.lora.rank is not None and self.optim.l2_sp:
+            problems.append(
+                f"`optim.l2_sp={self.optim.l2_sp}` with `model.lora.rank={self.model.lora.rank}`: the backbone's weights "
+                "do not change, their adapters have no start to stay near; set `optim.l2_sp=0`"
+            )
         if self.data.p < 2:
             problems.append(f"`data.p={self.data.p}`: negatives need at least 2 items per batch; set `data.p=16`")
         devices = self.trainer.devices
