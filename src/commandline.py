@@ -181,10 +181,25 @@ def settings_from(config: DictConfig, schema: type[S], completed_later: str | No
     if missing:
         raise ConfigError(f"not given: {', '.join(missing)}; set each with KEY=VALUE")
     values = OmegaConf.to_container(config, resolve=True)
+    _refuse_hidden_head(values)
     settings = _build(schema, values)
     if hasattr(settings, "check"):
         settings.check()
     return settings
+
+
+def _refuse_hidden_head(values: Any) -> None:
+    """Refuse `head=NAME` where an experiment sets `model.head` to a name, which would take its place unsaid."""
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    asked = [word for word in given if word.startswith("head=") and word != "head=null"]
+    if not asked or any(word.startswith("model.head=") for word in given):
+        return
+    head = values.get("model", {}).get("head")
+    if isinstance(head, str):
+        raise ConfigError(
+            f"`{asked[-1]}`: the experiment sets `model.head={head}`, which takes its place; set "
+            f"`model.{asked[-1]}`, or let the experiment choose with `override /head: {head}`"
+        )
 
 
 def _build(schema: type[S], values: Any, prefix: str = "") -> S:

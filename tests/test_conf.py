@@ -27,7 +27,7 @@ from src.contracts.settings import EvaluateSettings, ExportSettings, TrainSettin
 from src.datamodules.augmentation import STRENGTHS
 from src.datamodules.training_set import Facts, TrainingSet
 from src.losses.build import build_objective
-from src.models.checkpoint import make_card
+from src.models.checkpoint import make_card, method_of
 from src.models.encoder import build_encoder
 from src.tracking.loggers import run_arguments
 from tests.pictures import encode, smooth_picture
@@ -50,7 +50,7 @@ def composed(name: str, *overrides: str, output: Path | None = None) -> Any:
 def test_no_option_is_forgotten_here() -> None:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     assert groups == {
-        "augmentation", "callbacks", "data", "debug", "experiment", "logger", "loss", "miner", "model", "optimizer",
+        "augmentation", "callbacks", "data", "debug", "experiment", "head", "logger", "loss", "miner", "model", "optimizer",
         "preprocessing", "sampler", "scheduler", "sweep",
     }  # fmt: skip
     assert {path.stem for path in CONF.glob("*.yaml")} == set(SCHEMAS)
@@ -163,6 +163,46 @@ def test_each_model_is_built(name: str, tmp_path: Path) -> None:
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8))
     with torch.inference_mode():
         assert encoder(pixels).shape == (2, settings.model.embedding_dim)
+
+
+SMALL = ["model=resnet10_small", "model.backbone_kwargs.channels=[8,8,16,16]", "preprocessing.size=32"]
+SIZES = ["model.hidden_dim=6", "model.embedding_dim=8"]
+
+
+@pytest.mark.parametrize("name", options("head"))
+def test_each_head_is_that_of_its_name(name: str, tmp_path: Path) -> None:
+    chosen = composed("train", "data=shop", *SMALL, *SIZES, f"head={name}", output=tmp_path)
+    named = composed("train", "data=shop", *SMALL, *SIZES, f"model.head={name}", output=tmp_path)
+    assert chosen.model.head["_target_"].startswith("src.models.heads.")
+    torch.manual_seed(0)
+    encoder = build_encoder(spec=chosen.preprocessing, **asdict(chosen.model))
+    torch.manual_seed(0)
+    same = build_encoder(spec=named.preprocessing, **asdict(named.model))
+    assert type(encoder.head) is type(same.head)
+    pairs = zip(encoder.state_dict().values(), same.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+    # Without import paths, and of one method with runs of before there were files.
+    card = make_card(chosen)
+    assert card["model"]["head"] == ({"_target_": "gem", "p": 3.0} if name == "gem" else name)
+    assert name == "gem" or method_of(card) == method_of(make_card(named))
+
+
+def test_heads_are_chosen_over_the_model_s_and_by_experiments(tmp_path: Path) -> None:
+    folder = tmp_path / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "by_file.yaml").write_text("# @package _global_\ndefaults: [{override /head: linear}]\n")
+    (folder / "by_name.yaml").write_text("# @package _global_\nmodel: {head: linear}\n")
+    given = ["data=shop", f"hydra.searchpath=['file://{tmp_path / 'conf'}']"]
+    linear = {"_target_": "src.models.heads.LinearHead"}
+    assert composed("train", *given, "experiment=by_file", output=tmp_path).model.head == linear
+    assert composed("train", *given, "experiment=by_file", "model.head=none", output=tmp_path).model.head == "none"
+    gem = composed("train", *given, "experiment=by_file", "head=gem", "model.head.p=4", output=tmp_path).model.head
+    assert gem == {"_target_": "src.models.heads.GeMHead", "p": 4}
+    assert composed("train", *given, "experiment=by_name", output=tmp_path).model.head == "linear"
+    with pytest.raises(
+        LookalikeError, match=r"`head=gem`: the experiment sets `model\.head=linear`.*`model\.head=gem`"
+    ):
+        composed("train", *given, "experiment=by_name", "head=gem", output=tmp_path)
 
 
 @pytest.mark.parametrize("name", options("preprocessing"))

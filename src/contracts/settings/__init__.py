@@ -4,7 +4,7 @@ Values that only YAML gives (conf/) are `MISSING` here, so that a config that fo
 """
 
 from src.contracts.settings.data import MISSING, DataSettings, ShopSettings, complete_data
-from src.contracts.settings.encoder import EncoderSettings
+from src.contracts.settings.encoder import EncoderSettings, LoraSettings
 from src.contracts.settings.evaluate import GRADES, METRICS, EvaluateSettings
 from src.contracts.settings.export import INDEX_LAYOUTS, ExportSettings, GateSettings, IndexSettings
 from src.contracts.settings.objective import ObjectiveSettings
@@ -23,6 +23,7 @@ __all__ = [
     "ExportSettings",
     "GateSettings",
     "IndexSettings",
+    "LoraSettings",
     "ObjectiveSettings",
     "OptimSettings",
     "ShopSettings",
