@@ -26,7 +26,7 @@ def main(settings: ExportSettings) -> None:
         card=card,
         catalogue=open_catalogue(complete_data(settings.data, card["data"])),
         index=settings.index,
-        evaluation=read_metrics(checkpoint.parent.parent / "metrics.json"),
+        evaluation=read_metrics((checkpoint if checkpoint.is_dir() else checkpoint.parent.parent) / "metrics.json"),
         precision=settings.precision,
         index_precision=settings.index_precision,
         engines=settings.engines,

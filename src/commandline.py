@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 import hydra
 from hydra import compose, initialize_config_dir
@@ -165,10 +165,21 @@ def composed(schema: type[S], config_name: str, *overrides: str, completed_later
 
 
 def register_schema(schema: type, config_name: str) -> None:
-    """Register the schema that the config named `config_name` lists first."""
+    """Register the schema that the config named `config_name` lists first, and what its files interpolate."""
+    OmegaConf.register_new_resolver("of_weights", _of_weights, replace=True)
     node = OmegaConf.structured(schema)
     _unlock(node)
     ConfigStore.instance().store(name=f"{config_name}_schema", node=node)
+
+
+def _of_weights(name: str, *, _root_: DictConfig) -> Any:
+    """A field of the preprocessing of the weights of `model`: `${of_weights:mean}`."""
+    # Commands that load no weights start without torch and timm.
+    from src.models.weights_preprocessing import weights_preprocessing
+
+    model = OmegaConf.to_container(_root_.model, resolve=True)
+    value = getattr(weights_preprocessing(cast(dict[str, Any], model)), name)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def settings_from(config: DictConfig, schema: type[S], completed_later: str | None = None) -> S:

@@ -9,9 +9,6 @@ that a bundle may carry.
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from src.contracts.errors import BundleError
-from src.contracts.exchange import exchange
+from src.contracts.exchange import staged_folder
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.signature import SIGNATURE, check_signature
 
@@ -120,19 +117,10 @@ def staged_bundle(output: Path) -> Iterator[_Draft]:
     Raises:
         BundleError: `output` holds something that is no bundle.
     """
-    _refuse_foreign(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent))
-    try:
+    with staged_folder(output, check=_refuse_foreign) as staging:
         draft = _Draft(staging)
         yield draft
         _write_manifest(draft)
-        _sync(staging)
-        staging.chmod(0o755)
-        _refuse_foreign(output)  # an export takes minutes, in which somebody may have put something there
-        _swap(staging, output)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def open_bundle(root: Path, *, public_key: Path | None = None) -> Bundle:
@@ -232,32 +220,6 @@ def _is_ours(manifest: Path) -> bool:
     """Whether a manifest is a bundle's, damaged or not; other programs write files of that name, too."""
     parts = (b'"content"', b'"format"', b'"measured"', b'"seal"')
     return manifest.is_file() and all(part in manifest.read_bytes() for part in parts)
-
-
-def _swap(staging: Path, output: Path) -> None:
-    """Put the new bundle in its place; the old one, if any, is left where the new one was, or removed."""
-    if output.exists() and exchange(staging, output):
-        return
-    # A folder cannot be renamed over a filled one: the old bundle steps aside first and comes back if that fails.
-    old = staging.with_suffix(".old")
-    if output.exists():
-        os.rename(output, old)
-    try:
-        os.rename(staging, output)
-    except OSError:
-        if old.exists():
-            os.rename(old, output)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    for path in [*folder.iterdir(), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _manifest(content: Mapping[str, Any], measured: Mapping[str, Any]) -> bytes:

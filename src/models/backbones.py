@@ -106,7 +106,7 @@ def _of_timm(
         network = timm.create_model(backbone, pretrained=by_name, checkpoint_path=weights or "", **arguments)
     if hasattr(network, "reset_classifier"):
         network.reset_classifier(0, "") if maps else network.reset_classifier(0)
-    return network  # type: ignore[no-any-return]  # timm has no types
+    return network
 
 
 def example_features(network: Any, size: int) -> Tensor:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
@@ -21,6 +22,7 @@ from src.models.encoder import Encoder, build_encoder
 from src.models.heads import portable_head
 from src.models.lora import merge_lora
 from src.models.sources import HUB, resolved_source
+from src.models.zoo import read_zoo_card, read_zoo_state
 
 __all__ = ["CARD", "deciding_settings", "load_encoder", "make_card", "method_of", "read_card"]
 
@@ -72,6 +74,8 @@ def method_of(card: Mapping[str, Any]) -> str:
     Returns:
         16 hexadecimal digits, from the whole card except the run's name, its seed, and settings without influence.
     """
+    if "method" in card:  # published, without the paths that it was computed from
+        return str(card["method"])
     settings = {name: value for name, value in deciding_settings(card).items() if name != "seed"}
     start = settings.get("start", {})
     if "run" in start:
@@ -88,7 +92,9 @@ def deciding_settings(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_card(path: Path) -> dict[str, Any] | None:
-    """Read the card of a checkpoint of train.py; None for other weights, and for files that are no checkpoint."""
+    """Read the card of a checkpoint or of a published encoder; None for other weights."""
+    if path.is_dir():
+        return read_zoo_card(path)
     if path.suffix == ".safetensors" or not path.is_file():
         return None
     try:
@@ -125,7 +131,7 @@ def load_encoder(path: Path, *, setting: str = "checkpoint") -> tuple[Encoder, P
     """Build the encoder of a checkpoint, in evaluation mode, on the CPU; adapters are merged into their layers.
 
     Args:
-        path: a checkpoint of train.py.
+        path: a checkpoint of train.py, or the folder of a published encoder (`src/models/zoo.py`).
         setting: the setting that named the path, for messages.
 
     Returns:
@@ -135,24 +141,38 @@ def load_encoder(path: Path, *, setting: str = "checkpoint") -> tuple[Encoder, P
         LookalikeError: there is no such file, it is not readable, it is not a checkpoint of train.py, or it names
             classes of a package that is not trusted.
     """
-    if not path.is_file():
-        raise LookalikeError(f"`{setting}={path}`: no such file; train.py writes DIR/checkpoints/best.ckpt")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the reader raises many types of errors for damaged files
-        raise LookalikeError(f"`{setting}={path}`: not a readable checkpoint ({error})") from error
-    card = checkpoint.get(CARD) if isinstance(checkpoint, dict) else None
-    if not isinstance(card, dict) or card.get("format") != _FORMAT:
-        raise LookalikeError(f"`{setting}={path}`: it has no card of format {_FORMAT}; train.py writes one")
+    card, weights = _read(path, setting)
     spec = PreprocessingSpec.from_dict(card["preprocessing"])
     for part in ("backbone", "head"):
         check_trusted(card["model"].get(part), where=f"`{setting}={path}`")
     encoder = build_encoder(spec=spec, **card["model"])
-    state = checkpoint["state_dict"]
-    weights = {name[len(_PREFIX) :]: value for name, value in state.items() if name.startswith(_PREFIX)}
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:
         raise LookalikeError(f"`{setting}={path}`: its weights do not fit its card ({error})") from error
     merge_lora(encoder.backbone)
     return encoder.eval(), spec, card
+
+
+def _read(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The card, and the encoder's state."""
+    if path.is_dir():
+        card = _of_format(read_zoo_card(path), path, setting)
+        return card, read_zoo_state(path, setting=setting)
+    if not path.is_file():
+        raise LookalikeError(f"`{setting}={path}`: no such file; train.py writes DIR/checkpoints/best.ckpt")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the reader raises many types of errors for damaged files
+        raise LookalikeError(f"`{setting}={path}`: not a readable checkpoint ({error})") from error
+    card = _of_format(checkpoint.get(CARD) if isinstance(checkpoint, dict) else None, path, setting)
+    state = checkpoint["state_dict"]
+    return card, {name[len(_PREFIX) :]: value for name, value in state.items() if name.startswith(_PREFIX)}
+
+
+def _of_format(card: Any, path: Path, setting: str) -> dict[str, Any]:
+    if not isinstance(card, dict) or card.get("format") != _FORMAT:
+        raise LookalikeError(
+            f"`{setting}={path}`: it has no card of format {_FORMAT}; train.py and src.export.publish write one"
+        )
+    return card

@@ -176,7 +176,8 @@ def head_class(head: str | Mapping[str, Any]) -> Any:
         ConfigError: no such head, or no such class.
     """
     entry = portable_head(head)
-    name = entry if isinstance(entry, str) else entry["_target_"]
+    entry = {"_target_": entry} if isinstance(entry, str) else entry
+    name = str(entry["_target_"])
     if name in _OWN or name in _REGISTERED:
         return _OWN.get(name) or _REGISTERED[name]
     if "." not in name:

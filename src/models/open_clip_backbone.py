@@ -30,8 +30,11 @@ def build_open_clip(
     library = _library()
     network, tag = _parts(library, name)
     if pretrained and not weights and not tag:
-        raise ConfigError(f"`model.backbone={OPEN_CLIP}{name}` with `model.pretrained=true`: name the weights: "
-                          f"{OPEN_CLIP}{name}/TAG, of {', '.join(library.list_pretrained_tags_by_model(network))}")  # fmt: skip
+        tags = ", ".join(library.list_pretrained_tags_by_model(network))
+        raise ConfigError(
+            f"`model.backbone={OPEN_CLIP}{name}` with `model.pretrained=true`: name the weights, "
+            f"{OPEN_CLIP}{name}/TAG, TAG one of {tags or 'none'}; or set `model.pretrained=false`, or `model.weights=FILE`"
+        )
     source = weights or (tag if pretrained else None)
     clip = library.create_model(
         network, pretrained=source, load_weights=source is not None, force_image_size=size, **arguments

@@ -1,7 +1,6 @@
 """Names of networks: a timm model, a folder or a repository in timm's hub format, and what these stand for."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from timm.models import load_model_config_from_hf

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from src.contracts import bundle as contract
 from src.contracts.bundle import MANIFEST, open_bundle, staged_bundle
 from src.contracts.errors import BundleError
 from src.contracts.exchange import exchange
@@ -243,7 +242,7 @@ def test_at_no_moment_is_there_no_bundle(tmp_path: Path) -> None:
 
 def test_where_folders_cannot_be_exchanged_two_renames_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "b")
-    monkeypatch.setattr(contract, "exchange", lambda one, other: False)
+    monkeypatch.setattr("src.contracts.exchange.exchange", lambda one, other: False)
     write(tmp_path / "b", dim=16)
     assert open_bundle(tmp_path / "b").content["dim"] == 16
     assert [path.name for path in tmp_path.iterdir()] == ["b"]

@@ -70,8 +70,8 @@ class TrainSettings:
         )
         if self.model.lora.rank is not None and self.optim.l2_sp:
             problems.append(
-                f"`optim.l2_sp={self.optim.l2_sp}` with `model.lora.rank={self.model.lora.rank}`: the backbone's weights "
-                "do not change, their adapters have no start to stay near; set `optim.l2_sp=0`"
+                f"`optim.l2_sp={self.optim.l2_sp}` with `model.lora.rank={self.model.lora.rank}`: the backbone's "
+                "weights do not change, and its adapters have no start to stay near; set `optim.l2_sp=0`"
             )
         if self.data.p < 2:
             problems.append(f"`data.p={self.data.p}`: negatives need at least 2 items per batch; set `data.p=16`")
