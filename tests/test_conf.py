@@ -50,8 +50,8 @@ def composed(name: str, *overrides: str, output: Path | None = None) -> Any:
 def test_no_option_is_forgotten_here() -> None:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     assert groups == {
-        "augmentation", "callbacks", "data", "debug", "experiment", "head", "logger", "loss", "miner", "model", "optimizer",
-        "preprocessing", "sampler", "scheduler", "sweep",
+        "augmentation", "callbacks", "data", "debug", "experiment", "head", "logger", "loss", "miner", "model",
+        "optimizer", "preprocessing", "sampler", "scheduler", "sweep",
     }  # fmt: skip
     assert {path.stem for path in CONF.glob("*.yaml")} == set(SCHEMAS)
     for group in groups:
@@ -208,7 +208,7 @@ def test_heads_are_chosen_over_the_model_s_and_by_experiments(tmp_path: Path) ->
 @pytest.mark.parametrize("name", options("preprocessing"))
 def test_each_preprocessing_is_a_spec(name: str, tmp_path: Path) -> None:
     spec = composed("train", "data=shop", f"preprocessing={name}", output=tmp_path).preprocessing
-    assert spec.size == int(name.rsplit("_", 1)[1])
+    assert name == "as_weights" or spec.size == int(name.rsplit("_", 1)[1])
     assert type(spec).from_dict(spec.to_dict()) == spec
 
 

@@ -19,13 +19,19 @@ from src.datamodules.pixel_cache import open_pixel_cache
 from src.datamodules.training_loader import RankBatches, TrainingLoader
 from src.datamodules.training_set import Batch, Facts, TrainingSet
 
-__all__ = ["CatalogueDataModule", "check_batch_fits"]
+__all__ = ["CatalogueDataModule", "TrainingBatches", "check_batch_fits"]
 
 
-class _TrainingBatches(Dataset[Batch]):
-    """Fetches a whole batch at once from the pixel cache."""
+class TrainingBatches(Dataset[Batch]):
+    """Fetches a whole batch at once: `DataLoader(TrainingBatches(...), sampler=PKSampler(...), batch_size=None)`."""
 
     def __init__(self, pixels: np.ndarray, images: TrainingSet) -> None:
+        """Set what is fetched from.
+
+        Args:
+            pixels: uint8 of shape (images, size, size, 3), such as `open_pixel_cache` gives.
+            images: their facts.
+        """
         self._pixels, self._images = pixels, images
 
     def __len__(self) -> int:
@@ -108,7 +114,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
         """One epoch of P x K batches."""
         rank, world = self._process()
         self._loader = TrainingLoader(
-            _TrainingBatches(self.training_pixels(), self._images),
+            TrainingBatches(self.training_pixels(), self._images),
             RankBatches(self.sampler, rank=rank, world=world, first=self._first),
             generator=torch.Generator(),
             pin_memory=self._on_cuda(),

@@ -228,5 +228,8 @@ def build_head(
 def _taken(kind: Any, offered: Mapping[str, int]) -> dict[str, int]:
     """Those arguments that a class takes by name."""
     parameters = inspect.signature(kind).parameters
-    every = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    # A module without a constructor of its own has nn.Module's, which takes no keyword.
+    every = getattr(kind, "__init__", None) is not nn.Module.__init__ and any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
     return {name: value for name, value in offered.items() if name in parameters or (every and name != "prefix_tokens")}

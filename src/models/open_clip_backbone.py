@@ -33,7 +33,8 @@ def build_open_clip(
         tags = ", ".join(library.list_pretrained_tags_by_model(network))
         raise ConfigError(
             f"`model.backbone={OPEN_CLIP}{name}` with `model.pretrained=true`: name the weights, "
-            f"{OPEN_CLIP}{name}/TAG, TAG one of {tags or 'none'}; or set `model.pretrained=false`, or `model.weights=FILE`"
+            f"{OPEN_CLIP}{name}/TAG, TAG one of {tags or 'none'}; or set `model.pretrained=false`, or "
+            "`model.weights=FILE`"
         )
     source = weights or (tag if pretrained else None)
     clip = library.create_model(

@@ -1,12 +1,14 @@
 """Names of networks: a timm model, a folder or a repository in timm's hub format, and what these stand for."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from timm.models import load_model_config_from_hf
 from timm.models._hub import load_model_config_from_path
 
 from src.contracts.errors import ConfigError
+from src.models.zoo import read_zoo_card
 
 __all__ = ["FOLDER", "HUB", "backbone_name", "hub_config", "resolved_source"]
 
@@ -43,13 +45,24 @@ def resolved_source(model: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(backbone, str) or not backbone.startswith((FOLDER, HUB)):
         return dict(model)
     source = backbone.removeprefix(FOLDER)
-    config = hub_config(source, setting="model.backbone")
+    card = None if source.startswith(HUB) else read_zoo_card(Path(source))
+    if card is not None:
+        name, arguments = card["model"]["backbone"], card["model"].get("backbone_kwargs") or {}
+    else:
+        config = hub_config(source, setting="model.backbone")
+        name, arguments = config["architecture"], _needed(config["architecture"], config["model_args"])
     found = dict(model)
-    found["backbone"] = config["architecture"]
-    found["backbone_kwargs"] = {**config["model_args"], **(model.get("backbone_kwargs") or {})}
+    found["backbone"] = name
+    found["backbone_kwargs"] = {**arguments, **(model.get("backbone_kwargs") or {})}
     if model.get("pretrained") and model.get("weights") is None:
         found["weights"] = source
     return found
+
+
+def _needed(architecture: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Without arguments of the classifier, and without the size where the preprocessing sets it."""
+    left_out = {"num_classes", "in_chans"} | ({"img_size"} if architecture.startswith("vit") else set())
+    return {name: value for name, value in arguments.items() if name not in left_out and value != ""}
 
 
 def hub_config(source: str, *, setting: str) -> dict[str, Any]:
