@@ -202,7 +202,7 @@ def settings_from(config: DictConfig, schema: type[S], completed_later: str | No
 def _refuse_hidden_head(values: Any) -> None:
     """Refuse `head=NAME` where an experiment sets `model.head` to a name, which would take its place unsaid."""
     given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    asked = [word for word in given if word.startswith("head=") and word != "head=null"]
+    asked = [word for word in given if word.startswith("head=")]
     if not asked or any(word.startswith("model.head=") for word in given):
         return
     head = values.get("model", {}).get("head")

@@ -18,6 +18,7 @@ from src.models.encoder import build_encoder
 from src.models.inference import embedder
 from src.models.random_vectors import random_vectors
 from src.models.sift_vlad import fit_sift_vlad
+from src.models.sources import backbone_name
 
 __all__ = ["BASELINES", "open_baseline"]
 
@@ -84,7 +85,7 @@ def _sift_vlad(catalogue: Catalogue, options: _Options) -> EvaluatedModel:
 
 def _pretrained(catalogue: Catalogue, options: _Options) -> EvaluatedModel:
     encoder = build_encoder(spec=options.spec, **{**options.model, "head": "none"})
-    backbone, weights = options.model["backbone"], options.model.get("weights")
+    backbone, weights = backbone_name(options.model["backbone"]), options.model.get("weights")
     method = f"pretrained {backbone} {Path(weights).name if weights else 'by name'}, {options.spec.hash}"
     return EvaluatedModel(f"{backbone}, not trained", options.spec, embedder(encoder), None, method, None)
 

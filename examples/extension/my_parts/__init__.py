@@ -1,4 +1,4 @@
-"""Parts of one's own. Importing the package registers its backbone and its head."""
+"""Parts of one's own. Importing the package registers the names of its backbone and its head."""
 
 from my_parts import backbone, head
 

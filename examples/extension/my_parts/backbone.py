@@ -1,6 +1,6 @@
-"""A backbone: `model.backbone=my_network`."""
+"""A backbone: `model=my_model`, or by the name that is registered, `model.backbone=my_network`."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from timm.models import register_model
 from torch import Tensor, nn
@@ -10,6 +10,9 @@ __all__ = ["MyNetwork", "my_network"]
 
 class MyNetwork(nn.Module):
     """Two convolutions and a mean over places."""
+
+    preprocessing: ClassVar = {"size": 64, "resize": "squash"}
+    """What `preprocessing=as_weights` takes."""
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A head: `model.head=NormHead`."""
+"""A head: `head=my_head`, or `model.head=NormHead` where the package is trusted."""
 
 from torch import Tensor, nn
 
@@ -11,9 +11,9 @@ __all__ = ["NormHead"]
 class NormHead(nn.Module):
     """A layer norm before a linear layer."""
 
-    def __init__(self, *, width: int, hidden_dim: int, embedding_dim: int) -> None:
+    def __init__(self, width: int, embedding_dim: int, eps: float = 1e-5) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, embedding_dim))
+        self.layers = nn.Sequential(nn.LayerNorm(width, eps=eps), nn.Linear(width, embedding_dim))
 
     def forward(self, features: Tensor) -> Tensor:
         """Features of shape (batch, width) to embeddings of shape (batch, dim)."""
