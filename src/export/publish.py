@@ -37,17 +37,22 @@ tags: [image-feature-extraction, image-similarity-search]
 ---
 # {name}
 
-An image encoder for visual similarity search, trained with Lookalike: {backbone}, head {head}, embeddings of {dim}
-dimensions and norm 1. Licence of the weights: {licence}.
+An image encoder for visual similarity search, trained with Lookalike. Licence of the weights: {licence}.
+
+- backbone: {backbone}
+- head: {head}
+- embeddings: {dim} dimensions, norm 1
 
 ## Use
 
 {use}
+- backbone and head for training, with Lookalike: `model.weights=DIR`
+- backbone and head for embedding images: `load_encoder("DIR")` of `src.models`
 
 ## Preprocessing
 
-{size} x {size} pixels, resize `{resize}` (crop fraction {crop_fraction:g}), {interpolation}; mean {mean}, std {std} on
-the scale 0..1. `preprocessing.json` has all of it.
+{size} x {size} pixels, resize `{resize}` (crop fraction {crop_fraction:g}), {interpolation}; mean {mean},
+std {std} on the scale 0..1. `preprocessing.json` has all of it.
 
 ## Metrics
 
@@ -55,8 +60,7 @@ On the validation split of its own catalogue, by which the checkpoint was chosen
 
 {metrics}
 """
-_TIMM = 'The backbone alone: `timm.create_model("local-dir:DIR", pretrained=True)`. '
-_USE = 'Backbone and head, with Lookalike: `model.weights=DIR` for training, `load_encoder("DIR")` for embedding.'
+_TIMM = '- the backbone alone: `timm.create_model("local-dir:DIR", pretrained=True)`'
 
 
 def publish(checkpoint: Path, output: Path, *, licence: str) -> None:
@@ -75,11 +79,13 @@ def publish(checkpoint: Path, output: Path, *, licence: str) -> None:
     metrics = read_metrics((checkpoint if checkpoint.is_dir() else checkpoint.parent.parent) / "metrics.json")
     backbone = card["model"]["backbone"]
     is_timm = isinstance(backbone, str) and ":" not in backbone and timm.is_model(backbone)
+    # What a package registers need not be built as timm builds.
+    is_timm = is_timm and hasattr(encoder.backbone, "pretrained_cfg")
     with staged_folder(output, check=_refuse_foreign) as folder:
         _write_weights(encoder.backbone, folder / WEIGHTS)
         _write_weights(encoder.head, folder / HEAD)
-        if is_timm and hasattr(encoder.backbone, "pretrained_cfg"):
-            _write_config(encoder, spec, card["model"].get("backbone_kwargs") or {}, folder / CONFIG)
+        if is_timm:
+            _write_config(encoder, spec, card["model"].get("backbone_kwargs") or {}, folder / CONFIG, licence=licence)
         _write_json(folder / CARD_FILE, card)
         _write_json(folder / "preprocessing.json", spec.to_dict())
         _write_json(folder / "metrics.json", metrics)
@@ -96,10 +102,13 @@ def _public(card: Mapping[str, Any]) -> dict[str, Any]:
 
 def _write_weights(module: nn.Module, path: Path) -> None:
     state = {name: value.clone().contiguous() for name, value in module.state_dict().items()}
-    safetensors.torch.save_file(state, path, metadata={"format": "pt"})
+    # Its own function for files gives them a mode that others cannot read.
+    path.write_bytes(safetensors.torch.save(state, metadata={"format": "pt"}))
 
 
-def _write_config(encoder: Encoder, spec: PreprocessingSpec, arguments: Mapping[str, Any], path: Path) -> None:
+def _write_config(
+    encoder: Encoder, spec: PreprocessingSpec, arguments: Mapping[str, Any], path: Path, *, licence: str
+) -> None:
     """Write timm's config: what builds the backbone, and the spec as far as timm has words for it."""
     pixels = {
         "input_size": [3, spec.size, spec.size],
@@ -109,6 +118,7 @@ def _write_config(encoder: Encoder, spec: PreprocessingSpec, arguments: Mapping[
         "crop_pct": spec.crop_fraction,
         "crop_mode": _CROP_MODES[spec.resize],
         "num_classes": 0,
+        "license": licence,
     }
     save_config_for_hf(
         encoder.backbone, str(path), model_config={"pretrained_cfg": pixels, "num_classes": 0}, model_args={**arguments}
@@ -129,7 +139,11 @@ def _readme(
     timm_folder: bool,
 ) -> str:
     head = card["model"].get("head", "mlp")
-    rows = [f"| {name} | {value:.4f} |" for name, value in metrics.items() if isinstance(value, float)]
+    rows = [
+        f"| {name} | {value:.4f} | {_interval(metrics, name)} |"
+        for name, value in metrics.items()
+        if isinstance(value, float) and not name.endswith(("_low", "_high"))
+    ]
     return _README.format(
         licence=licence,
         library="timm" if timm_folder else "pytorch",
@@ -137,10 +151,17 @@ def _readme(
         backbone=backbone_name(card["model"]["backbone"]),
         head=head if isinstance(head, str) else backbone_name(head["_target_"]),
         dim=dim,
-        use=_TIMM + _USE if timm_folder else _USE,
-        metrics="\n".join(["| metric | value |", "| --- | ---: |", *rows]) if rows else "None were kept.",
+        use=_TIMM if timm_folder else "- the backbone is not of timm; Lookalike builds it",
+        metrics="\n".join(["| metric | value | interval |", "| --- | ---: | --- |", *rows])
+        if rows
+        else "None were kept.",
         **{name: value for name, value in spec.to_dict().items() if name not in ("hash", "decoding")},
     )
+
+
+def _interval(metrics: Mapping[str, float | int], name: str) -> str:
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
 
 
 def _refuse_foreign(output: Path) -> None:

@@ -16,7 +16,8 @@ from src.models.checkpoint import load_encoder, read_card
 from src.models.encoder import Encoder, build_encoder
 from src.models.heads import portable_head
 from src.models.lora import add_lora
-from src.models.sources import resolved_source
+from src.models.sources import HUB, backbone_name, resolved_source
+from src.models.weights_preprocessing import weights_preprocessing
 
 __all__ = ["initial_encoder"]
 
@@ -44,6 +45,8 @@ def initial_encoder(*, spec: PreprocessingSpec, lora: Mapping[str, Any] | None =
     weights = model.pop("weights", None)
     card = read_card(Path(weights)) if weights else None
     if weights is None or card is None:
+        if weights is None or weights.startswith(HUB) or Path(weights).is_dir():
+            _warn_of_other_statistics({**model, "weights": weights}, spec)
         return build_encoder(spec=spec, weights=weights, lora=lora, **model)
     earlier_pixels = PreprocessingSpec.from_dict(card["preprocessing"])
     problems = [*_other_backbone(card["model"], model), *_other_pixels(earlier_pixels, spec)]
@@ -75,6 +78,22 @@ def _continued(
     differences = ", ".join(f"model.{name} was {was[name]}, is {now[name]}" for name in _HEAD if was[name] != now[name])
     log.warning("start: the backbone alone of the run %r, with a new head (%s)", run, differences)
     return encoder
+
+
+def _warn_of_other_statistics(model: Mapping[str, Any], spec: PreprocessingSpec) -> None:
+    """Warn where pixels are normalised in another way than those that the weights were trained on."""
+    if not model.get("pretrained") and model["weights"] is None:
+        return
+    try:
+        theirs = weights_preprocessing(model)
+    except ConfigError:  # what they were is not known
+        return
+    if (theirs.mean, theirs.std) != (spec.mean, spec.std):
+        log.warning(
+            "the weights of %s were trained with mean %s and std %s, `preprocessing` has %s and %s; "
+            "`preprocessing=as_weights` takes theirs",
+            backbone_name(model["backbone"]), theirs.mean, theirs.std, spec.mean, spec.std,
+        )  # fmt: skip
 
 
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:

@@ -81,7 +81,8 @@ def simple(tmp_path: Path, data_settings: Any) -> tuple[Path, Encoder]:
 def test_the_folder_says_what_it_is_and_nothing_of_the_machine(
     simple: tuple[Path, Encoder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "run" / "metrics.json").write_text(json.dumps({"recall@1": 0.75, "queries": 12}))
+    metrics = {"recall@1": 0.75, "recall@1_low": 0.5, "recall@1_high": 1.0, "queries": 12}
+    (tmp_path / "run" / "metrics.json").write_text(json.dumps(metrics))
     folder = tmp_path / "zoo"
     main([str(simple[0]), "--output", str(folder), "--licence", "cc-by-nc-4.0"])
     assert capsys.readouterr().out == f"published: {folder}\n"
@@ -91,8 +92,10 @@ def test_the_folder_says_what_it_is_and_nothing_of_the_machine(
     }  # fmt: skip
     readme = (folder / "README.md").read_text()
     assert "license: cc-by-nc-4.0" in readme
-    assert "| recall@1 | 0.7500 |" in readme
-    assert json.loads((folder / "metrics.json").read_text()) == {"recall@1": 0.75, "queries": 12}
+    assert "| recall@1 | 0.7500 | 0.5000 to 1.0000 |" in readme
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    assert json.loads((folder / "config.json").read_text())["pretrained_cfg"]["license"] == "cc-by-nc-4.0"
+    assert {path.stat().st_mode & 0o444 for path in folder.iterdir()} == {0o444}
     assert json.loads((folder / "preprocessing.json").read_text()) == json.loads(json.dumps(SPEC.to_dict()))
     assert not any(b"/home/me" in path.read_bytes() for path in folder.iterdir())
     # It replaces one of its kind, and nothing else.

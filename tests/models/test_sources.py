@@ -46,13 +46,20 @@ def same_features(encoder: Any, network: nn.Module, spec: PreprocessingSpec = SP
         torch.testing.assert_close(encoder.backbone.eval()(images), network(images), atol=1e-6, rtol=0)
 
 
-def test_a_folder_brings_its_network_its_weights_and_its_preprocessing(folder: tuple, data_settings: Any) -> None:
+def test_a_folder_brings_its_network_its_weights_and_its_preprocessing(
+    folder: tuple, data_settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     path, network = folder
     model = EncoderSettings(backbone=f"local-dir:{path}", head="none")
     encoder = initial_encoder(spec=SPEC, **asdict(model))
     same_features(encoder, network)
     spec = weights_preprocessing(asdict(model))
     assert (spec.mean, spec.interpolation) == ((0.1, 0.2, 0.3), "bilinear")
+    assert "resnet10t were trained with mean (0.1, 0.2, 0.3)" in caplog.text
+    caplog.clear()
+    initial_encoder(spec=replace(SPEC, mean=spec.mean, std=spec.std), **asdict(model))
+    initial_encoder(spec=SPEC, **asdict(replace(model, pretrained=False)))
+    assert caplog.text == ""
     # The checkpoint needs the folder no longer.
     card = make_card(settings(data_settings(), model=model))
     assert (card["model"]["backbone"], card["model"]["backbone_kwargs"]) == (
