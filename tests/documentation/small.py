@@ -45,6 +45,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "src.eval.explanations.check": ("--pairs", "8", "--randomised", "4"),
     "src.eval.label_errors": (),
     "src.export.diff": (),
+    "src.export.publish": (),
     "src.export.sign": (),
     "src.export.verify": (),
     "src.index.capacity": (),
