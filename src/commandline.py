@@ -1,6 +1,5 @@
 """Entry scripts with Hydra: a dataclass schema, then the YAML, then the command line; and exit codes."""
 
-import importlib
 import logging
 import os
 import sys
@@ -24,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings._secrets import secret_problems
-from src.contracts.trust import trust
+from src.contracts.trust import import_trusted
 
 __all__ = ["CONF", "ResolveInSweeps", "command", "composed", "make", "register_schema", "settings_from"]
 
@@ -55,7 +54,7 @@ def command(
     def decorate(body: Callable[[S], None]) -> Callable[[], None]:
         def run(config: DictConfig) -> None:
             settings = settings_from(config, schema, completed_later)
-            _import_trusted(getattr(settings, "trust", ()))
+            import_trusted(getattr(settings, "trust", ()))
             body(settings)
 
         def composed(config: DictConfig) -> None:
@@ -81,18 +80,6 @@ def command(
         return main
 
     return decorate
-
-
-def _import_trusted(packages: Sequence[str]) -> None:
-    """Import packages that may register parts of their own, and of which checkpoints may name classes."""
-    for package in packages:
-        trust(package)
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise ConfigError(
-                f"`trust=[{package}]`: cannot be imported ({error}); install it, or put its folder on PYTHONPATH"
-            ) from error
 
 
 def make(component: Any, **arguments: Any) -> Any:

@@ -4,7 +4,6 @@ The folder holds no pickle and no images, and of the data settings no absolute p
 """
 
 import argparse
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from src.contracts.errors import ConfigError
 from src.contracts.exchange import staged_folder
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.preprocessing import PreprocessingSpec
-from src.contracts.trust import trust
+from src.contracts.trust import import_trusted
 from src.eval.evaluation import read_metrics
 from src.models.checkpoint import load_encoder, method_of
 from src.models.encoder import Encoder
@@ -180,10 +179,8 @@ def main(arguments: list[str] | None = None) -> None:
     )  # fmt: skip
     parser.add_argument("--trust", nargs="*", default=[], metavar="PACKAGE", help="import first; its classes may run")
     parsed = parser.parse_args(arguments)
-    with exit_with_message(ImportError):
-        for package in parsed.trust:
-            trust(package)
-            importlib.import_module(package)
+    with exit_with_message():
+        import_trusted(parsed.trust)
         publish(parsed.checkpoint, parsed.output, licence=parsed.licence)
         print(f"published: {parsed.output}")
 

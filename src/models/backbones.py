@@ -16,6 +16,8 @@ from src.models.torchvision_backbone import TORCHVISION, build_torchvision, with
 
 __all__ = ["build_backbone", "example_features"]
 
+_OFFLINE = "which need a network (without one, `model.weights=FILE`)"
+
 
 def build_backbone(
     backbone: str | Mapping[str, Any],
@@ -62,9 +64,6 @@ def build_backbone(
         source = weights or (f"weights by name, {_OFFLINE}" if by_name else "new weights")
         raise ConfigError(f"`model.backbone={name}` with {source}: {type(error).__name__}: {error}") from error
     return network
-
-
-_OFFLINE = "which need a network (without one, `model.weights=FILE`)"
 
 
 def _own(backbone: Mapping[str, Any], *, by_name: bool, weights: str | None) -> nn.Module:

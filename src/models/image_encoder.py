@@ -1,6 +1,5 @@
 """An encoder of images for programs: a checkpoint, a published encoder or a bundle, with its own preprocessing."""
 
-import importlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from PIL import Image, ImageOps
 
 from src.contracts.bundle import MANIFEST
 from src.contracts.preprocessing import PreprocessingSpec, decode, preprocess, resize
-from src.contracts.trust import trust as trust_package
+from src.contracts.trust import import_trusted
 from src.models import checkpoint
 from src.models.inference import embedder
 from src.search import Searcher
@@ -78,9 +77,7 @@ def load_encoder(path: Path | str, *, trust: Sequence[str] = ()) -> ImageEncoder
     if (path / MANIFEST).is_file():
         searcher = Searcher.open(path, batch=_BATCH)
         return ImageEncoder(searcher.embed_pixels, dim=searcher.dim, spec=searcher.bundle.preprocessing)
-    for package in trust:
-        trust_package(package)
-        importlib.import_module(package)
+    import_trusted(trust)
     encoder, spec, _ = checkpoint.load_encoder(path, setting="path")
     return ImageEncoder(embedder(encoder), dim=encoder.dim, spec=spec)
 

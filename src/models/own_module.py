@@ -18,7 +18,7 @@ def arguments_of(component: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def own_class(component: Mapping[str, Any], *, setting: str) -> Any:
-    """Import the class that a component names, and trust its package.
+    """Import the class that a component names, and trust it.
 
     What a file names was checked before (`check_trusted`); what a config names is the user's own choice, and the
     checkpoint that the run writes may be opened in this process.
@@ -32,7 +32,7 @@ def own_class(component: Mapping[str, Any], *, setting: str) -> Any:
         found = component_class(component)
     except ConfigError as error:
         raise ConfigError(f"`{setting}`: {error}") from error
-    trust(str(component["_target_"]).split(".", 1)[0])
+    trust(str(component["_target_"]))
     return found
 
 

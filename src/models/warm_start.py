@@ -14,8 +14,9 @@ from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import EncoderSettings
 from src.models.checkpoint import load_encoder, read_card
 from src.models.encoder import Encoder, build_encoder
-from src.models.heads import portable_head
+from src.models.heads import head_class, portable_head
 from src.models.lora import add_lora
+from src.models.own_module import own_class
 from src.models.sources import HUB, backbone_name, resolved_source
 from src.models.weights_preprocessing import weights_preprocessing
 
@@ -55,6 +56,10 @@ def initial_encoder(*, spec: PreprocessingSpec, lora: Mapping[str, Any] | None =
             f"`model.weights={weights}`: the run {card['name']!r} does not fit these settings:\n  "
             + "\n  ".join(problems)
         )
+    # Of a class that the config names, an earlier run's weights are welcome too.
+    head_class(model.get("head", "mlp"))
+    if isinstance(model["backbone"], Mapping):
+        own_class(model["backbone"], setting="model.backbone")
     earlier, _, _ = load_encoder(Path(weights), setting="model.weights")
     encoder = build_encoder(spec=spec, **{**model, "pretrained": False})
     # Cards of older versions name no head.

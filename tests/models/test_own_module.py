@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from src.contracts.settings import EncoderSettings
 from src.contracts.settings.encoder import encoder_problems
 from src.models.checkpoint import load_encoder, read_card
 from src.models.encoder import build_encoder
+from src.models.warm_start import initial_encoder
 from src.models.weights_preprocessing import weights_preprocessing
 from tests.models.published import RESNET, SPEC, write_checkpoint
 from tests.models.test_encoder import pixels
@@ -96,7 +97,10 @@ def test_a_checkpoint_runs_no_code_of_a_package_that_is_not_trusted(
     with pytest.raises(LookalikeError, match=rf"`checkpoint=.*{package}\.Mean, .*set `trust=\[{package}\]`"):
         load_encoder(path)
     assert package not in sys.modules
-    trusted.trust(package)
+    # What the config names may be continued from.
+    model = {**asdict(own(package)), "weights": str(path)}
+    torch.testing.assert_close(initial_encoder(spec=SPEC, **model).eval()(pixels(2)), expected)
+    monkeypatch.setattr(trusted, "_TRUSTED", {package})
     torch.testing.assert_close(load_encoder(path)[0](pixels(2)), expected)
 
 
