@@ -394,9 +394,8 @@ def test_evaluate_takes_a_network_before_training(model: str, preprocessing: str
     )
     assert (settings.model.weights, settings.model.backbone_kwargs) == ("w", {"pad_type": "same"})
     assert settings.preprocessing.size == 128
-    trained = composed(
-        "train", "data=grocery", f"preprocessing={preprocessing}", "preprocessing.size=128", output=Path("y")
-    )
+    given = ["data=grocery", f"model={model}", f"preprocessing={preprocessing}", "preprocessing.size=128"]
+    trained = composed("train", *given, output=Path("y"))
     assert settings.preprocessing == trained.preprocessing
 
 
