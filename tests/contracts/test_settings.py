@@ -67,7 +67,9 @@ PROXY, SMOOTH, RECALL = (
 )
 OWN = "tests.losses.own_losses"
 OWN_PROXIES, OWN_ARC_FACE = {"_target_": f"{OWN}.OwnProxies"}, {"_target_": f"{OWN}.OwnArcFace"}
-HARD, SEMI_HARD = component("BatchHardMiner"), component("TripletMarginMiner")
+HARD, SEMI_HARD = (
+    {"_target_": f"pytorch_metric_learning.miners.{name}"} for name in ("BatchHardMiner", "TripletMarginMiner")
+)
 CROSS, MEMORY = ObjectiveSettings(pairs="cross_domain"), ObjectiveSettings(memory=64)
 
 
@@ -124,7 +126,7 @@ CROSS, MEMORY = ObjectiveSettings(pairs="cross_domain"), ObjectiveSettings(memor
             "`_target_=pytorch_metric_learning.losses.TripletLoss`: cannot be",
         ),
         ({"loss": {"_target_": "nowhere.Loss"}}, "cannot be imported (No module named 'nowhere'); name a class of an"),
-        ({"loss": {"_target_": "Loss"}}, "`loss`: `_target_=Loss`: cannot be imported"),
+        ({"loss": {"_target_": "Loss"}}, "`loss._target_=Loss`: names no module; write it as package.module.Loss"),
         (
             {"loss": {"_target_": f"{OWN}.UnknownKind"}},
             "UnknownKind.compares='triples': must be pairs, proxies or",
@@ -349,9 +351,23 @@ def test_a_split_by_file_names_it(data_settings) -> None:
 @pytest.mark.parametrize(
     ("logger", "named"),
     [
-        ({"mlflow": {"_target_": "x", "tracking_uri": "https://me:hunter2@host/"}}, r"logger\.mlflow\.tracking_uri"),
-        ({"wandb": {"_target_": "x", "api_key": "hunter2"}}, r"logger\.wandb\.api_key"),
-        ({"x": {"_target_": "x", "hosts": ["ok", "s3://key:hunter2@host"]}}, r"logger\.x\.hosts\[1\]"),
+        (
+            {
+                "mlflow": {
+                    "_target_": "lightning.pytorch.loggers.WandbLogger",
+                    "tracking_uri": "https://me:hunter2@host/",
+                }
+            },
+            r"logger\.mlflow\.tracking_uri",
+        ),
+        (
+            {"wandb": {"_target_": "lightning.pytorch.loggers.WandbLogger", "api_key": "hunter2"}},
+            r"logger\.wandb\.api_key",
+        ),
+        (
+            {"x": {"_target_": "lightning.pytorch.loggers.WandbLogger", "hosts": ["ok", "s3://key:hunter2@host"]}},
+            r"logger\.x\.hosts\[1\]",
+        ),
     ],
 )
 def test_secrets_have_no_place_in_settings(data_settings, logger, named) -> None:
@@ -359,5 +375,8 @@ def test_secrets_have_no_place_in_settings(data_settings, logger, named) -> None
         train_settings(data_settings(), logger=logger).check()
     assert "hunter2" not in str(caught.value)
     train_settings(
-        data_settings(), logger={"m": {"_target_": "x", "uri": "https://host:80/a@b", "api_key": ""}}
+        data_settings(),
+        logger={
+            "m": {"_target_": "lightning.pytorch.loggers.WandbLogger", "uri": "https://host:80/a@b", "api_key": ""}
+        },
     ).check()
