@@ -73,7 +73,7 @@ def test_a_body_that_returns_exits_with_0(tmp_path: Path, repository: Path) -> N
         ("open('x' * 300)", "choose a shorter name"),
         ("open('.', 'w')", "it is a folder where a file is needed"),
         ("import torch; torch.save(torch.zeros(99), open('/dev/full', 'wb'))", "No space left on device: free some"),
-        ("raise RuntimeError('I/O error: No space left on device (os error 28)')", "free some space"),  # safetensors
+        ("raise RuntimeError('cannot write: No space left on device (os error 28)')", "free some space"),  # safetensors
         ("import sqlite3; raise sqlite3.OperationalError('database or disk is full')", "free some space"),
         ("import hydra; hydra.utils.instantiate({'_target_': 'json.Nothing'})", "json.Nothing"),
     ],
