@@ -19,6 +19,7 @@ from src.catalog.public.held_out import hold_out_classes
 from src.catalog.roles import with_roles
 from src.contracts.errors import CatalogueError
 from src.contracts.settings import DataSettings
+from src.contracts.settings.csv import DECIMALS
 from src.contracts.tables import SPLITS, validate_items
 from src.shop import open_shop
 
@@ -103,7 +104,11 @@ def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalog
         return Catalogue(divide(table, data), root)
     source = root / data.manifest if data.reader == "manifest" else root
     table = _read(source, data)
-    table, problems = convert_columns(table, splits=data.splits, domains=data.domains)
+    decimal = DECIMALS[data.csv.decimal]
+    try:
+        table, problems = convert_columns(table, splits=data.splits, domains=data.domains, decimal=decimal)
+    except ValueError as error:
+        raise CatalogueError(str(source), [str(error)]) from error
     problems += audit_rows(table, root)
     if not any("item_id" in what for _, what in problems):
         table = divide(with_roles(table), data)
@@ -117,4 +122,6 @@ def _read(source: Path, data: DataSettings) -> pa.Table:
     if data.reader in PUBLIC_READERS:
         table = PUBLIC_READERS[data.reader](source)
         return hold_out_classes(table, fraction=data.val_fraction, seed=data.split_seed)
-    return read_folder(source) if data.reader == "folder" else read_manifest(source, data.columns)
+    if data.reader == "folder":
+        return read_folder(source)
+    return read_manifest(source, data.columns, delimiter=data.csv.delimiter, encoding=data.csv.encoding)

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from src.catalog.csv_file import read_csv
 from src.contracts.errors import CatalogueError
+from src.contracts.settings.csv import DELIMITERS
 
-__all__ = ["read_manifest", "read_table"]
+__all__ = ["describe_columns", "read_manifest", "read_table"]
 
 
-def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
+def read_manifest(path: Path, columns: Mapping[str, str], *, delimiter: str = "", encoding: str = "") -> pa.Table:
     """Read a manifest and rename its columns to ours.
 
     CSV values stay strings (a label `007` must not become 7); `convert_columns` converts the columns of the schema.
@@ -20,6 +21,8 @@ def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
     Args:
         path: `.csv` or `.parquet`.
         columns: our column name -> the manifest's. Columns that are not named keep their names.
+        delimiter: of a CSV file; see `read_csv`.
+        encoding: likewise.
 
     Returns:
         Table with our column names; `image_id` is the image's path where the manifest has none.
@@ -27,10 +30,10 @@ def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
     Raises:
         CatalogueError: the file is missing or not readable, or lacks a mapped column, `item_id` or `image`.
     """
-    table = read_table(path)
+    table = read_table(path, delimiter=delimiter, encoding=encoding)
     absent = [f"{ours}: {theirs}" for ours, theirs in columns.items() if theirs not in table.column_names]
     if absent:
-        has = ", ".join(table.column_names)
+        has = describe_columns(table)
         raise CatalogueError(
             str(path), [f"`data.columns` names `{name}`, but the columns are: {has}" for name in absent]
         )
@@ -38,7 +41,8 @@ def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
     renamed = {ours: table[theirs] for ours, theirs in columns.items()}
     renamed |= {name: table[name] for name in table.column_names if name not in taken and name not in renamed}
     problems = [
-        f"no column {name!r}; name the manifest's with `data.columns.{name}=...`"
+        f"no column {name!r}; name the manifest's with `data.columns.{name}=...`; the columns are: "
+        f"{describe_columns(table)}"
         for name in ("item_id", "image")
         if name not in renamed
     ]
@@ -48,15 +52,23 @@ def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
     return pa.table(renamed)
 
 
-def read_table(path: Path) -> pa.Table:
+def read_table(path: Path, *, delimiter: str = "", encoding: str = "") -> pa.Table:
     """Read a CSV file, whose values stay strings, or a Parquet file.
+
+    Args:
+        path: `.parquet`; any other name is read as CSV.
+        delimiter: of a CSV file; see `read_csv`.
+        encoding: likewise.
 
     Raises:
         CatalogueError: the file is not readable, or a column name is repeated.
     """
     try:
-        table = _read(path)
-    except (OSError, pa.ArrowInvalid) as error:
+        if path.suffix.lower() == ".parquet":
+            table = pq.read_table(path)
+        else:
+            table = read_csv(path, delimiter=delimiter, encoding=encoding)
+    except (OSError, pa.ArrowException) as error:
         raise CatalogueError(str(path), [f"cannot be read as CSV or Parquet ({error})"]) from error
     repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if repeated:
@@ -64,12 +76,8 @@ def read_table(path: Path) -> pa.Table:
     return table
 
 
-def _read(path: Path) -> pa.Table:
-    if path.suffix.lower() == ".parquet":
-        return pq.read_table(path)
-    with pacsv.open_csv(path) as reader:
-        names = reader.schema.names
-    options = pacsv.ConvertOptions(
-        column_types={name: pa.string() for name in names}, null_values=[""], strings_can_be_null=True
-    )
-    return pacsv.read_csv(path, convert_options=options)
+def describe_columns(table: pa.Table) -> str:
+    """The names of a table's columns, for messages; and the delimiter that one name alone seems to hold."""
+    names = ", ".join(table.column_names)
+    held = [name for name, sign in DELIMITERS.items() if sign in names] if table.num_columns == 1 else []
+    return f"{names} (looks like another delimiter: set `data.csv.delimiter={held[0]}`)" if held else names
