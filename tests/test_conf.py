@@ -256,6 +256,24 @@ def test_data_manifest_reads_a_mapped_manifest(tmp_path: Path) -> None:
     assert catalogue.gallery_rows("val").tolist() == [1]
 
 
+def test_data_manifest_reads_another_countrys_csv(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "list.csv").write_bytes("item_id;image;price;brand\n7;a.png;1,50;Caf\u00e9\n7;b.png;;\n".encode("cp1252"))
+    settings = composed(
+        "train",
+        "data=manifest",
+        f"data.root={tmp_path}",
+        "data.manifest=list.csv",
+        "data.csv.delimiter=semicolon",
+        "data.csv.encoding=cp1252",
+        "data.csv.decimal=comma",
+        "data.split_by=product",
+        output=tmp_path,
+    )
+    items = open_catalogue(settings.data).items.select(["price", "brand"])
+    assert items.to_pydict() == {"price": [1.5, None], "brand": ["Caf\u00e9", None]}
+
+
 def test_data_oml_reads_open_metric_learning_s_csv_with_a_root_alone(tmp_path: Path) -> None:
     write_photos(tmp_path, [f"images/{n}.png" for n in range(6)])
     (tmp_path / "df.csv").write_text(

@@ -59,6 +59,7 @@ def read_csv(path: Path, *, delimiter: str = "", encoding: str = "") -> pa.Table
         log.info("%s: fields are separated by %r", path, delimiter)
     if not text.strip("\r\n"):
         raise CatalogueError(str(path), ["is empty; its first line must name the columns"])
+    _check_quotes(path, text, delimiter)
     columns, problems = _parse(text, delimiter, columns=header.count(delimiter) + 1)
     rows = len(columns[0])
     if not problems and columns[0][-1].as_py() != _END:
@@ -100,15 +101,32 @@ def _parse(text: str, delimiter: str, *, columns: int) -> tuple[list[pa.ChunkedA
     return table.columns, problems
 
 
+def _check_quotes(path: Path, text: str, delimiter: str) -> None:
+    """Refuse text after a field's closing quotation mark: most often another mark was forgotten, and rows are lost."""
+    field = re.compile(rf'(?:\A|[\r\n{re.escape(delimiter)}])"[^"]*(?:""[^"]*)*"')
+    for found in field.finditer(text):
+        if text[found.end() : found.end() + 1] not in ("", "\r", "\n", delimiter):
+            place = _place(text[: found.end()])
+            shown = text[max(found.start(), found.end() - 40) : found.end() + 20].strip().replace("\n", " ")
+            raise CatalogueError(
+                str(path),
+                [f"{place}: text follows a closing quotation mark; double the marks inside of a field: ...{shown}..."],
+            )
+
+
+def _place(before: str) -> str:
+    """The row in which a text ends, in words; line breaks in quotes are none."""
+    row = len([line for line in _LINE_BREAKS.split(_QUOTED.sub("x", before) + "x") if line]) - 1
+    return f"row {row}" if row else "the header"
+
+
 def _decoded(path: Path, encoding: str) -> str:
     data = path.read_bytes()
     found = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), "") or _without_mark(data)
     try:
         return data.decode(found).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        before = _QUOTED.sub("x", data[: error.start].decode(found, "ignore"))
-        row = len([line for line in _LINE_BREAKS.split(f"{before}x") if line]) - 1
-        place = f"row {row}" if row else "the header"
+        place = _place(data[: error.start].decode(found, "ignore"))
         fix = "save it as UTF-8, or name its encoding with `data.csv.encoding=...`, such as cp1252 for Excel's on Windows"
         raise CatalogueError(
             str(path), [f"{place}: byte 0x{data[error.start]:02x} is not {found.upper()} ({error.reason}); {fix}"]
