@@ -1,6 +1,5 @@
 """Ids and names of any type as strings; what is missing, in whichever way, is null."""
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -55,8 +54,9 @@ def _numbers(column: pa.ChunkedArray, *, is_id: bool) -> tuple[pa.ChunkedArray, 
         if value is None or value != value:
             texts.append(None)
             continue
-        inexact = isinstance(value, float | np.floating) and abs(value) > _EXACT
-        if value - value == 0 and value == int(value) and not inexact:
+        finite = value - value == 0
+        inexact = finite and isinstance(value, float) and abs(value) > _EXACT
+        if finite and value == int(value) and not inexact:
             texts.append(str(int(value)))
             continue
         texts.append(None if is_id else str(value))
