@@ -111,8 +111,7 @@ def _prices(column: pa.ChunkedArray, decimal: str) -> tuple[pa.ChunkedArray, Pro
 def _times(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Problems]:
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         # Nanoseconds are cut off; what has no zone is UTC.
-        zone = column.type.tz if pa.types.is_timestamp(column.type) else None
-        return column.cast(pa.timestamp("us", zone), safe=False).cast(_TIME), []
+        return column.cast(_TIME, safe=not (pa.types.is_timestamp(column.type) and column.type.unit == "ns")), []
     return _parsed(column, _TIME, _parse_time)
 
 

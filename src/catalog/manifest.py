@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from src.catalog.csv_file import read_csv
 from src.contracts.errors import CatalogueError
+from src.contracts.plain_columns import plain_table
 from src.contracts.settings.csv import DELIMITERS
 
 __all__ = ["describe_columns", "read_manifest", "read_table"]
@@ -65,7 +66,7 @@ def read_table(path: Path, *, delimiter: str = "", encoding: str = "") -> pa.Tab
     """
     try:
         if path.suffix.lower() == ".parquet":
-            table = pq.read_table(path)
+            table = plain_table(pq.read_table(path))
         else:
             table = read_csv(path, delimiter=delimiter, encoding=encoding)
     except (OSError, pa.ArrowException) as error:

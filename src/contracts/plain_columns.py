@@ -1,7 +1,6 @@
 """Columns without Arrow's encodings, for which many of its own functions have no implementation."""
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 __all__ = ["plain_column", "plain_table"]
 
@@ -33,8 +32,11 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def plain_table(table: pa.Table) -> pa.Table:
-    """All columns as `plain_column` gives them."""
-    return pa.table({name: plain_column(table[name]) for name in table.column_names})
+    """All columns as `plain_column` gives them; the same table where they are plain already."""
+    columns = [plain_column(column) for column in table.columns]
+    if [column.type for column in columns] == table.schema.types:
+        return table
+    return pa.Table.from_arrays(columns, table.column_names)
 
 
 def _plain_array(array: pa.Array) -> pa.Array:

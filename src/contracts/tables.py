@@ -171,7 +171,7 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> tuple[pa.ChunkedArray, li
         text, bad = text_column(column, is_id=field.name.endswith("_id"))
         return text, [f"row {row + 1}: {field.name}={what}" for row, what in bad]
     # Nanoseconds are cut off.
-    return plain.cast(field.type, safe=not pa.types.is_timestamp(plain.type)), []
+    return plain.cast(field.type, safe=not (pa.types.is_timestamp(plain.type) and plain.type.unit == "ns")), []
 
 
 def _repeated(table: pa.Table, name: str) -> list[str]:
