@@ -124,4 +124,10 @@ def _read(source: Path, data: DataSettings) -> pa.Table:
         return hold_out_classes(table, fraction=data.val_fraction, seed=data.split_seed)
     if data.reader == "folder":
         return read_folder(source)
-    return read_manifest(source, data.columns, delimiter=data.csv.delimiter, encoding=data.csv.encoding)
+    return read_manifest(
+        source,
+        data.columns,
+        delimiter=data.csv.delimiter,
+        encoding=data.csv.encoding,
+        images=Path(data.cache) / "images",
+    )

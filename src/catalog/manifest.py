@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from src.catalog.csv_file import read_csv
+from src.catalog.image_column import read_image_column
 from src.contracts.errors import CatalogueError
 from src.contracts.plain_columns import plain_table
 from src.contracts.settings.csv import DELIMITERS
@@ -14,7 +15,14 @@ from src.contracts.settings.csv import DELIMITERS
 __all__ = ["describe_columns", "read_manifest", "read_table"]
 
 
-def read_manifest(path: Path, columns: Mapping[str, str], *, delimiter: str = "", encoding: str = "") -> pa.Table:
+def read_manifest(
+    path: Path,
+    columns: Mapping[str, str],
+    *,
+    delimiter: str = "",
+    encoding: str = "",
+    images: Path = Path("data/pixels/images"),
+) -> pa.Table:
     """Read a manifest and rename its columns to ours.
 
     CSV values stay strings (a label `007` must not become 7); `convert_columns` converts the columns of the schema.
@@ -24,6 +32,7 @@ def read_manifest(path: Path, columns: Mapping[str, str], *, delimiter: str = ""
         columns: our column name -> the manifest's. Columns that are not named keep their names.
         delimiter: of a CSV file; see `read_csv`.
         encoding: likewise.
+        images: folder for the images that a Parquet file holds itself; see `read_image_column`.
 
     Returns:
         Table with our column names; `image_id` is the image's path where the manifest has none.
@@ -49,7 +58,11 @@ def read_manifest(path: Path, columns: Mapping[str, str], *, delimiter: str = ""
     ]
     if problems:
         raise CatalogueError(str(path), problems)
-    renamed.setdefault("image_id", renamed["image"])
+    try:
+        renamed["image"], ids = read_image_column(renamed["image"], images)
+    except (ValueError, OSError) as error:
+        raise CatalogueError(str(path), [f"column 'image' {error}"]) from error
+    renamed.setdefault("image_id", ids)
     return pa.table(renamed)
 
 

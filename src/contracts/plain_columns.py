@@ -9,7 +9,7 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The same values in a plain type.
 
     Dictionaries and runs are expanded, extension types become what they are stored as, string and binary views become
-    strings and binary. Any other column is returned as it is.
+    strings and binary, half floats float32. Any other column is returned as it is.
     """
     kind = column.type
     if isinstance(kind, pa.UuidType):
@@ -24,6 +24,8 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_run_end_encoded(kind):
         expanded = [pa.array(chunk.to_pylist(), kind.value_type) for chunk in column.chunks]
         return plain_column(pa.chunked_array(expanded, kind.value_type))
+    if pa.types.is_float16(kind):
+        return column.cast(pa.float32())
     if pa.types.is_string_view(kind):
         return column.cast(pa.large_string())
     if pa.types.is_binary_view(kind):
