@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from src.catalog.box_column import CORNERS, read_boxes
 from src.contracts.numbers import read_number
 from src.contracts.plain_columns import plain_column
 from src.contracts.tables import DOMAINS, ITEMS, SPLITS
@@ -33,10 +34,10 @@ def convert_columns(
         table: our column names; the manifest's values, of any type.
         splits: the manifest's split value -> ours.
         domains: the manifest's domain value -> ours.
-        decimal: the decimal sign of prices that are text.
+        decimal: the decimal sign of prices and boxes that are text.
 
     Returns:
-        The table with converted columns, and the values that could not be converted: (row counted from 0, message).
+        The table with converted columns, `box` in the place of open-metric-learning's corners (`read_boxes`), and the values that could not be converted: (row counted from 0, message).
 
     Raises:
         ValueError: a column's type has no meaning as an id or a name.
@@ -62,7 +63,10 @@ def convert_columns(
             column, bad = _parsed(plain_column(column), pa.bool_(), _parse_role)
         columns[name] = column
         problems += [(row, f"{name}={what}") for row, what in bad]
-    return pa.table(columns), problems
+    boxes, bad = read_boxes(table, decimal=decimal)
+    if boxes is not None:
+        columns = {name: column for name, column in columns.items() if name not in CORNERS} | {"box": boxes}
+    return pa.table(columns), problems + bad
 
 
 def _text(name: str, column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Problems]:

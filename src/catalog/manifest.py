@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from src.catalog.box_column import read_boxes, write_box
 from src.catalog.csv_file import read_csv
 from src.catalog.image_column import read_image_column
 from src.contracts.errors import CatalogueError
@@ -21,6 +22,7 @@ def read_manifest(
     *,
     delimiter: str = "",
     encoding: str = "",
+    decimal: str = ".",
     images: Path = Path("data/pixels/images"),
 ) -> pa.Table:
     """Read a manifest and rename its columns to ours.
@@ -32,10 +34,11 @@ def read_manifest(
         columns: our column name -> the manifest's. Columns that are not named keep their names.
         delimiter: of a CSV file; see `read_csv`.
         encoding: likewise.
+        decimal: the decimal sign of boxes that are text.
         images: folder for the images that a Parquet file holds itself; see `read_image_column`.
 
     Returns:
-        Table with our column names; `image_id` is the image's path where the manifest has none.
+        Table with our column names; `image_id` is the image's path, and its box, where the manifest has none.
 
     Raises:
         CatalogueError: the file is missing or not readable, or lacks a mapped column, `item_id` or `image`.
@@ -62,8 +65,24 @@ def read_manifest(
         renamed["image"], ids = read_image_column(renamed["image"], images)
     except (ValueError, OSError) as error:
         raise CatalogueError(str(path), [f"column 'image' {error}"]) from error
-    renamed.setdefault("image_id", ids)
-    return pa.table(renamed)
+    named = pa.table(renamed)
+    return named if "image_id" in renamed else named.append_column("image_id", _with_boxes(path, ids, named, decimal))
+
+
+def _with_boxes(path: Path, ids: pa.ChunkedArray, table: pa.Table, decimal: str) -> pa.ChunkedArray:
+    """Ids of images, with the box where there is one: several boxes of one picture are several images."""
+    try:
+        # What cannot be read is listed when the columns are converted.
+        boxes, _ = read_boxes(table, decimal=decimal)
+    except ValueError as error:
+        raise CatalogueError(str(path), [str(error)]) from error
+    if boxes is None:
+        return ids
+    names = [
+        f"{image}#{write_box(box)}" if image and box else image
+        for image, box in zip(ids.to_pylist(), boxes.to_pylist(), strict=True)
+    ]
+    return pa.chunked_array([names], pa.string())
 
 
 def read_table(path: Path, *, delimiter: str = "", encoding: str = "") -> pa.Table:

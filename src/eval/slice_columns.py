@@ -19,7 +19,7 @@ _MOST = 200
 """Most values of a column of strings that is sliced."""
 
 _BANDS = 4
-_OWN = ("image_id", "item_id", "product", "parent_id", "image")
+_OWN = ("image_id", "item_id", "product", "parent_id", "image", "box")
 _MICROSECONDS = {"D": 86_400e6, "s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 _YEARS = (-62_135_596_800_000_000, 253_402_300_799_000_000)
 """Microseconds from 1970 to the years 1 and 9999."""
