@@ -258,7 +258,9 @@ def test_data_manifest_reads_a_mapped_manifest(tmp_path: Path) -> None:
 
 def test_data_manifest_reads_another_countrys_csv(tmp_path: Path) -> None:
     write_photos(tmp_path, ["a.png", "b.png"])
-    (tmp_path / "list.csv").write_bytes("item_id;image;price;brand\n7;a.png;1,50;Caf\u00e9\n7;b.png;;\n".encode("cp1252"))
+    (tmp_path / "list.csv").write_bytes(
+        "item_id;image;price;brand\n7;a.png;1,50;Caf\u00e9\n7;b.png;;\n".encode("cp1252")
+    )
     settings = composed(
         "train",
         "data=manifest",

@@ -37,10 +37,11 @@ def convert_columns(
         decimal: the decimal sign of prices and boxes that are text.
 
     Returns:
-        The table with converted columns, `box` in the place of open-metric-learning's corners (`read_boxes`), and the values that could not be converted: (row counted from 0, message).
+        The table with converted columns, and with `box` in the place of open-metric-learning's corners (`read_boxes`);
+        and the values that could not be converted: (row counted from 0, message).
 
     Raises:
-        ValueError: a column's type has no meaning as an id or a name.
+        ValueError: a column's type has no meaning as an id or a name, or a box's column is missing.
     """
     names = {field.name for field in ITEMS if pa.types.is_string(field.type)} | {"split"}
     problems: Problems = []

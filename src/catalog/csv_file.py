@@ -76,7 +76,8 @@ def _parse(text: str, delimiter: str, *, columns: int) -> tuple[list[pa.ChunkedA
 
     def refuse(row: pacsv.InvalidRow) -> str:
         shown = row.text.replace("\n", " ")[:80]
-        wrong = f"{row.actual_columns} fields, but the header has {row.expected_columns}; quote what holds delimiters: {shown}"
+        counts = f"{row.actual_columns} fields, but the header has {row.expected_columns}"
+        wrong = f"{counts}; quote what holds delimiters: {shown}"
         problems.append(f"row {row.number - 1}: {_UNCLOSED if _END in row.text else wrong}")
         return "skip"
 
@@ -127,7 +128,9 @@ def _decoded(path: Path, encoding: str) -> str:
         return data.decode(found).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         place = _place(data[: error.start].decode(found, "ignore"))
-        fix = "save it as UTF-8, or name its encoding with `data.csv.encoding=...`, such as cp1252 for Excel's on Windows"
+        fix = (
+            "save it as UTF-8, or name its encoding with `data.csv.encoding=...`, such as cp1252 for Excel's on Windows"
+        )
         raise CatalogueError(
             str(path), [f"{place}: byte 0x{data[error.start]:02x} is not {found.upper()} ({error.reason}); {fix}"]
         ) from error

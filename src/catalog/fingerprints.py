@@ -59,8 +59,8 @@ def fingerprint(data: bytes, box: PixelBox | None = None) -> np.ndarray:
 def fingerprints(catalogue: Catalogue, rows: np.ndarray, folder: Path) -> np.ndarray:
     """The fingerprints of some rows; those of unchanged files are read from a cache.
 
-    A file in `folder` holds them by each image's name, box, size and time of change. It is written again every 50,000 new
-    fingerprints and at the end, so that a killed run can be continued.
+    A file in `folder` holds them by each image's name, box, size and time of change. It is written again every 50,000
+    new fingerprints and at the end, so that a killed run can be continued.
 
     Args:
         catalogue: where the images are.

@@ -132,7 +132,12 @@ def test_a_box_of_which_a_part_is_missing_is_a_bad_row(names: tuple[str, ...], m
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"x_2": 10}, "has no area"), ({"y_2": 19}, "has no area"), ({"x_1": -1}, "begins outside"), ({"y_1": INF}, "no finite")],
+    [
+        ({"x_2": 10}, "has no area"),
+        ({"y_2": 19}, "has no area"),
+        ({"x_1": -1}, "begins outside"),
+        ({"y_1": INF}, "no finite"),
+    ],
 )
 def test_corners_that_make_no_box_are_a_bad_row(change: dict, words: str) -> None:
     table = pa.table({name: [float(value)] for name, value in (CORNERS | change).items()})
@@ -266,7 +271,9 @@ def test_a_box_outside_of_its_picture_is_a_bad_row(
 def test_bad_boxes_are_listed_with_all_other_bad_rows(
     data_settings, tmp_path: Path, pictures: dict[str, np.ndarray]
 ) -> None:
-    lines = OML.replace("0,0,20,20", "0,0,,20").replace("1,b.png", "1,gone.png").replace("b,5,6,25,36", "b,5,6,5,nan", 1)
+    lines = (
+        OML.replace("0,0,20,20", "0,0,,20").replace("1,b.png", "1,gone.png").replace("b,5,6,25,36", "b,5,6,5,nan", 1)
+    )
     with pytest.raises(CatalogueError) as caught:
         catalogue_of(data_settings, tmp_path, lines)
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["row 1", "row 3", "row 4"]

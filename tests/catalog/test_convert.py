@@ -145,7 +145,7 @@ def test_a_product_without_a_name_is_a_bad_row_and_no_product_called_nan(data_se
     assert "row 4: item_id=2.5: not a whole number; store ids as strings" in caught.value.problems
     assert not any(problem.startswith(("row 2", "row 3")) for problem in caught.value.problems)
     pq.write_table(pa.table({**columns, "item_id": [[1], [2], [3], [4]]}), tmp_path / "list.parquet")
-    with pytest.raises(CatalogueError, match="column 'item_id' holds list<.*>; ids are strings or whole numbers"):
+    with pytest.raises(CatalogueError, match=r"column 'item_id' holds list<.*>; ids are strings or whole numbers"):
         open_catalogue(data)
 
 

@@ -12,7 +12,19 @@ from src.catalog.manifest import read_manifest, read_table
 from src.contracts.errors import CatalogueError
 from src.contracts.settings.csv import CsvSettings
 
-TEXTS = ["plain", "caf\u00e9", 'a "quoted" word', "two\nlines", "p1,imgs/a.jpg,x,y", "a;b", "a\tb", "a|b", "1,5", "", "\r\n"]
+TEXTS = [
+    "plain",
+    "caf\u00e9",
+    'a "quoted" word',
+    "two\nlines",
+    "p1,imgs/a.jpg,x,y",
+    "a;b",
+    "a\tb",
+    "a|b",
+    "1,5",
+    "",
+    "\r\n",
+]
 
 
 def write(path: Path, rows: list[list[str]], *, delimiter: str = ",", encoding: str = "utf-8") -> Path:
@@ -100,7 +112,8 @@ def test_a_quotation_mark_that_is_never_closed_swallows_no_row(tmp_path: Path, e
 
 
 @pytest.mark.parametrize(
-    "text", ["a,b\n1,2", "a,b\r\n1,2\r\n", "a,b\r1,2\r", "\n\na,b\n\n1,2\n\n", '"a","b"\n"1","2"\n', "sep=,\na,b\n1,2\n"]
+    "text",
+    ["a,b\n1,2", "a,b\r\n1,2\r\n", "a,b\r1,2\r", "\n\na,b\n\n1,2\n\n", '"a","b"\n"1","2"\n', "sep=,\na,b\n1,2\n"],
 )
 def test_line_ends_and_empty_lines_make_no_difference(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.csv").write_bytes(text.encode())
@@ -117,7 +130,9 @@ def test_a_name_in_quotes_counts_for_no_delimiter(tmp_path: Path) -> None:
     assert read_csv(tmp_path / "t.csv").to_pydict() == {'27" a': ["1"], ' 5" b': ["2"], "c": ["3"]}
 
 
-@pytest.mark.parametrize(("setting", "sign"), [("semicolon", ";"), (";", ";"), ("tab", "\t"), (r"\t", "\t"), ("^", "^")])
+@pytest.mark.parametrize(
+    ("setting", "sign"), [("semicolon", ";"), (";", ";"), ("tab", "\t"), (r"\t", "\t"), ("^", "^")]
+)
 def test_a_delimiter_is_named_by_its_name_or_its_character(tmp_path: Path, setting: str, sign: str) -> None:
     path = write(tmp_path / "t.csv", [["item_id", "a,b,c"], ["1", "2"]], delimiter=sign)
     assert read_csv(path, delimiter=setting).to_pydict() == {"item_id": ["1"], "a,b,c": ["2"]}

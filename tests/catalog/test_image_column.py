@@ -21,7 +21,12 @@ def opened(data_settings, tmp_path: Path, image: pa.Array, **columns: list) -> C
     for number, data in enumerate(FILES):
         (tmp_path / f"{number}.jpg").write_bytes(data)
     pq.write_table(pa.table({"item_id": [7] * len(image), "image": image, **columns}), tmp_path / "list.parquet")
-    settings = {"reader": "manifest", "root": str(tmp_path), "manifest": "list.parquet", "cache": str(tmp_path / "cache")}
+    settings = {
+        "reader": "manifest",
+        "root": str(tmp_path),
+        "manifest": "list.parquet",
+        "cache": str(tmp_path / "cache"),
+    }
     return open_catalogue(data_settings(**settings))
 
 
@@ -100,5 +105,5 @@ def test_one_image_twice_is_a_duplicate(data_settings, tmp_path: Path) -> None:
     ids=lambda array: str(array.type),
 )
 def test_what_is_no_image_is_refused_by_its_type(data_settings, tmp_path: Path, image: pa.Array) -> None:
-    with pytest.raises(CatalogueError, match="column 'image' holds .*; it must hold paths or URIs, images as bytes"):
+    with pytest.raises(CatalogueError, match=r"column 'image' holds .*; it must hold paths or URIs, images as bytes"):
         opened(data_settings, tmp_path, image)

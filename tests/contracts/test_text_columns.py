@@ -87,7 +87,7 @@ def test_numbers_that_are_no_ids_are_named_by_row(array: pa.Array, bad: list) ->
     ids=lambda array: str(array.type),
 )
 def test_types_that_are_no_ids_are_named(array: pa.Array) -> None:
-    with pytest.raises(ValueError, match="holds .*convert it"):
+    with pytest.raises(ValueError, match=r"holds .*convert it"):
         text(array)
 
 

@@ -75,7 +75,7 @@ def test_a_column_of_each_type_is_sliced_by_its_values_or_refused_by_its_name(na
     column = chunked(COLUMNS[name])
     kind = values_of(column.type)
     if not (any(check(kind) for check in SLICED) or pa.types.is_null(kind)):
-        with pytest.raises(ConfigError, match="column x holds .*; give columns of plain values"):
+        with pytest.raises(ConfigError, match=r"column x holds .*; give columns of plain values"):
             slice_values(column, "x")
         return
     words, codes = slice_values(column, "x")
@@ -136,7 +136,7 @@ def test_each_type_excludes_and_grades_or_is_refused_by_its_name(name: str) -> N
     images = embedded({"session": COLUMNS[name]})
     kind = values_of(COLUMNS[name].type)
     if pa.types.is_nested(kind) or pa.types.is_interval(kind):
-        with pytest.raises(LookalikeError, match="column 'session' holds .*cannot be compared"):
+        with pytest.raises(LookalikeError, match=r"column 'session' holds .*cannot be compared"):
             column_codes(images, images, "session")
         return
     found = column_codes(images, images, "session")
