@@ -122,7 +122,8 @@ def _place(before: str) -> str:
 
 
 def _decoded(path: Path, encoding: str) -> str:
-    data = path.read_bytes()
+    with pa.input_stream(str(path)) as file:  # which also reads .gz, .bz2 and .zst
+        data: bytes = file.read()
     found = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), "") or _without_mark(data)
     try:
         return data.decode(found).removeprefix("\ufeff")

@@ -20,6 +20,7 @@ _MOST = 200
 
 _BANDS = 4
 _OWN = ("image_id", "item_id", "product", "parent_id", "image", "box")
+_RESULTS = ("result_image_ids", "result_item_ids", "result_scores", "result_grades")
 _MICROSECONDS = {"D": 86_400e6, "s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 _YEARS = (-62_135_596_800_000_000, 253_402_300_799_000_000)
 """Microseconds from 1970 to the years 1 and 9999."""
@@ -35,10 +36,10 @@ def default_columns(table: pa.Table) -> list[str]:
     Args:
         table: of `per_query_table`.
     """
-    left_out = {*_OWN, *about_queries(table)["metrics"]}
+    left_out = {*_OWN, *_RESULTS, *about_queries(table)["metrics"]}
     columns, skipped = [], []
     for name in table.column_names:
-        if name in left_out or name.startswith("result_"):
+        if name in left_out:
             continue
         column = plain_column(table[name])
         if not _is_sliceable(column.type):

@@ -33,8 +33,11 @@ def read_vectors(path: Path) -> tuple[Embedded, Embedded]:
     """
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise TableError(f"`embeddings={path}`: cannot be read as Parquet ({error})") from error
+    repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if repeated:
+        raise TableError(f"`embeddings={path}`: column {', '.join(repeated)} is repeated; rename or remove one")
     absent = [name for name in _REQUIRED if name not in table.column_names]
     if absent:
         raise TableError(

@@ -1,6 +1,7 @@
 """CSV files of any size, delimiter and encoding, read as Python's own csv module reads them."""
 
 import csv
+import gzip
 import io
 from pathlib import Path
 
@@ -84,6 +85,11 @@ def test_another_encoding_than_the_file_s_is_named_with_its_row_and_remedy(
         read_csv(path, encoding=encoding)
     assert f"row {row}: byte 0xe9 is not {(encoding or 'utf-8').upper()}" in str(caught.value)
     assert "`data.csv.encoding=...`, such as cp1252" in str(caught.value)
+
+
+def test_a_compressed_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress("item_id;image\ncaf\u00e9;a.jpg\n".encode()))
+    assert read_table(tmp_path / "t.csv.gz").to_pydict() == {"item_id": ["caf\u00e9"], "image": ["a.jpg"]}
 
 
 def test_another_encoding_of_the_header_is_named(tmp_path: Path) -> None:

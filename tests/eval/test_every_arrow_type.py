@@ -106,17 +106,14 @@ def test_default_slices_skip_the_others_in_one_line(evaluation: Evaluation, capl
         assert (f"{name} (" in lines[0]) == (stored and not sliced and name != "null"), name
 
 
-def test_the_report_and_all_files_are_written_whatever_the_columns_are(
-    evaluation: Evaluation, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    write_queries(evaluation.per_query, tmp_path / "queries.parquet", name="x", split=None, method=None, seed=None)
-    slices = slice_queries(evaluation.per_query, resamples=20)
-    names = about_queries(evaluation.per_query)["metrics"]
-    write_slices(slices, names, tmp_path / "slices.parquet")
-    print_slices(slices, names[0])
-    report = tmp_path / "report.html"
+def write_all(evaluation: Evaluation, folder: Path) -> str:
+    """Write what evaluate.py writes after metrics.json, and return the report."""
+    write_queries(evaluation.per_query, folder / "queries.parquet", name="x", split=None, method=None, seed=None)
+    slices, names = slice_queries(evaluation.per_query, resamples=20), about_queries(evaluation.per_query)["metrics"]
+    write_slices(slices, names, folder / "slices.parquet")
+    print_slices(slices, names[0], shown=len(slices))
     write_report(
-        report,
+        folder / "report.html",
         title="every type",
         evaluation=evaluation,
         metrics=evaluation.metrics | confidence_metrics(evaluation, resamples=20),
@@ -125,10 +122,19 @@ def test_the_report_and_all_files_are_written_whatever_the_columns_are(
         confidence=0.95,
         config={},
     )
-    assert "every type" in report.read_text()
+    return (folder / "report.html").read_text()
+
+
+def test_the_report_and_all_files_are_written_whatever_the_columns_are(evaluation: Evaluation, tmp_path: Path) -> None:
+    assert "every type" in write_all(evaluation, tmp_path)
     read = read_queries(tmp_path / "queries.parquet")
-    left_out = {*COLUMNS} - {*read.column_names}
-    assert left_out == {"month_day_nano_interval", "dense_union", "sparse_union"}
+    assert {*COLUMNS} - {*read.column_names} == {"month_day_nano_interval", "dense_union", "sparse_union"}
+
+
+def test_a_slice_without_a_positive_is_written(tmp_path: Path) -> None:
+    images = embedded({"color": pa.array(["lonely"] * 4 + ["other"] * (ROWS - 4))})
+    evaluation = evaluate_embedded(images, images.take(np.arange(4, ROWS)))
+    assert "lonely" in write_all(evaluation, tmp_path)
 
 
 @pytest.mark.parametrize("name", COLUMNS)

@@ -1,5 +1,6 @@
 """Vectors made by anything else."""
 
+import datetime
 import json
 import subprocess
 from pathlib import Path
@@ -73,6 +74,7 @@ def test_numbers_serve_as_ids_and_flags(tmp_path: Path) -> None:
         ({"vector": [1.0, 2.0, 3.0]}, "not a list of float"),
         ({"image_id": ["a", "a", "c"]}, "image_id must be unique"),
         ({"is_query": ["perhaps", "no", "yes"]}, "column is_query is string, not bool"),
+        ({"item_id": [1.0, 1.5, 2.0]}, "row 2: item_id=1.5: not a whole number"),
         ({"item_id": [["1"], ["1"], ["2"]]}, "column item_id holds list"),
     ],
 )
@@ -141,7 +143,20 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_evaluate_py_takes_such_a_file(tmp_path: Path, repository: Path, warm_python: Path) -> None:
-    path = write(tmp_path, season=["warm", "cold", None])
+    # Columns that no metric needs, of types that Arrow has few functions for.
+    others = {
+        "hash": [2**60 + 1, 2**60 + 3, None],
+        "clock": [datetime.time(1), None, datetime.time(2)],
+        "at": pa.array([1, 2, None], pa.timestamp("ns")),
+        "half": pa.array([1.5, None, 2.5], pa.float16()),
+        "blob": pa.array([b"\xff", None, b"\xfe"], pa.large_binary()),
+        "view": pa.array(["x", None, "y"], pa.string_view()),
+        "took": pa.array([1, 2, None], pa.duration("ns")),
+        "tags": [["x"], None, []],
+        "of": [{"x": 1}, None, {"x": 2}],
+        "nothing": pa.nulls(3),
+    }
+    path = write(tmp_path, season=["warm", "cold", None], **others)
     command = [warm_python, "evaluate.py", f"embeddings={path}", f"output={tmp_path / 'out'}"]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -149,6 +164,9 @@ def test_evaluate_py_takes_such_a_file(tmp_path: Path, repository: Path, warm_py
     names = ["recall@1", "recall@5", "recall@10", "precision@1", "precision@5", "precision@10", "map@10", "ndcg@10"]
     names += ["graded_ndcg@10", "map@r", "r_precision", "mrr"]
     # One query with a positive: no interval.
+    assert (tmp_path / "out" / "report.html").is_file()
+    line = "no slices by columns of types that have none: clock (time64[us]), blob (large_binary)"
+    assert line in done.stdout + done.stderr
     assert list(metrics) == [*names, "queries", "queries_without_positives"]
     assert pq.read_table(tmp_path / "out" / "slices.parquet").num_rows > 0
     # Query a finds b at once; the only image of item 2 is query c's own.
