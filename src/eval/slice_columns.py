@@ -41,7 +41,7 @@ def default_columns(table: pa.Table) -> list[str]:
     for name in table.column_names:
         if name in left_out:
             continue
-        column = plain_column(table[name])
+        column = _prepared(table[name])
         if not _is_sliceable(column.type):
             skipped.append(f"{name} ({table[name].type})")
             continue
@@ -59,8 +59,8 @@ def slice_values(column: pa.ChunkedArray, name: str) -> tuple[list[str], np.ndar
     """Divide a column into slices.
 
     Numbers with more than ten values are divided into quarters of the queries, dates at their median, and `positives`
-    at 2, 5 and 10; any other column has a slice for each value. Nulls and NaN are in no slice. Numbers are compared as
-    float64.
+    at 2, 5 and 10; any other column has a slice for each value. Nulls and NaN are in no slice. Integers beyond 2**53
+    are taken for names.
 
     Args:
         column: strings, booleans, numbers, dates or timestamps.
@@ -72,7 +72,7 @@ def slice_values(column: pa.ChunkedArray, name: str) -> tuple[list[str], np.ndar
     Raises:
         ConfigError: the column is of another type, or has more than 200 values that are neither numbers nor dates.
     """
-    column, given = plain_column(column), column.type
+    column, given = _prepared(column), column.type
     if not _is_sliceable(column.type):
         raise ConfigError(f"`slices`: column {name} holds {given}; give columns of plain values")
     if pa.types.is_temporal(column.type):
@@ -96,6 +96,16 @@ def slice_values(column: pa.ChunkedArray, name: str) -> tuple[list[str], np.ndar
     places = np.empty(len(words) + 1, np.int64)
     places[order], places[-1] = np.arange(len(words)), -1
     return [words[place] for place in order], places[codes]
+
+
+def _prepared(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A plain column; integers that float64 does not tell apart, most likely hashes or ids, as strings."""
+    column = plain_column(column)
+    if pa.types.is_integer(column.type):
+        ends = pc.min_max(column).as_py()
+        if ends["min"] is not None and max(-ends["min"], ends["max"]) > 2**53:
+            return column.cast(pa.string())
+    return column
 
 
 def _is_sliceable(kind: pa.DataType) -> bool:

@@ -86,7 +86,9 @@ def test_a_column_of_each_type_is_sliced_by_its_values_or_refused_by_its_name(na
         return
     values = column.to_pylist()
     assert (codes == -1).tolist() == [value is None or value != value for value in values]
-    if pa.types.is_integer(kind) and len(words) == 4:
+    if pa.types.is_integer(kind) and "64" in str(kind) and column.type == kind:
+        assert set(words) == {str(value) for value in values if value is not None}
+    elif pa.types.is_integer(kind) and len(words) == 4:
         # Quarters of the queries, in the order of the values.
         ordered = sorted(np.flatnonzero(codes >= 0), key=values.__getitem__)
         assert (np.diff(codes[ordered]) >= 0).all()
