@@ -19,6 +19,7 @@ from src.contracts.settings import (
     TrainSettings,
     complete_data,
 )
+from src.contracts.settings.csv import CsvSettings
 from src.contracts.settings.splits import CountSplitSettings, TimeSplitSettings
 
 TRIPLET = {"_target_": "pytorch_metric_learning.losses.TripletMarginLoss", "margin": 0.1}
@@ -307,7 +308,7 @@ def test_completed_data_is_checked(data_settings) -> None:
 
 def test_a_card_from_before_a_setting_takes_what_was_done_then(data_settings) -> None:
     now = asdict(data_settings(root="old"))
-    card = {name: value for name, value in now.items() if name not in ("split_file", "leakage", "count", "time")}
+    card = {name: value for name, value in now.items() if name not in ("split_file", "leakage", "count", "time", "csv")}
     assert asdict(complete_data(DataSettings(), card)) == now
     assert complete_data(DataSettings(count=CountSplitSettings(train=7)), now).count.train == 7
     with pytest.raises(ConfigError, match=r"`data\.split_file` is not given"):
@@ -341,6 +342,24 @@ def test_dates_of_splits_are_checked(data_settings, val_from: str, test_from: st
     with pytest.raises(ConfigError) as caught:
         complete_data(data_settings(split_by="time", time=time), None)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("delimiter", ["", ",", ";", "semicolon", "tab", r"\t", "\t", "|", "^", " "])
+@pytest.mark.parametrize("encoding", ["", "utf-8", "cp1252", "UTF_16", "latin-1"])
+def test_csv_files_may_be_written_in_these_ways(data_settings, delimiter: str, encoding: str) -> None:
+    complete_data(data_settings(csv=CsvSettings(delimiter=delimiter, encoding=encoding, decimal="comma")), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("delimiter", value) for value in ("semi", "\u00a7", '"', "\n", ";;")]
+    + [("encoding", value) for value in ("cp12520", "base64", "rot13", "hex")]
+    + [("decimal", value) for value in ("", ";", ".,", "dot")],
+)
+def test_csv_files_are_not_written_in_those(data_settings, name: str, value: str) -> None:
+    settings = CsvSettings(**{"delimiter": "", "encoding": "", "decimal": "point", name: value})
+    with pytest.raises(ConfigError, match=rf"^`data\.csv\.{name}="):
+        complete_data(data_settings(csv=settings), None)
 
 
 def test_a_split_by_file_names_it(data_settings) -> None:
