@@ -121,6 +121,9 @@ def open_image(data: bytes) -> tuple[ImageHeader, Image.Image | WebP]:
     """The header, and what knows how to decode the rest; raises whatever Pillow raises."""
     if not data:
         raise UnsupportedImageError("the image is empty (0 bytes)")
+    form = signed_format(data)
+    if form is None:
+        raise UnsupportedImageError("not a JPEG, PNG, WebP, GIF, BMP or TIFF image")
     check_structure(data)
     if is_webp(data):
         webp = read_webp(data)
@@ -129,9 +132,6 @@ def open_image(data: bytes) -> tuple[ImageHeader, Image.Image | WebP]:
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
-        form = signed_format(data)
-        if form is None:
-            raise
         raise UnsupportedImageError(
             f"it begins as a {form} file, but its header is damaged or of a kind that is not read; save it anew as PNG"
         ) from None
@@ -204,8 +204,6 @@ def image_errors() -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except UnidentifiedImageError:
-        raise UnsupportedImageError("not a JPEG, PNG, WebP, GIF, BMP or TIFF image") from None
     # Damaged files make decoders raise nearly anything: OSError, SyntaxError, struct.error, IndexError, zlib.error ...
     except Exception as error:
         raise CorruptImageError(f"the image is truncated or damaged ({error})") from error

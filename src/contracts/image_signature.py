@@ -12,10 +12,12 @@ _SIGNATURES = {
     b"GIF89a": "GIF",
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
+    b"II\0*": "TIFF",  # as some programs write it, and Pillow reads it
+    b"MM*\0": "TIFF",
     b"II+\0": "TIFF",
     b"MM\0+": "TIFF",
 }
-_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
 def signed_format(start: bytes) -> str | None:
