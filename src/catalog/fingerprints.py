@@ -80,10 +80,10 @@ def fingerprints(catalogue: Catalogue, rows: np.ndarray, folder: Path) -> np.nda
         task = bar.add_task("fingerprints of images", total=len(missing))
         wanted = iter(missing)
         while part := list(islice(wanted, _KEPT_EVERY)):
-            for (key, row), made in zip(part, _made(catalogue, [row for _, row in part], pool), strict=True):
+            for (key, _), made in zip(part, _made(catalogue, [row for _, row in part], pool), strict=True):
                 bar.advance(task)
                 if isinstance(made, str):
-                    problems.append(f"row {row + 1}: {catalogue.items['image'][row].as_py()}: {made}")
+                    problems.append(made)
                 else:
                     known[key] = made
             _write(path, known)
@@ -97,8 +97,8 @@ def _made(catalogue: Catalogue, rows: list[int], pool: ThreadPoolExecutor) -> It
 
     def make(row: int) -> bytes | str:
         try:
-            return fingerprint(catalogue.image_bytes(row)).tobytes()
-        except (ImageError, OSError) as error:
+            return catalogue.from_image(row, fingerprint).tobytes()
+        except ImageError as error:
             return str(error)
 
     return pool.map(make, rows)
@@ -107,7 +107,10 @@ def _made(catalogue: Catalogue, rows: list[int], pool: ThreadPoolExecutor) -> It
 def _key(root: Path, image: str) -> str:
     if is_remote(image):
         return image
-    status = (root / image).stat()
+    try:
+        status = (root / image).stat()
+    except (OSError, ValueError):  # no such file: reading it says so, with its row
+        return image
     return f"{(root / image).resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
 
 

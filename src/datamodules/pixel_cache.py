@@ -148,6 +148,9 @@ def _key(catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec) -> str
     for image in catalogue.column("image", rows):
         digest.update(f"\0{image}".encode())
         if not is_remote(image):
-            status = (catalogue.root / image).stat()
+            try:
+                status = (catalogue.root / image).stat()
+            except (OSError, ValueError):  # no such file: reading it says so, with its row
+                continue
             digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}".encode())
     return digest.hexdigest()[:32]

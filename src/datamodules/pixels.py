@@ -45,7 +45,7 @@ def iterate_pixels(
             for future in pending.popleft():
                 try:
                     pixels.append(future.result())
-                except (ImageError, OSError) as error:
+                except ImageError as error:
                     problems.append(str(error))
             if not problems:
                 yield np.stack(pixels)
@@ -54,7 +54,4 @@ def iterate_pixels(
 
 
 def _read(catalogue: Catalogue, row: int, spec: PreprocessingSpec) -> np.ndarray:
-    try:
-        return preprocess(catalogue.image_bytes(row), spec)
-    except (ImageError, OSError) as error:
-        raise type(error)(f"row {row + 1}: {catalogue.items['image'][row].as_py()}: {error}") from error
+    return catalogue.from_image(row, lambda data: preprocess(data, spec))
