@@ -1,10 +1,8 @@
 """A catalogue that is ready for use: its rows with splits and roles, and the files of its images."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +18,11 @@ from src.catalog.public import PUBLIC_READERS
 from src.catalog.public.held_out import hold_out_classes
 from src.catalog.roles import with_roles
 from src.contracts.errors import CatalogueError
-from src.contracts.image_errors import ImageError
 from src.contracts.settings import DataSettings
 from src.contracts.tables import SPLITS, validate_items
 from src.shop import open_shop
 
 __all__ = ["Catalogue", "open_catalogue"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,24 +67,12 @@ class Catalogue:
         return np.asarray(self.items[name].take(pa.array(rows)).to_pylist(), dtype=object)
 
     def image_bytes(self, row: int) -> bytes:
-        """The content of the file of one row's image; raises `UnreadableImageError` as `from_image`."""
-        return self.from_image(row, lambda data: data)
-
-    def from_image(self, row: int, make: Callable[[bytes], T]) -> T:
-        """What a function makes of the content of one row's image.
-
-        Args:
-            row: of the image.
-            make: such as `decode`; it may raise `ImageError`.
+        """The content of the file of one row's image.
 
         Raises:
-            ImageError: of the type that `make` raised, or `UnreadableImageError`; the message names row and image.
+            UnreadableImageError: it cannot be read or fetched; the message says why.
         """
-        image = self.items["image"][int(row)].as_py()
-        try:
-            return make(read_image(self.root, image))
-        except ImageError as error:
-            raise type(error)(f"row {int(row) + 1}: {image}: {error}") from error
+        return read_image(self.root, self.items["image"][int(row)].as_py())
 
     def _rows(self, split: str | None, role: str | None) -> np.ndarray:
         belonging = {"train": ["train", "all"], "val": ["val", "held_out", "all"], "test": ["test", "held_out", "all"]}

@@ -80,10 +80,10 @@ def fingerprints(catalogue: Catalogue, rows: np.ndarray, folder: Path) -> np.nda
         task = bar.add_task("fingerprints of images", total=len(missing))
         wanted = iter(missing)
         while part := list(islice(wanted, _KEPT_EVERY)):
-            for (key, _), made in zip(part, _made(catalogue, [row for _, row in part], pool), strict=True):
+            for (key, row), made in zip(part, _made(catalogue, [row for _, row in part], pool), strict=True):
                 bar.advance(task)
                 if isinstance(made, str):
-                    problems.append(made)
+                    problems.append(f"row {row + 1}: {catalogue.items['image'][row].as_py()}: {made}")
                 else:
                     known[key] = made
             _write(path, known)
@@ -97,7 +97,7 @@ def _made(catalogue: Catalogue, rows: list[int], pool: ThreadPoolExecutor) -> It
 
     def make(row: int) -> bytes | str:
         try:
-            return catalogue.from_image(row, fingerprint).tobytes()
+            return fingerprint(catalogue.image_bytes(row)).tobytes()
         except ImageError as error:
             return str(error)
 

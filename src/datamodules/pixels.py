@@ -54,4 +54,7 @@ def iterate_pixels(
 
 
 def _read(catalogue: Catalogue, row: int, spec: PreprocessingSpec) -> np.ndarray:
-    return catalogue.from_image(row, lambda data: preprocess(data, spec))
+    try:
+        return preprocess(catalogue.image_bytes(row), spec)
+    except ImageError as error:
+        raise type(error)(f"row {row + 1}: {catalogue.items['image'][row].as_py()}: {error}") from error

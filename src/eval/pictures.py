@@ -58,7 +58,7 @@ def draw_results(catalogue: Catalogue, evaluation: Evaluation, path: Path, *, qu
 
 
 def _picture(catalogue: Catalogue, row: int) -> Image.Image:
-    return Image.fromarray(catalogue.from_image(row, lambda data: preprocess(data, _CELL)))
+    return Image.fromarray(preprocess(catalogue.image_bytes(row), _CELL))
 
 
 def _mark(draw: ImageDraw.ImageDraw, x: float, y: float, hit: bool, colour: tuple[int, int, int]) -> None:

@@ -31,7 +31,7 @@ def write_thumbnails(catalogue: Catalogue, rows: np.ndarray, path: Path, *, side
     shown = PreprocessingSpec(size=side, resize="pad") if side <= 2048 else None
 
     def made(row: int) -> bytes:
-        return thumbnail(catalogue.from_image(row, lambda data: decode(data, spec=shown)), side)
+        return thumbnail(decode(catalogue.image_bytes(row), spec=shown), side)
 
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import wandb
 
 from src.catalog.catalogue import Catalogue
@@ -32,7 +33,7 @@ def hardest_queries(catalogue: Catalogue, evaluation: Evaluation, count: int) ->
     def picture(image: str | None) -> wandb.Image | None:
         if image is None:
             return None
-        pixels = catalogue.from_image(catalogue.row_of[image], lambda data: preprocess(data, _PICTURE))
+        pixels: np.ndarray = preprocess(catalogue.image_bytes(catalogue.row_of[image]), _PICTURE)
         return wandb.Image(pixels, file_type="jpg")
 
     rows: list[list[Any]] = []

@@ -39,7 +39,6 @@ class Thumbnails:
 
     def __getitem__(self, image_id: str) -> str:
         if image_id not in self._made:
-            row = self._catalogue.row_of[image_id]
-            pixels = self._catalogue.from_image(row, lambda data: preprocess(data, self._spec))
+            pixels = preprocess(self._catalogue.image_bytes(self._catalogue.row_of[image_id]), self._spec)
             self._made[image_id] = data_uri(pixels)
         return self._made[image_id]
