@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
+from src.catalog.parquet_table import read_parquet
 from src.contracts.errors import CatalogueError
 
 __all__ = ["read_manifest", "read_table"]
@@ -18,7 +18,7 @@ def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
     CSV values stay strings (a label `007` must not become 7); `convert_columns` converts the columns of the schema.
 
     Args:
-        path: `.csv` or `.parquet`.
+        path: `.csv` or `.parquet`, or a folder of Parquet files with the same columns.
         columns: our column name -> the manifest's. Columns that are not named keep their names.
 
     Returns:
@@ -49,14 +49,14 @@ def read_manifest(path: Path, columns: Mapping[str, str]) -> pa.Table:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a CSV file, whose values stay strings, or a Parquet file.
+    """Read a CSV file, whose values stay strings, a Parquet file or a folder of Parquet files.
 
     Raises:
         CatalogueError: the file is not readable, or a column name is repeated.
     """
     try:
         table = _read(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise CatalogueError(str(path), [f"cannot be read as CSV or Parquet ({error})"]) from error
     repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if repeated:
@@ -65,8 +65,8 @@ def read_table(path: Path) -> pa.Table:
 
 
 def _read(path: Path) -> pa.Table:
-    if path.suffix.lower() == ".parquet":
-        return pq.read_table(path)
+    if path.suffix.lower() == ".parquet" or path.is_dir():
+        return read_parquet(path)
     with pacsv.open_csv(path) as reader:
         names = reader.schema.names
     options = pacsv.ConvertOptions(

@@ -150,7 +150,7 @@ def _conform(table: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[str]]:
         column = table[field.name]
         try:
             columns[field.name] = column.cast(field.type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        except pa.ArrowException as error:
             problems.append(f"column {field.name!r} is {column.type}, not {field.type}: {error}")
             continue
         if not field.nullable and column.null_count:

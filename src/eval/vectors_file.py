@@ -30,7 +30,7 @@ def read_vectors(path: Path) -> tuple[Embedded, Embedded]:
     """
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise TableError(f"`embeddings={path}`: cannot be read as Parquet ({error})") from error
     absent = [name for name in _REQUIRED if name not in table.column_names]
     if absent:
@@ -58,7 +58,7 @@ def read_vectors(path: Path) -> tuple[Embedded, Embedded]:
 def _cast(table: pa.Table, name: str, kind: pa.DataType, path: Path) -> pa.ChunkedArray:
     try:
         return table[name].cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except pa.ArrowException as error:
         raise TableError(f"`embeddings={path}`: column {name} is {table[name].type}, not {kind} ({error})") from error
 
 
