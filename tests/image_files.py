@@ -1,15 +1,21 @@
 """Image files put together byte by byte: kinds that Pillow reads and does not write."""
 
+import io
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
-__all__ = ["ORIENTATION", "bmp", "exif", "jpeg_with", "packed", "png", "png_chunk", "tiff", "webp_with"]
+__all__ = ["ORIENTATION", "bmp", "exif", "jpeg_with", "packed", "png", "png_chunk", "retagged", "tiff", "webp_with"]
 
 ORIENTATION = 0x0112
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SIGNED_SHORT, FLOAT = 1, 2, 3, 4, 5, 7, 8, 11
+Tags = Mapping[int, tuple[int, Sequence[int | float]]]
+"""Type and values of each tag."""
+
 _CODES = {BYTE: "B", ASCII: "B", UNDEFINED: "B", SHORT: "H", LONG: "I", RATIONAL: "I", SIGNED_SHORT: "h", FLOAT: "f"}
 
 
@@ -69,9 +75,9 @@ def tiff(
     *,
     width: int,
     height: int,
-    tags: Mapping[int, tuple[int, Sequence[int | float]]],
+    tags: Tags,
     order: str = "<",
-    following: Mapping[int, tuple[int, Sequence[int | float]]] | None = None,
+    following: Tags | None = None,
 ) -> bytes:
     """A TIFF whose directory stands before its strips; `following` is a second directory without pixels."""
     filled = {256: (SHORT, [width]), 257: (SHORT, [height]), 259: (SHORT, [1]), 278: (SHORT, [height]), **tags}
@@ -86,6 +92,26 @@ def tiff(
     )
     after = b"" if following is None else _directory(following, second, order)
     return _magic(order) + struct.pack(order + "I", 8) + first + after + b"".join(strips)
+
+
+def retagged(data: bytes, added: Tags, **options: Any) -> bytes:
+    """A TIFF's strips behind a directory of ours, so that the file can be cut off within its pixels.
+
+    Args:
+        data: the file.
+        added: tags that it gets; of its own it keeps those of integers and bytes.
+        options: of `tiff`.
+    """
+    with Image.open(io.BytesIO(data)) as image:
+        own, kinds = dict(image.tag_v2), image.tag_v2.tagtype
+    strips = [data[start : start + length] for start, length in zip(own.pop(273), own.pop(279), strict=True)]
+    kept = {
+        tag: (kinds[tag], value if isinstance(value, tuple | bytes) else [value])
+        for tag, value in own.items()
+        if kinds[tag] in (BYTE, SHORT, LONG, UNDEFINED)
+    }
+    order = "<" if data.startswith(b"II") else ">"
+    return tiff(strips, width=own[256], height=own[257], tags={**kept, **added}, order=order, **options)
 
 
 def exif(
@@ -140,9 +166,7 @@ def _magic(order: str) -> bytes:
     return b"II*\0" if order == "<" else b"MM\0*"
 
 
-def _directory(
-    tags: Mapping[int, tuple[int, Sequence[int | float]]], place: int, order: str, following: int = 0
-) -> bytes:
+def _directory(tags: Tags, place: int, order: str, following: int = 0) -> bytes:
     """A directory that begins at `place`, and behind it the values that do not fit into four bytes."""
     entries, values = b"", b""
     end = place + 2 + 12 * len(tags) + 4

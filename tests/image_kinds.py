@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from tests.image_files import LONG, SHORT, UNDEFINED, bmp, packed, png, tiff
+from tests.image_files import SHORT, bmp, packed, png, retagged, tiff
 from tests.pictures import encode, smooth_picture
 
 __all__ = ["HEIGHT", "KINDS", "PICTURE", "TIFF_KINDS", "WIDTH", "Kind", "draw"]
@@ -113,12 +113,12 @@ def tiffs() -> Iterator[tuple[str, Kind]]:
     for compression in ("tiff_lzw", "packbits", "tiff_adobe_deflate", "lzma", "zstd", "jpeg"):
         data = encode(PICTURE, "TIFF", compression=compression)
         yield compression, Kind(data, _by_pillow(data) if compression == "jpeg" else PICTURE, 1)
-        yield f"{compression}, pixels at the end", Kind(_pixels_last(data), _by_pillow(data), 1)
+        yield f"{compression}, pixels at the end", Kind(retagged(data, {}), _by_pillow(data), 1)
     bits = PICTURE[..., 0] > 128
     for compression in ("tiff_ccitt", "group3", "group4"):
         data = encode(bits, "TIFF", compression=compression)
         yield compression, Kind(data, rgb(bits * 255))
-        yield f"{compression}, pixels at the end", Kind(_pixels_last(data), rgb(bits * 255))
+        yield f"{compression}, pixels at the end", Kind(retagged(data, {}), rgb(bits * 255))
     tags = {317: 2}
     yield "predictor", Kind(encode(PICTURE, "TIFF", compression="tiff_lzw", tiffinfo=tags), PICTURE)
     floats = np.random.default_rng(3).random((HEIGHT, WIDTH), np.float32)
@@ -128,20 +128,6 @@ def tiffs() -> Iterator[tuple[str, Kind]]:
     whole = np.arange(HEIGHT * WIDTH, dtype=np.int32).reshape(HEIGHT, WIDTH) * 580
     yield "32-bit integers", Kind(encode(Image.fromarray(whole), "TIFF"), rgb(whole / 257))
     yield "several pages", Kind(encode(PICTURE, "TIFF", save_all=True, append_images=[Image.new("L", (3, 3))]), PICTURE)
-
-
-def _pixels_last(data: bytes) -> bytes:
-    """The same strips behind the directory: such a file can be cut off within its pixels."""
-    with Image.open(io.BytesIO(data)) as image:
-        tags = {tag: image.tag_v2[tag] for tag in (258, 259, 262, 277, 278, 292, 347, 530) if tag in image.tag_v2}
-        parts = zip(image.tag_v2[273], image.tag_v2[279], strict=True)
-        strips = [data[start : start + length] for start, length in parts]
-    kinds = {292: LONG, 347: UNDEFINED}
-    given = {
-        tag: (kinds.get(tag, SHORT), value if isinstance(value, tuple | bytes) else [value])
-        for tag, value in tags.items()
-    }
-    return tiff(strips, width=WIDTH, height=HEIGHT, tags=given)
 
 
 def _layouts() -> Iterator[tuple]:

@@ -34,7 +34,8 @@ def decode(
     """Decode an image file to upright RGB.
 
     The EXIF orientation is applied, transparency is flattened on white, palettes, CMYK, 1-bit and 16-bit images become
-    8-bit RGB, an animation gives its first frame. Colour profiles are not applied.
+    8-bit RGB, an animation gives its first frame. Colour profiles are not applied. Grey values of more than 8 bits are
+    scaled as `grey_levels` says.
 
     Args:
         data: the bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF file.
@@ -47,7 +48,7 @@ def decode(
         uint8 array of shape (height, width, 3).
 
     Raises:
-        UnsupportedImageError: none of these formats.
+        UnsupportedImageError: none of these formats, or a kind of them that would be read wrongly.
         ImageTooLargeError: more than `max_pixels` pixels, a side above `MAX_SIDE`, or too many passes over the pixels.
         CorruptImageError: truncated or damaged, or of more segments and tags than a picture has use for.
     """

@@ -60,14 +60,20 @@ def _check_layout(image: TiffImageFile) -> None:
     tags, raw, bits = image.tag_v2, image.info.get("compression") == "raw", _bits(image)
     if _SIGNED in tags.get(SAMPLEFORMAT, ()) and max(bits) < 32:
         raise UnsupportedImageError(f"a TIFF of signed integers of {max(bits)} bits; {_ADVICE}")
-    apart = tags.get(PLANAR_CONFIGURATION, 1) == 2
-    if apart and (image.mode not in ("RGB", "RGBA", "CMYK") or (raw and max(bits) != 8)):
+    if tags.get(PLANAR_CONFIGURATION, 1) == 2 and _misreads_planes(image, bits, raw):
         raise UnsupportedImageError(
             f"a TIFF whose planes are stored apart, of mode {image.mode} and {max(bits)} bits; {_ADVICE}"
         )
     subsampling = tags.get(YCBCRSUBSAMPLING, (1, 1))
     if raw and tags.get(PHOTOMETRIC_INTERPRETATION) == _YCBCR and tuple(subsampling) != (1, 1):
         raise UnsupportedImageError(f"a TIFF of subsampled colours without compression; {_ADVICE}")
+
+
+def _misreads_planes(image: TiffImageFile, bits: tuple[int, ...], raw: bool) -> bool:
+    """Uncompressed, Pillow takes a plane for 8 bits, the more the brighter."""
+    inverted = image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
+    several = len(bits) > 1 and image.mode not in ("RGB", "RGBA", "CMYK")
+    return several or (raw and (max(bits) != 8 or inverted))
 
 
 def _check_parts(image: TiffImageFile, data: bytes) -> None:

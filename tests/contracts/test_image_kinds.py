@@ -10,8 +10,8 @@ from PIL import Image
 from src.contracts.decoding import decode
 from src.contracts.image_errors import CorruptImageError, ImageError, UnsupportedImageError
 from src.contracts.image_header import read_header
-from tests.image_files import SHORT, packed, png, png_chunk, tiff
-from tests.image_kinds import HEIGHT, KINDS, PICTURE, WIDTH, Kind, draw
+from tests.image_files import SHORT, packed, png, png_chunk, retagged, tiff
+from tests.image_kinds import HEIGHT, KINDS, PICTURE, TIFF_KINDS, WIDTH, Kind, draw
 from tests.pictures import encode
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -169,6 +169,17 @@ def test_a_tiff_that_pillow_would_misread_is_refused(name: str) -> None:
     if coded:
         tags, strips = {**tags, 259: (SHORT, [8])}, [zlib.compress(strip) for strip in strips]
     refused(tiff(strips, width=WIDTH, height=HEIGHT, tags=tags), UnsupportedImageError, "a TIFF (of|whose) .* save it")
+
+
+@pytest.mark.parametrize("name", [name for name in TIFF_KINDS if "grey, " in name or "palette, " in name])
+def test_where_there_is_one_plane_it_does_not_matter_that_planes_are_apart(name: str) -> None:
+    kind = TIFF_KINDS[name]
+    data = retagged(kind.data, APART)
+    if "deflate" not in name and (name.split(",")[1] != " 8 bits" or "white is zero" in name):
+        refused(data, UnsupportedImageError, "planes")
+        return
+    pixels = decode(data)
+    assert np.abs(pixels - kind.expected).max() <= kind.tolerance + 1e-9
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
