@@ -13,6 +13,7 @@ __all__ = ["ORIENTATION", "bmp", "exif", "jpeg_with", "packed", "png", "png_chun
 
 ORIENTATION = 0x0112
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SIGNED_SHORT, FLOAT = 1, 2, 3, 4, 5, 7, 8, 11
+_STRIPS, _TILES = (273, 279), (324, 325)
 Tags = Mapping[int, tuple[int, Sequence[int | float]]]
 """Type and values of each tag."""
 
@@ -79,16 +80,28 @@ def tiff(
     order: str = "<",
     following: Tags | None = None,
 ) -> bytes:
-    """A TIFF whose directory stands before its strips; `following` is a second directory without pixels."""
-    filled = {256: (SHORT, [width]), 257: (SHORT, [height]), 259: (SHORT, [1]), 278: (SHORT, [height]), **tags}
+    """A TIFF whose directory stands before its strips, or tiles where the tags give their size.
+
+    Args:
+        strips: their content.
+        width: of the picture.
+        height: likewise.
+        tags: further ones.
+        order: `<` or `>`.
+        following: a second directory, without pixels.
+    """
+    filled = {256: (SHORT, [width]), 257: (SHORT, [height]), 259: (SHORT, [1]), **tags}
+    places, sizes = _TILES if 322 in tags else _STRIPS
+    if 322 not in tags:
+        filled.setdefault(278, (SHORT, [height]))
     lengths = [len(strip) for strip in strips]
-    begin = len(_directory({**filled, 273: (LONG, lengths), 279: (LONG, lengths)}, 8, order))
+    begin = len(_directory({**filled, places: (LONG, lengths), sizes: (LONG, lengths)}, 8, order))
     second = begin + 8
     if following is not None:
         begin += len(_directory(following, second, order))
     offsets = (8 + begin + np.cumsum([0, *lengths])[:-1]).tolist()
     first = _directory(
-        {**filled, 273: (LONG, offsets), 279: (LONG, lengths)}, 8, order, 0 if following is None else second
+        {**filled, places: (LONG, offsets), sizes: (LONG, lengths)}, 8, order, 0 if following is None else second
     )
     after = b"" if following is None else _directory(following, second, order)
     return _magic(order) + struct.pack(order + "I", 8) + first + after + b"".join(strips)
@@ -104,7 +117,8 @@ def retagged(data: bytes, added: Tags, **options: Any) -> bytes:
     """
     with Image.open(io.BytesIO(data)) as image:
         own, kinds = dict(image.tag_v2), image.tag_v2.tagtype
-    strips = [data[start : start + length] for start, length in zip(own.pop(273), own.pop(279), strict=True)]
+    places, sizes = _TILES if 322 in own else _STRIPS
+    strips = [data[start : start + length] for start, length in zip(own.pop(places), own.pop(sizes), strict=True)]
     kept = {
         tag: (kinds[tag], value if isinstance(value, tuple | bytes) else [value])
         for tag, value in own.items()

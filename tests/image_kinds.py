@@ -127,7 +127,23 @@ def tiffs() -> Iterator[tuple[str, Kind]]:
     yield "floating point, white is zero", Kind(negative, rgb(255 - floats * 255))
     whole = np.arange(HEIGHT * WIDTH, dtype=np.int32).reshape(HEIGHT, WIDTH) * 580
     yield "32-bit integers", Kind(encode(Image.fromarray(whole), "TIFF"), rgb(whole / 257))
+    yield from _tiled()
+    yield "BigTIFF", Kind(encode(PICTURE, "TIFF", big_tiff=True), PICTURE)
     yield "several pages", Kind(encode(PICTURE, "TIFF", save_all=True, append_images=[Image.new("L", (3, 3))]), PICTURE)
+
+
+def _tiled() -> Iterator[tuple[str, Kind]]:
+    """Tiles of 16 x 16 pixels, which the picture's edges cut."""
+    picture = smooth_picture(19, 37, seed=6)
+    padded = np.pad(picture, ((0, 13), (0, 11), (0, 0)))
+    tiles = [padded[top : top + 16, left : left + 16] for top in (0, 16) for left in (0, 16, 32)]
+    tags = {258: (SHORT, [8] * 3), 262: (SHORT, [2]), 277: (SHORT, [3]), 322: (SHORT, [16]), 323: (SHORT, [16])}
+    for order in "<>":
+        data = tiff([tile.tobytes() for tile in tiles], width=37, height=19, tags=tags, order=order)
+        yield f"tiles, {order}", Kind(data, picture)
+        coded = [zlib.compress(tile.tobytes()) for tile in tiles]
+        data = tiff(coded, width=37, height=19, tags={**tags, 259: (SHORT, [8])}, order=order)
+        yield f"tiles, {order}, deflate", Kind(data, picture)
 
 
 def _layouts() -> Iterator[tuple]:

@@ -28,7 +28,11 @@ def read_folder(root: Path) -> pa.Table:
     Raises:
         CatalogueError: there is no such folder, or no image in it; it says what is there instead.
     """
-    if not root.is_dir():
+    try:
+        found = root.is_dir()
+    except OSError as error:
+        raise CatalogueError(str(root), [f"not readable ({error.strerror}); set `data.root`"]) from error
+    if not found:
         raise CatalogueError(str(root), ["no such folder; set `data.root`"])
     left_out = LeftOut()
     labelled = []

@@ -210,6 +210,11 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
             read_folder(tmp_path / name)
 
 
+def test_a_folder_that_cannot_be_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match=r"not readable \(File name too long\); set `data\.root`"):
+        read_folder(tmp_path / ("x" * 300))
+
+
 def test_all_that_is_listed_can_be_opened(data_settings, tmp_path: Path) -> None:
     put(tmp_path, "store/1.jpg", "root/a/noext", "root/b/x.jfif", "root/b/y.jpe", "root/a/z.jpg")
     (tmp_path / "root" / "c").symlink_to(tmp_path / "store")

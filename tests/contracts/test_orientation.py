@@ -91,6 +91,7 @@ WITH_EXIF: dict[str, Callable[[bytes], bytes]] = {
     "progressive JPEG": lambda tags: in_jpeg(tags, progressive=True),
     "PNG": in_png,
     "PNG, behind the pixels": lambda tags: png_with(behind=png_chunk(b"eXIf", tags)),
+    "PNG with a prefix": lambda tags: in_png(PREFIX + tags),
     "WebP": in_webp,
     "WebP with a prefix": lambda tags: in_webp(PREFIX + tags),
     "lossless WebP": lambda tags: in_webp(tags, lossless=True),
@@ -247,13 +248,14 @@ def test_a_tiff_of_any_kind_is_turned_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16", "F"])
-def test_a_tiff_that_pillow_writes_is_turned_once(mode: str, orientation: int) -> None:
+def test_a_tiff_that_pillow_writes_is_turned_once(mode: str, big: bool, orientation: int) -> None:
     if mode in ("I;16", "F"):
         image = Image.fromarray(PICTURE[..., 0].astype(np.uint16) * 257 if mode == "I;16" else PICTURE[..., 0] / 255.0)
     else:
         image = Image.fromarray(PICTURE).convert(mode)
-    plain, tagged = (encode(image, "TIFF", tiffinfo=tags) for tags in ({}, {ORIENTATION: orientation}))
+    plain, tagged = (encode(image, "TIFF", tiffinfo=tags, big_tiff=big) for tags in ({}, {ORIENTATION: orientation}))
     np.testing.assert_array_equal(decode(tagged), turned(decode(plain), orientation))
 
 
