@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,18 +107,20 @@ def tiff(
     return _magic(order) + struct.pack(order + "I", 8) + first + after + b"".join(strips)
 
 
-def retagged(data: bytes, added: Tags, **options: Any) -> bytes:
+def retagged(data: bytes, added: Tags, *, recoded: Callable[[bytes], bytes] = bytes, **options: Any) -> bytes:
     """A TIFF's strips behind a directory of ours, so that the file can be cut off within its pixels.
 
     Args:
         data: the file.
         added: tags that it gets; of its own it keeps those of integers and bytes.
+        recoded: what becomes of each strip.
         options: of `tiff`.
     """
     with Image.open(io.BytesIO(data)) as image:
         own, kinds = dict(image.tag_v2), image.tag_v2.tagtype
     places, sizes = _TILES if 322 in own else _STRIPS
-    strips = [data[start : start + length] for start, length in zip(own.pop(places), own.pop(sizes), strict=True)]
+    parts = zip(own.pop(places), own.pop(sizes), strict=True)
+    strips = [recoded(data[start : start + length]) for start, length in parts]
     kept = {
         tag: (kinds[tag], value if isinstance(value, tuple | bytes) else [value])
         for tag, value in own.items()

@@ -95,6 +95,8 @@ def tiffs() -> Iterator[tuple[str, Kind]]:
         for order, coded in (("<", False), (">", False), ("<", True), (">", True)):
             if order == ">" and (bits == 12 or (bits, photometric) == (16, 0)):
                 continue  # Pillow reads these of little-endian files only.
+            if order == ">" and bits == 32 and coded:
+                continue  # It would misread these: they are refused.
             rows = [packed(part, bits, order=order) for part in parts]
             half = HEIGHT // 2
             strips = [b"".join(part[start : start + half]) for part in rows for start in (0, half)]
@@ -121,12 +123,6 @@ def tiffs() -> Iterator[tuple[str, Kind]]:
         yield f"{compression}, pixels at the end", Kind(retagged(data, {}), rgb(bits * 255))
     tags = {317: 2}
     yield "predictor", Kind(encode(PICTURE, "TIFF", compression="tiff_lzw", tiffinfo=tags), PICTURE)
-    floats = np.random.default_rng(3).random((HEIGHT, WIDTH), np.float32)
-    yield "floating point", Kind(encode(Image.fromarray(floats), "TIFF"), rgb(floats * 255))
-    negative = encode(Image.fromarray(floats), "TIFF", tiffinfo={262: 0})
-    yield "floating point, white is zero", Kind(negative, rgb(255 - floats * 255))
-    whole = np.arange(HEIGHT * WIDTH, dtype=np.int32).reshape(HEIGHT, WIDTH) * 580
-    yield "32-bit integers", Kind(encode(Image.fromarray(whole), "TIFF"), rgb(whole / 257))
     yield from _tiled()
     yield "BigTIFF", Kind(encode(PICTURE, "TIFF", big_tiff=True), PICTURE)
     yield "several pages", Kind(encode(PICTURE, "TIFF", save_all=True, append_images=[Image.new("L", (3, 3))]), PICTURE)
@@ -182,6 +178,11 @@ def _layouts() -> Iterator[tuple]:
         flat = scaled[..., :3] + 255 - scaled[..., 3:]
         # Pillow divides by alpha and multiplies again, each time in 8 bits.
         yield f"RGBA, {bits} bits, multiplied", bits, 2, 4, [values], flat, 3, {338: (SHORT, [1])}
+    floats = np.random.default_rng(3).random((HEIGHT, WIDTH), np.float32)
+    stored, real = floats.view(np.uint32), {339: (SHORT, [3])}
+    yield "floating point", 32, 1, 1, [stored], rgb(floats * 255.0), 0.5, real
+    yield "floating point, white is zero", 32, 0, 1, [stored], rgb(255 - floats * 255.0), 0.5, real
+    yield "32-bit integers", 32, 1, 1, [draw(16)], rgb(full(draw(16), 16)), 0.5, {339: (SHORT, [2])}
     values = draw(8, 3)
     yield "YCbCr", 8, 6, 3, [values], _from_ycbcr(values), 1, {530: (SHORT, [1, 1])}
     # Colours that sRGB has: no two decoders cut the others off alike.

@@ -42,7 +42,7 @@ def read_folder(root: Path) -> pa.Table:
         else:
             left_out.add("images in no item's folder", path[0])
     if not labelled:
-        there = left_out.described() or "the folder is empty"
+        there = left_out.described() or "no files"
         raise CatalogueError(
             str(root), [f"no images in folders named by item (expected root/label/name.jpg); found: {there}"]
         )

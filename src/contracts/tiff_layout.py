@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from PIL.TiffImagePlugin import (
     BITSPERSAMPLE,
+    FILLORDER,
     PHOTOMETRIC_INTERPRETATION,
     PLANAR_CONFIGURATION,
     SAMPLEFORMAT,
@@ -60,6 +61,8 @@ def _check_layout(image: TiffImageFile) -> None:
     tags, raw, bits = image.tag_v2, image.info.get("compression") == "raw", _bits(image)
     if _SIGNED in tags.get(SAMPLEFORMAT, ()) and max(bits) < 32:
         raise UnsupportedImageError(f"a TIFF of signed integers of {max(bits)} bits; {_ADVICE}")
+    if image.mode in ("F", "I") and not raw and tags.prefix == b"MM":
+        raise UnsupportedImageError(f"a TIFF of compressed big-endian values of {max(bits)} bits; {_ADVICE}")
     if tags.get(PLANAR_CONFIGURATION, 1) == 2 and _misreads_planes(image, bits, raw):
         raise UnsupportedImageError(
             f"a TIFF whose planes are stored apart, of mode {image.mode} and {max(bits)} bits; {_ADVICE}"
@@ -70,10 +73,10 @@ def _check_layout(image: TiffImageFile) -> None:
 
 
 def _misreads_planes(image: TiffImageFile, bits: tuple[int, ...], raw: bool) -> bool:
-    """Uncompressed, Pillow takes a plane for 8 bits, the more the brighter."""
-    inverted = image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
+    """Uncompressed, Pillow takes a plane for 8 bits from the left, the more the brighter."""
+    turned = image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0 or image.tag_v2.get(FILLORDER) == 2
     several = len(bits) > 1 and image.mode not in ("RGB", "RGBA", "CMYK")
-    return several or (raw and (max(bits) != 8 or inverted))
+    return several or (raw and (max(bits) != 8 or turned))
 
 
 def _check_parts(image: TiffImageFile, data: bytes) -> None:

@@ -139,36 +139,41 @@ def test_a_tiff_whose_jpeg_data_has_no_end_is_refused() -> None:
     refused(data[: last - 12] + bytes(len(data) - last + 12), CorruptImageError, "JPEG data without an end")
 
 
+MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 APART = {284: (SHORT, [2])}
-GREY = {258: (SHORT, [16]), 262: (SHORT, [1]), 277: (SHORT, [1])}
 MISREAD = {
-    "16 bits, planes apart": ({258: (SHORT, [16] * 3), 262: (SHORT, [2]), 277: (SHORT, [3]), **APART}, 16, 3, False),
-    "16-bit CMYK, planes apart": (
-        {258: (SHORT, [16] * 4), 262: (SHORT, [5]), 277: (SHORT, [4]), **APART},
-        16,
-        4,
-        False,
-    ),
-    "grey and alpha apart": (
-        {258: (SHORT, [8] * 2), 262: (SHORT, [1]), 277: (SHORT, [2]), 338: (SHORT, [2]), **APART},
-        8,
-        2,
-        True,
-    ),
-    "signed": ({**GREY, 339: (SHORT, [2])}, 16, 1, False),
-    "subsampled": ({258: (SHORT, [8] * 3), 262: (SHORT, [6]), 277: (SHORT, [3]), 530: (SHORT, [2, 2])}, 8, 3, False),
+    "16 bits, planes apart": (16, 2, 3, APART, "<", False),
+    "16-bit CMYK, planes apart": (16, 5, 4, APART, "<", False),
+    "grey and alpha apart": (8, 1, 2, {338: (SHORT, [2]), **APART}, "<", True),
+    "bits from the right, planes apart": (8, 2, 3, {266: (SHORT, [2]), **APART}, "<", False),
+    "signed": (16, 1, 1, {339: (SHORT, [2])}, "<", False),
+    "subsampled": (8, 6, 3, {530: (SHORT, [2, 2])}, "<", False),
+    "floating point, big-endian, compressed": (32, 1, 1, {339: (SHORT, [3])}, ">", True),
+    "integers of 32 bits, big-endian, compressed": (32, 1, 1, {339: (SHORT, [2])}, ">", True),
 }
 
 
 @pytest.mark.parametrize("name", MISREAD)
 def test_a_tiff_that_pillow_would_misread_is_refused(name: str) -> None:
-    tags, bits, channels, coded = MISREAD[name]
-    strips = [b"".join(packed(draw(bits, seed=channel), bits, order="<")) for channel in range(channels)]
-    if 284 not in tags:
-        strips = [b"".join(strips)]
+    bits, photometric, samples, further, order, coded = MISREAD[name]
+    planes = [b"".join(packed(draw(min(bits, 30), seed=plane), bits, order=order)) for plane in range(samples)]
+    strips = planes if 284 in further else [b"".join(planes)]
+    tags = {258: (SHORT, [bits] * samples), 262: (SHORT, [photometric]), 277: (SHORT, [samples]), **further}
     if coded:
         tags, strips = {**tags, 259: (SHORT, [8])}, [zlib.compress(strip) for strip in strips]
-    refused(tiff(strips, width=WIDTH, height=HEIGHT, tags=tags), UnsupportedImageError, "a TIFF (of|whose) .* save it")
+    data = tiff(strips, width=WIDTH, height=HEIGHT, tags=tags, order=order)
+    refused(data, UnsupportedImageError, "a TIFF (of|whose) .* save it")
+
+
+@pytest.mark.parametrize("name", [name for name in TIFF_KINDS if "endian" in name])
+def test_bits_that_are_filled_from_the_right_are_read_so_or_refused(name: str) -> None:
+    kind = TIFF_KINDS[name]
+    data = retagged(kind.data, {266: (SHORT, [2])}, recoded=lambda strip: strip.translate(MIRRORED))
+    try:
+        pixels = decode(data)
+    except ImageError:
+        return
+    assert np.abs(pixels - kind.expected).max() <= kind.tolerance + 1e-9
 
 
 @pytest.mark.parametrize("name", [name for name in TIFF_KINDS if "grey, " in name or "palette, " in name])
