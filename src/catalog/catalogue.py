@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from src.catalog.assign_splits import divide
-from src.catalog.audit import audit_rows, is_remote, queries_without_gallery
+from src.catalog.audit import audit_rows, queries_without_gallery
 from src.catalog.convert import convert_columns
 from src.catalog.folder import read_folder
+from src.catalog.image_source import read_image
 from src.catalog.manifest import read_manifest
 from src.catalog.public import PUBLIC_READERS
 from src.catalog.public.held_out import hold_out_classes
@@ -70,12 +70,12 @@ class Catalogue:
         return np.asarray(self.items[name].take(pa.array(rows)).to_pylist(), dtype=object)
 
     def image_bytes(self, row: int) -> bytes:
-        """The content of the file of one row's image."""
-        image = self.items["image"][int(row)].as_py()
-        if is_remote(image):
-            with fsspec.open(image, "rb") as file:
-                return bytes(file.read())
-        return (self.root / image).read_bytes()
+        """The content of the file of one row's image.
+
+        Raises:
+            UnreadableImageError: it cannot be read or fetched; the message says why.
+        """
+        return read_image(self.root, self.items["image"][int(row)].as_py())
 
     def box(self, row: int) -> PixelBox | None:
         """The part of one row's picture that shows the item; None for all of it."""
@@ -88,8 +88,7 @@ class Catalogue:
         """Decode one row's image and cut its box out: uint8 of shape (height, width, 3); `spec` as in `decode`.
 
         Raises:
-            ImageError: not an image, or the box reaches out of it.
-            OSError: it cannot be read.
+            ImageError: it cannot be read, is not an image, or the box reaches out of it.
         """
         data, box = self.image_bytes(row), self.box(row)
         if box is None:

@@ -103,7 +103,7 @@ def _made(catalogue: Catalogue, rows: list[int], pool: ThreadPoolExecutor) -> It
     def make(row: int) -> bytes | str:
         try:
             return fingerprint(catalogue.image_bytes(row), catalogue.box(row)).tobytes()
-        except (ImageError, OSError) as error:
+        except ImageError as error:
             return str(error)
 
     return pool.map(make, rows)
@@ -113,7 +113,10 @@ def _key(root: Path, image: str, box: PixelBox | None) -> str:
     part = "" if box is None else f"\0{box}"
     if is_remote(image):
         return f"{image}{part}"
-    status = (root / image).stat()
+    try:
+        status = (root / image).stat()
+    except (OSError, ValueError):  # no such file: reading it says so, with its row
+        return f"{image}{part}"
     return f"{(root / image).resolve()}\0{status.st_size}\0{status.st_mtime_ns}{part}"
 
 

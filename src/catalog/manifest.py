@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from src.catalog.box_column import read_boxes, write_box
 from src.catalog.csv_file import read_csv
 from src.catalog.image_column import read_image_column
+from src.catalog.parquet_table import read_parquet
 from src.contracts.errors import CatalogueError
 from src.contracts.plain_columns import plain_table
 from src.contracts.settings.csv import DELIMITERS
@@ -30,7 +30,7 @@ def read_manifest(
     CSV values stay strings (a label `007` must not become 7); `convert_columns` converts the columns of the schema.
 
     Args:
-        path: `.csv` or `.parquet`.
+        path: `.csv` or `.parquet`, or a folder of Parquet files with the same columns.
         columns: our column name -> the manifest's. Columns that are not named keep their names.
         delimiter: of a CSV file; see `read_csv`.
         encoding: likewise.
@@ -86,7 +86,7 @@ def _with_boxes(path: Path, ids: pa.ChunkedArray, table: pa.Table, decimal: str)
 
 
 def read_table(path: Path, *, delimiter: str = "", encoding: str = "") -> pa.Table:
-    """Read a CSV file, whose values stay strings, or a Parquet file.
+    """Read a CSV file, whose values stay strings, a Parquet file or a folder of Parquet files.
 
     Args:
         path: `.parquet`; any other name is read as CSV.
@@ -97,8 +97,8 @@ def read_table(path: Path, *, delimiter: str = "", encoding: str = "") -> pa.Tab
         CatalogueError: the file is not readable, or a column name is repeated.
     """
     try:
-        if path.suffix.lower() == ".parquet":
-            table = plain_table(pq.read_table(path))
+        if path.suffix.lower() == ".parquet" or path.is_dir():
+            table = plain_table(read_parquet(path))
         else:
             table = read_csv(path, delimiter=delimiter, encoding=encoding)
     except (OSError, pa.ArrowException) as error:

@@ -151,7 +151,7 @@ def _conform(table: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[str]]:
             continue
         try:
             column, wrong = _cast(table[field.name], field)
-        except (ValueError, pa.ArrowNotImplementedError) as error:
+        except (ValueError, pa.ArrowException) as error:
             problems.append(f"column {field.name!r} is {table[field.name].type}, not {field.type}: {error}")
             continue
         columns[field.name] = column

@@ -149,6 +149,9 @@ def _key(catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec) -> str
         box = catalogue.box(row)
         digest.update(f"\0{image}".encode() if box is None else f"\0{image}\0{box}".encode())
         if not is_remote(image):
-            status = (catalogue.root / image).stat()
+            try:
+                status = (catalogue.root / image).stat()
+            except (OSError, ValueError):  # no such file: reading it says so, with its row
+                continue
             digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}".encode())
     return digest.hexdigest()[:32]

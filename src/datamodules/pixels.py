@@ -45,7 +45,7 @@ def iterate_pixels(
             for future in pending.popleft():
                 try:
                     pixels.append(future.result())
-                except (ImageError, OSError) as error:
+                except ImageError as error:
                     problems.append(str(error))
             if not problems:
                 yield np.stack(pixels)
@@ -56,5 +56,5 @@ def iterate_pixels(
 def _read(catalogue: Catalogue, row: int, spec: PreprocessingSpec) -> np.ndarray:
     try:
         return catalogue.pixels(row, spec)
-    except (ImageError, OSError) as error:
+    except ImageError as error:
         raise type(error)(f"row {row + 1}: {catalogue.items['image'][row].as_py()}: {error}") from error

@@ -93,7 +93,7 @@ def read_queries(path: Path) -> pa.Table:
     """
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: cannot be read as Parquet ({error}); evaluate.py writes queries.parquet") from error
     absent = {"image_id", "item_id", "product", "positives"} - {*table.column_names}
     if absent or _KEY not in (table.schema.metadata or {}):

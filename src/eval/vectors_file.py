@@ -86,7 +86,7 @@ def _first_null(column: pa.ChunkedArray) -> int:
 def _cast(table: pa.Table, name: str, kind: pa.DataType, path: Path) -> pa.ChunkedArray:
     try:
         return table[name].cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except pa.ArrowException as error:
         raise TableError(f"`embeddings={path}`: column {name} is {table[name].type}, not {kind} ({error})") from error
 
 
