@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -78,11 +79,17 @@ def command(
                 _refuse_secrets(sys.argv[1:])
                 if shown and {"--help", "-h"} & {*sys.argv} and not any("=" in given for given in sys.argv[1:]):
                     sys.argv.append(shown)
+                sys.argv[1:] = map(_pairs_by_their_name, sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(composed)()
 
         return main
 
     return decorate
+
+
+def _pairs_by_their_name(argument: str) -> str:
+    """Name the setting that holds a list of pairs: Hydra gives a mapping no list, and takes few keys as they are."""
+    return re.sub(r"^(\+*data\.(?:split|domain))s=(?=\[)", r"\1_pairs=", argument)
 
 
 @contextmanager
@@ -172,7 +179,7 @@ def composed(schema: type[S], config_name: str, *overrides: str, completed_later
     """
     register_schema(schema, config_name)
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        config = compose(config_name, overrides=list(overrides), return_hydra_config=True)
+        config = compose(config_name, overrides=[*map(_pairs_by_their_name, overrides)], return_hydra_config=True)
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]

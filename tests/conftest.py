@@ -61,6 +61,8 @@ def make_data_settings(**overrides: object) -> DataSettings:
         "columns": {},
         "splits": {},
         "domains": {},
+        "split_pairs": [],
+        "domain_pairs": [],
         "split_by": "product",
         "val_fraction": 0.3,
         "test_fraction": 0.3,

@@ -1,10 +1,13 @@
 """Every option under conf/ composes, passes its checks, and what it names can be made and used."""
 
+import re
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -22,7 +25,7 @@ from hydra_plugins.lookalike_study.sweeper import StudySweeper
 from src import commandline as command_line
 from src.catalog.catalogue import open_catalogue
 from src.commandline import CONF
-from src.contracts.errors import LookalikeError
+from src.contracts.errors import CatalogueError, ConfigError, LookalikeError
 from src.contracts.settings import EvaluateSettings, ExportSettings, TrainSettings, complete_data
 from src.datamodules.augmentation import STRENGTHS
 from src.datamodules.training_set import Facts, TrainingSet
@@ -274,6 +277,31 @@ def test_data_manifest_reads_another_countrys_csv(tmp_path: Path) -> None:
     )
     items = open_catalogue(settings.data).items.select(["price", "brand"])
     assert items.to_pydict() == {"price": [1.5, None], "brand": ["Caf\u00e9", None]}
+
+
+@pytest.mark.parametrize(
+    "theirs", ["train set", "2024/25", "1.0", "Prüfung", "a=b, c", 'say "x"', "back\\slash", "end\\", "true", ""]
+)
+def test_any_value_of_a_split_can_be_named_as_the_message_says(tmp_path: Path, theirs: str) -> None:
+    write_photos(tmp_path, ["a.png", "b.png"])
+    pq.write_table(
+        pa.table({"item_id": ["1", "1"], "image": ["a.png", "b.png"], "split": [theirs, "val"]}), tmp_path / "x.parquet"
+    )
+    overrides = ["data=manifest", f"data.root={tmp_path}", "data.manifest=x.parquet"]
+    if not theirs:  # a missing one
+        open_catalogue(composed("train", *overrides, output=tmp_path).data)
+        return
+    with pytest.raises(CatalogueError) as caught:
+        open_catalogue(composed("train", *overrides, output=tmp_path).data)
+    (given,) = re.findall(r"'(data\.splits=.*)'", str(caught.value))
+    settings = composed("train", *overrides, given, output=tmp_path)
+    assert open_catalogue(settings.data).items["split"].to_pylist() == ["train", "val"]
+
+
+def test_pairs_that_are_none_are_refused(tmp_path: Path) -> None:
+    for pairs in ("[a]", "[[a]]", "[[a,b,c]]", "[[a,[b]]]"):
+        with pytest.raises(ConfigError, match=r"`data.domain_pairs`: .* is no pair; write \[\[THEIRS,OURS\]"):
+            composed("train", "data=folder", f"data.root={tmp_path}", f"data.domain_pairs={pairs}", output=tmp_path)
 
 
 def test_data_oml_reads_open_metric_learning_s_csv_with_a_root_alone(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def _by_time(table: pa.Table, data: DataSettings) -> Sequence[str]:
 
 def _by_file(table: pa.Table, data: DataSettings) -> Sequence[str]:
     path, csv = Path(data.root) / data.split_file, data.csv
-    return split_by_file(table, path, data.splits, delimiter=csv.delimiter, encoding=csv.encoding)
+    return split_by_file(table, path, data.split_names(), delimiter=csv.delimiter, encoding=csv.encoding)
 
 
 def _refuse_empty(table: pa.Table, data: DataSettings) -> None:

@@ -131,7 +131,9 @@ def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalog
     table = _read(source, data)
     decimal = DECIMALS[data.csv.decimal]
     try:
-        table, problems = convert_columns(table, splits=data.splits, domains=data.domains, decimal=decimal)
+        table, problems = convert_columns(
+            table, splits=data.split_names(), domains=data.domain_names(), decimal=decimal
+        )
     except ValueError as error:
         raise CatalogueError(str(source), [str(error)]) from error
     problems += audit_rows(table, root)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from src.catalog.box_column import CORNERS, read_boxes
 from src.contracts.numbers import read_number
 from src.contracts.plain_columns import plain_column
+from src.contracts.settings.splits import pair_override
 from src.contracts.tables import DOMAINS, ITEMS, SPLITS
 from src.contracts.text_columns import text_column
 
@@ -154,7 +155,7 @@ def _one_of(allowed: tuple[str, ...], mapping: Mapping[str, str], setting: str) 
     def parse(value: Any) -> str:
         mapped = mapping.get(str(value), str(value))
         if mapped not in allowed:
-            raise ValueError(f"none of {', '.join(allowed)}; map it with `{setting}.{value}=...`")
+            raise ValueError(f"none of {', '.join(allowed)}; map it with '{pair_override(setting, value, allowed[0])}'")
         return mapped
 
     return parse

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from src.catalog.manifest import describe_columns, read_table
 from src.contracts.errors import CatalogueError
+from src.contracts.settings.splits import pair_override
 from src.contracts.tables import SPLITS
 from src.contracts.text_columns import text_column
 
@@ -49,7 +50,10 @@ def split_by_file(
         if name is None:
             problems.append(f"row {row + 1}: {key} is empty")
         elif split not in SPLITS:
-            problems.append(f"row {row + 1}: split={value!r}: none of {', '.join(SPLITS)}; map it with `data.splits`")
+            problems.append(
+                f"row {row + 1}: split={value!r}: none of {', '.join(SPLITS)}; map it with "
+                f"'{pair_override('data.splits', value, 'train')}'"
+            )
         elif found.setdefault(name, split) != split:
             problems.append(f"row {row + 1}: {key}={name!r} is in {found[name]!r} and in {split!r}")
     if not problems:

@@ -76,8 +76,8 @@ def test_each_value_that_does_not_convert_is_reported_with_its_row() -> None:
         "price='x'",
         "in_stock='maybe': neither true nor false",
         "listed_at='soon'",
-        "split='dev': none of train, val, test, all, held_out, none; map it with `data.splits.dev=...`",
-        "domain='studio': none of catalogue, user; map it with `data.domains.studio=...`",
+        "split='dev': none of train, val, test, all, held_out, none; map it with 'data.splits=[[\"dev\",train]]'",
+        "domain='studio': none of catalogue, user; map it with 'data.domains=[[\"studio\",catalogue]]'",
     ):
         assert part in text
     assert table["price"].to_pylist() == [None, 2.0, None]
