@@ -18,7 +18,10 @@ from src.catalog.public import PUBLIC_READERS
 from src.catalog.public.held_out import hold_out_classes
 from src.catalog.roles import with_roles
 from src.contracts.errors import CatalogueError
+from src.contracts.pixel_box import PixelBox, fractions_of
+from src.contracts.preprocessing import PreprocessingSpec, cut, decode, resize
 from src.contracts.settings import DataSettings
+from src.contracts.settings.csv import DECIMALS
 from src.contracts.tables import SPLITS, validate_items
 from src.shop import open_shop
 
@@ -74,6 +77,29 @@ class Catalogue:
         """
         return read_image(self.root, self.items["image"][int(row)].as_py())
 
+    def box(self, row: int) -> PixelBox | None:
+        """The part of one row's picture that shows the item; None for all of it."""
+        if "box" not in self.items.column_names:
+            return None
+        box = self.items["box"][int(row)].as_py()
+        return None if box is None else (box[0], box[1], box[2], box[3])
+
+    def picture(self, row: int, *, spec: PreprocessingSpec | None = None) -> np.ndarray:
+        """Decode one row's image and cut its box out: uint8 of shape (height, width, 3); `spec` as in `decode`.
+
+        Raises:
+            ImageError: it cannot be read, is not an image, or the box reaches out of it.
+        """
+        data, box = self.image_bytes(row), self.box(row)
+        if box is None:
+            return decode(data, spec=spec)
+        part = fractions_of(box, data)
+        return cut(decode(data, spec=spec, box=part), part)
+
+    def pixels(self, row: int, spec: PreprocessingSpec) -> np.ndarray:
+        """One row's pixels for an encoder: uint8 of shape (size, size, 3); raises as `picture`."""
+        return resize(self.picture(row, spec=spec), spec)
+
     def _rows(self, split: str | None, role: str | None) -> np.ndarray:
         belonging = {"train": ["train", "all"], "val": ["val", "held_out", "all"], "test": ["test", "held_out", "all"]}
         keep = pc.is_in(self.items["split"], pa.array(belonging[split] if split else list(SPLITS)))
@@ -103,7 +129,11 @@ def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalog
         return Catalogue(divide(table, data), root)
     source = root / data.manifest if data.reader == "manifest" else root
     table = _read(source, data)
-    table, problems = convert_columns(table, splits=data.splits, domains=data.domains)
+    decimal = DECIMALS[data.csv.decimal]
+    try:
+        table, problems = convert_columns(table, splits=data.splits, domains=data.domains, decimal=decimal)
+    except ValueError as error:
+        raise CatalogueError(str(source), [str(error)]) from error
     problems += audit_rows(table, root)
     if not any("item_id" in what for _, what in problems):
         table = divide(with_roles(table), data)
@@ -117,4 +147,13 @@ def _read(source: Path, data: DataSettings) -> pa.Table:
     if data.reader in PUBLIC_READERS:
         table = PUBLIC_READERS[data.reader](source)
         return hold_out_classes(table, fraction=data.val_fraction, seed=data.split_seed)
-    return read_folder(source) if data.reader == "folder" else read_manifest(source, data.columns)
+    if data.reader == "folder":
+        return read_folder(source)
+    return read_manifest(
+        source,
+        data.columns,
+        delimiter=data.csv.delimiter,
+        encoding=data.csv.encoding,
+        decimal=DECIMALS[data.csv.decimal],
+        images=Path(data.cache) / "images",
+    )

@@ -9,7 +9,7 @@ import numpy as np
 
 from src.catalog.catalogue import Catalogue
 from src.contracts.errors import CatalogueError
-from src.contracts.preprocessing import ImageError, PreprocessingSpec, preprocess
+from src.contracts.preprocessing import ImageError, PreprocessingSpec
 
 __all__ = ["iterate_pixels"]
 
@@ -55,6 +55,6 @@ def iterate_pixels(
 
 def _read(catalogue: Catalogue, row: int, spec: PreprocessingSpec) -> np.ndarray:
     try:
-        return preprocess(catalogue.image_bytes(row), spec)
+        return catalogue.pixels(row, spec)
     except ImageError as error:
         raise type(error)(f"row {row + 1}: {catalogue.items['image'][row].as_py()}: {error}") from error

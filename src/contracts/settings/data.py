@@ -6,6 +6,7 @@ from typing import Any
 
 from src.contracts.errors import ConfigError
 from src.contracts.settings._problems import below, raise_all
+from src.contracts.settings.csv import CsvSettings, csv_problems
 from src.contracts.settings.splits import (
     MADE_BEFORE,
     SPLIT_WAYS,
@@ -48,6 +49,7 @@ class DataSettings:
         reader: `folder`, `manifest`, `shop`, or one of the public sets `cars`, `cub`, `inshop`, `sop`.
         root: folder of the catalogue; image paths are relative to it.
         manifest: with `manifest`, the CSV or Parquet file, relative to `root`.
+        csv: how CSV files are written.
         columns: our column name -> the manifest's.
         splits: the manifest's split value -> ours (`train`, `val`, `test`, or `all` for images that belong to each).
         domains: the manifest's domain value -> ours (`catalogue`, `user`).
@@ -73,6 +75,7 @@ class DataSettings:
     reader: str = MISSING
     root: str = MISSING
     manifest: str = MISSING
+    csv: CsvSettings = field(default_factory=CsvSettings)
     columns: dict[str, str] = MISSING
     splits: dict[str, str] = MISSING
     domains: dict[str, str] = MISSING
@@ -112,7 +115,7 @@ def complete_data(overrides: DataSettings, trained_on: Mapping[str, Any] | None)
 
 def data_problems(data: DataSettings) -> list[str]:
     """What in complete data settings cannot work, a line each."""
-    problems = []
+    problems = csv_problems(data.csv)
     if data.reader not in _READERS:
         problems.append(f"`data.reader={data.reader}`: must be one of {', '.join(_READERS)}")
     if data.split_by not in SPLIT_WAYS:
