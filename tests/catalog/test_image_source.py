@@ -17,6 +17,7 @@ from src.catalog.catalogue import Catalogue
 from src.catalog.fingerprints import fingerprints
 from src.catalog.image_source import UnreadableImageError, read_image
 from src.contracts.errors import CatalogueError
+from src.contracts.image_errors import ImageError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixel_cache import open_pixel_cache
 from src.datamodules.pixels import iterate_pixels
@@ -165,6 +166,15 @@ def all_rows(server: str, root: Path) -> tuple[Catalogue, list[str]]:
     bad |= ADDRESSES | {"absent.jpg": "no such file"}
     images = [image for pair in zip(bad, ["a.jpg", f"{server}/photo"] * len(bad), strict=False) for image in pair]
     return catalogue_of(root, *images), [f"row {2 * number + 1}: {image}: " for number, image in enumerate(bad)]
+
+
+def test_a_single_picture_says_which_it_is(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"text")
+    catalogue = catalogue_of(tmp_path, "foo://x/a.jpg", "text.jpg")
+    for row, line in enumerate(("row 1: foo://x/a.jpg: no scheme", "row 2: text.jpg: not a JPEG")):
+        for read in (catalogue.picture, lambda row: catalogue.pixels(row, SPEC)):
+            with pytest.raises(ImageError, match=f"^{line}"):
+                read(row)
 
 
 READERS = {
