@@ -215,6 +215,10 @@ def test_exif_in_a_text_of_a_png_is_read_wherever_it_stands(kind: bytes, place: 
     np.testing.assert_array_equal(decode(data), turned(PICTURE, orientation))
 
 
+def test_what_stands_behind_the_end_of_a_png_does_not_count() -> None:
+    np.testing.assert_array_equal(decode(png_with() + png_chunk(b"eXIf", exif(6))), PICTURE)
+
+
 WHOLE = exif(6)
 DAMAGED = {
     "no TIFF": b"garbage garbage garbage",
