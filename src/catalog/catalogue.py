@@ -19,7 +19,7 @@ from src.catalog.public.held_out import hold_out_classes
 from src.catalog.roles import with_roles
 from src.contracts.errors import CatalogueError
 from src.contracts.pixel_box import PixelBox, fractions_of
-from src.contracts.preprocessing import PreprocessingSpec, cut, decode, resize
+from src.contracts.preprocessing import ImageError, PreprocessingSpec, cut, decode, resize
 from src.contracts.settings import DataSettings
 from src.contracts.settings.csv import DECIMALS
 from src.contracts.tables import SPLITS, validate_items
@@ -88,13 +88,17 @@ class Catalogue:
         """Decode one row's image and cut its box out: uint8 of shape (height, width, 3); `spec` as in `decode`.
 
         Raises:
-            ImageError: it cannot be read, is not an image, or the box reaches out of it.
+            ImageError: it cannot be read, is not an image, or the box reaches out of it; the message names row and
+                image.
         """
-        data, box = self.image_bytes(row), self.box(row)
-        if box is None:
-            return decode(data, spec=spec)
-        part = fractions_of(box, data)
-        return cut(decode(data, spec=spec, box=part), part)
+        box = self.box(row)
+        try:
+            data = self.image_bytes(row)
+            part = None if box is None else fractions_of(box, data)
+            pixels = decode(data, spec=spec, box=part)
+        except ImageError as error:
+            raise type(error)(f"row {row + 1}: {self.items['image'][row].as_py()}: {error}") from error
+        return pixels if part is None else cut(pixels, part)
 
     def pixels(self, row: int, spec: PreprocessingSpec) -> np.ndarray:
         """One row's pixels for an encoder: uint8 of shape (size, size, 3); raises as `picture`."""

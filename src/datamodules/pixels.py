@@ -38,7 +38,7 @@ def iterate_pixels(
         while True:
             while len(pending) < 2 and (start := next(starts, None)) is not None:
                 wanted = rows[start : start + batch]
-                pending.append([pool.submit(_read, catalogue, int(row), spec) for row in wanted])
+                pending.append([pool.submit(catalogue.pixels, int(row), spec) for row in wanted])
             if not pending:
                 break
             pixels = []
@@ -51,10 +51,3 @@ def iterate_pixels(
                 yield np.stack(pixels)
     if problems:
         raise CatalogueError(str(catalogue.root), problems)
-
-
-def _read(catalogue: Catalogue, row: int, spec: PreprocessingSpec) -> np.ndarray:
-    try:
-        return catalogue.pixels(row, spec)
-    except ImageError as error:
-        raise type(error)(f"row {row + 1}: {catalogue.items['image'][row].as_py()}: {error}") from error

@@ -10,6 +10,7 @@ from PIL import Image
 
 from src.contracts.decoding import decode
 from src.contracts.image_header import read_header
+from src.contracts.pixel_box import fractions_of
 from src.contracts.preprocessing import cut, preprocess, resize
 from src.contracts.preprocessing_spec import PreprocessingSpec
 from tests.image_files import (
@@ -214,6 +215,10 @@ def test_exif_in_a_text_of_a_png_is_read_wherever_it_stands(kind: bytes, place: 
     np.testing.assert_array_equal(decode(data), turned(PICTURE, orientation))
 
 
+def test_what_stands_behind_the_end_of_a_png_does_not_count() -> None:
+    np.testing.assert_array_equal(decode(png_with() + png_chunk(b"eXIf", exif(6))), PICTURE)
+
+
 WHOLE = exif(6)
 DAMAGED = {
     "no TIFF": b"garbage garbage garbage",
@@ -266,3 +271,11 @@ def test_a_box_lies_in_the_upright_picture(name: str, orientation: int) -> None:
     upright = turned(decode(FILES[name](1)), orientation)
     expected = resize(cut(np.ascontiguousarray(upright), box), spec)
     np.testing.assert_array_equal(preprocess(FILES[name](orientation), spec, box=box), expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", FILES)
+def test_a_box_in_pixels_lies_in_the_upright_picture(name: str, orientation: int) -> None:
+    data = FILES[name](orientation)
+    upright = turned(decode(FILES[name](1)), orientation)
+    np.testing.assert_array_equal(cut(decode(data), fractions_of((2, 1, 7, 9), data)), upright[1:10, 2:9])
