@@ -126,7 +126,10 @@ def _decoded(path: Path, encoding: str) -> str:
         data: bytes = file.read()
     found = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), "") or _without_mark(data)
     try:
-        return data.decode(found).removeprefix("\ufeff")
+        text = data.decode(found).removeprefix("\ufeff")
+        if encoding and not data.isascii() and _is_utf8(data) and text.encode() != data.removeprefix(codecs.BOM_UTF8):
+            log.warning("%s is UTF-8, but `data.csv.encoding=%s`: its letters are read as others", path, encoding)
+        return text
     except UnicodeDecodeError as error:
         place = _place(data[: error.start].decode(found, "ignore"))
         fix = (
@@ -135,6 +138,14 @@ def _decoded(path: Path, encoding: str) -> str:
         raise CatalogueError(
             str(path), [f"{place}: byte 0x{data[error.start]:02x} is not {found.upper()} ({error.reason}); {fix}"]
         ) from error
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return 0 not in data  # else UTF-16
 
 
 def _without_mark(data: bytes) -> str:

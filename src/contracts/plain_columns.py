@@ -9,7 +9,7 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The same values in a plain type.
 
     Dictionaries and runs are expanded, extension types become what they are stored as, string and binary views become
-    strings and binary, half floats float32. Any other column is returned as it is.
+    strings and binary (inside of lists and structs as well), half floats float32. Any other column stays as it is.
     """
     kind = column.type
     if isinstance(kind, pa.UuidType):
@@ -24,13 +24,10 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_run_end_encoded(kind):
         expanded = [pa.array(chunk.to_pylist(), kind.value_type) for chunk in column.chunks]
         return plain_column(pa.chunked_array(expanded, kind.value_type))
-    if pa.types.is_float16(kind):
-        return column.cast(pa.float32())
-    if pa.types.is_string_view(kind):
-        return column.cast(pa.large_string())
-    if pa.types.is_binary_view(kind):
-        return column.cast(pa.large_binary())
-    return column
+    if pa.types.is_nested(kind):
+        plain = _plain_type(kind)
+        return column if plain == kind else pa.chunked_array([pa.array(column.to_pylist(), plain)])
+    return column.cast(_plain_type(kind))
 
 
 def plain_table(table: pa.Table) -> pa.Table:
@@ -39,6 +36,25 @@ def plain_table(table: pa.Table) -> pa.Table:
     if [column.type for column in columns] == table.schema.types:
         return table
     return pa.Table.from_arrays(columns, table.column_names)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """A type without views and runs."""
+    if pa.types.is_run_end_encoded(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_plain_type(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_plain_type(kind.key_type), _plain_type(kind.item_type))
+    if pa.types.is_nested(kind) and not pa.types.is_union(kind):
+        values = _plain_type(kind.value_type)
+        if values == kind.value_type:
+            return kind
+        if pa.types.is_fixed_size_list(kind):
+            return pa.list_(values, kind.list_size)
+        return pa.large_list(values)
+    changed = {pa.float16(): pa.float32(), pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    return changed.get(kind, kind)
 
 
 def _plain_array(array: pa.Array) -> pa.Array:

@@ -87,6 +87,17 @@ def test_another_encoding_than_the_file_s_is_named_with_its_row_and_remedy(
     assert "`data.csv.encoding=...`, such as cp1252" in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp1251"])
+def test_utf_8_under_another_name_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, encoding: str) -> None:
+    path = write(tmp_path / "t.csv", [["item_id", "image"], ["\u732b caf\u00e9", "a.jpg"]], encoding="utf-8")
+    read_csv(path, encoding=encoding)
+    assert f"is UTF-8, but `data.csv.encoding={encoding}`" in caplog.text
+    caplog.clear()
+    for right in ("utf-8", "utf-8-sig", "UTF8", ""):
+        read_csv(path, encoding=right)
+    assert not caplog.text
+
+
 def test_a_compressed_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress("item_id;image\ncaf\u00e9;a.jpg\n".encode()))
     assert read_table(tmp_path / "t.csv.gz").to_pydict() == {"item_id": ["caf\u00e9"], "image": ["a.jpg"]}
