@@ -11,6 +11,7 @@ from src.catalog.catalogue import Catalogue
 from src.contracts.errors import LookalikeError
 from src.contracts.plain_columns import plain_table
 from src.contracts.preprocessing import PreprocessingSpec
+from src.contracts.vector_column import directions
 from src.datamodules.pixels import iterate_pixels
 from src.eval.image_quality import QUALITIES, image_quality
 
@@ -21,11 +22,6 @@ Embed = Callable[[np.ndarray], np.ndarray]
 
 Without a preprocessing spec it is given image ids instead, an object array of shape (images,).
 """
-
-
-_BLOCK = 8192
-_UNIT = 5e-7
-"""Largest deviation from 1 of the norm of a normalised vector in float32."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +68,12 @@ class Embedded:
         Raises:
             LookalikeError: a number that is not finite, or a zero vector, which has no direction.
         """
-        vectors = np.ascontiguousarray(self.vectors, dtype=np.float32)
-        with np.errstate(over="ignore"):  # a norm beyond float32 is reported below
-            blocks = (vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK))
-            norms = np.concatenate([np.linalg.norm(block, axis=1) for block in blocks] or [np.ones(0, np.float32)])
-        # NaN and infinity propagate to the norm.
-        bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
+        normalised, bad = directions(self.vectors)
         if len(bad):
             raise LookalikeError(
-                f"{what}: {len(bad)} of {len(vectors)} embeddings hold NaN or infinity or are all zero, first image "
+                f"{what}: {len(bad)} of {len(self)} embeddings hold NaN or infinity or are all zero, first image "
                 f"{self.image_ids[bad[0]]!r}; such vectors have no cosine"
             )
-        if np.abs(norms - 1).max(initial=0) <= _UNIT:
-            return vectors
-        normalised: np.ndarray = vectors / norms[:, None]
         return normalised
 
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from src.contracts.errors import TableError
+from src.contracts.errors import LookalikeError, TableError
+from src.contracts.tables import pack_vectors
 from src.eval.evaluation import evaluate_embedded
 from src.eval.per_query import about_queries, read_queries
 from src.eval.vectors_file import read_vectors
@@ -64,14 +65,14 @@ def test_numbers_serve_as_ids_and_flags(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"vector": None, "is_query": None}, "no column is_query, vector; it needs image_id"),
+        ({"vector": None, "is_query": None}, "no column vector, is_query; it needs image_id"),
         ({"item_id": ["1", None, "2"]}, r"null, NaN or empty in column item_id \(row 2\)"),
         ({"vector": [[1.0], None, [2.0]]}, "null in column vector"),
-        ({"vector": [[1.0, 2.0], [1.0], [2.0, 3.0]]}, r"vectors of different lengths: \[1, 2\]"),
+        ({"vector": [[1.0, 2.0], [1.0], [2.0, 3.0]]}, r"vectors of different lengths or none: \[1, 2\]"),
         ({"vector": [[1.0, None], [1.0, 2.0], [2.0, 3.0]]}, "null inside column vector"),
-        ({"vector": ["a", "b", "c"]}, "column vector is string, not a list of float"),
-        ({"vector": [["a"], ["b"], ["c"]]}, "not a list of float"),
-        ({"vector": [1.0, 2.0, 3.0]}, "not a list of float"),
+        ({"vector": ["a", "b", "c"]}, "column vector is string, neither a list of numbers nor float16"),
+        ({"vector": [["a"], ["b"], ["c"]]}, "neither a list of numbers"),
+        ({"vector": [1.0, 2.0, 3.0]}, "neither a list of numbers"),
         ({"image_id": ["a", "a", "c"]}, "image_id must be unique"),
         ({"is_query": ["perhaps", "no", "yes"]}, "column is_query is string, not bool"),
         ({"item_id": [1.0, 1.5, 2.0]}, "row 2: item_id=1.5: not a whole number"),
@@ -83,6 +84,38 @@ def test_a_file_that_is_not_like_that_is_refused(tmp_path: Path, changes: dict, 
     with pytest.raises(TableError, match=message) as caught:
         read_vectors(path)
     assert str(caught.value).startswith(f"`embeddings={path}`: ")
+
+
+def test_an_embeddings_table_is_read_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vectors = np.array([[1, 0], [0.5, 0.25], [0, -2]], np.float16)
+    path = write(
+        tmp_path, vector=pack_vectors(vectors), is_query=None, is_gallery=None, encoder_id=["e"] * 3, dim=[2] * 3
+    )
+    queries, gallery = read_vectors(path)
+    assert queries.image_ids.tolist() == gallery.image_ids.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(gallery.vectors, vectors.astype(np.float32))
+    assert "no is_query and is_gallery: each image is searched for among all others" in capsys.readouterr().out
+    with pytest.raises(TableError, match=r"vectors of 2 encoders \(e, f\), which cannot be compared"):
+        read_vectors(write(tmp_path, encoder_id=["e", "f", "e"]))
+    with pytest.raises(TableError, match="no column is_gallery"):
+        read_vectors(write(tmp_path, is_gallery=None))
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64()), pa.list_(pa.float16())])
+def test_vectors_of_any_length_have_a_direction(tmp_path: Path, kind: pa.DataType) -> None:
+    info = np.finfo(kind.value_type.to_pandas_dtype())
+    rows = np.array([[0.5 * info.max, 0.25 * info.max], [3 * info.tiny, 4 * info.tiny], [0, -1]])
+    queries, _ = read_vectors(write(tmp_path, vector=pa.array(rows.tolist(), kind), is_query=[True] * 3))
+    exact = rows / np.abs(rows).max(axis=1, keepdims=True)
+    exact /= np.sqrt((exact**2).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(queries.normalised("queries"), exact, rtol=1e-3 if info.bits == 16 else 1e-6)
+
+
+@pytest.mark.parametrize("bad", [[0.0, 0.0], [float("nan"), 1.0], [float("inf"), 1.0]])
+def test_vectors_without_a_direction_are_refused(tmp_path: Path, bad: list[float]) -> None:
+    queries, _ = read_vectors(write(tmp_path, vector=[[1e25, 1.0], [1.0, 0.0], bad]))
+    with pytest.raises(LookalikeError, match="1 of 2 embeddings hold NaN or infinity or are all zero, first image 'c'"):
+        queries.normalised("queries")
 
 
 MISSING = {
