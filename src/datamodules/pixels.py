@@ -9,7 +9,7 @@ import numpy as np
 
 from src.catalog.catalogue import Catalogue
 from src.contracts.errors import CatalogueError
-from src.contracts.preprocessing import ImageError, PreprocessingSpec, preprocess
+from src.contracts.preprocessing import ImageError, PreprocessingSpec
 
 __all__ = ["iterate_pixels"]
 
@@ -38,23 +38,16 @@ def iterate_pixels(
         while True:
             while len(pending) < 2 and (start := next(starts, None)) is not None:
                 wanted = rows[start : start + batch]
-                pending.append([pool.submit(_read, catalogue, int(row), spec) for row in wanted])
+                pending.append([pool.submit(catalogue.pixels, int(row), spec) for row in wanted])
             if not pending:
                 break
             pixels = []
             for future in pending.popleft():
                 try:
                     pixels.append(future.result())
-                except (ImageError, OSError) as error:
+                except ImageError as error:
                     problems.append(str(error))
             if not problems:
                 yield np.stack(pixels)
     if problems:
         raise CatalogueError(str(catalogue.root), problems)
-
-
-def _read(catalogue: Catalogue, row: int, spec: PreprocessingSpec) -> np.ndarray:
-    try:
-        return preprocess(catalogue.image_bytes(row), spec)
-    except (ImageError, OSError) as error:
-        raise type(error)(f"row {row + 1}: {catalogue.items['image'][row].as_py()}: {error}") from error

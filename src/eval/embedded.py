@@ -9,7 +9,9 @@ from rich.progress import track
 
 from src.catalog.catalogue import Catalogue
 from src.contracts.errors import LookalikeError
+from src.contracts.plain_columns import plain_table
 from src.contracts.preprocessing import PreprocessingSpec
+from src.contracts.vector_column import directions
 from src.datamodules.pixels import iterate_pixels
 from src.eval.image_quality import QUALITIES, image_quality
 
@@ -22,11 +24,6 @@ Without a preprocessing spec it is given image ids instead, an object array of s
 """
 
 
-_BLOCK = 8192
-_UNIT = 5e-7
-"""Largest deviation from 1 of the norm of a normalised vector in float32."""
-
-
 @dataclass(frozen=True)
 class Embedded:
     """Embeddings and ids, row by row.
@@ -35,13 +32,18 @@ class Embedded:
         vectors: float32 of shape (images, dim), of any norm but 0.
         image_ids: object array of shape (images,).
         item_ids: object array of shape (images,).
-        attributes: further columns, row by row: the catalogue's, ids and roles included.
+        attributes: further columns, row by row: the catalogue's, ids and roles included; of plain types, see
+            `plain_column`.
     """
 
     vectors: np.ndarray
     image_ids: np.ndarray
     item_ids: np.ndarray
     attributes: pa.Table | None = None
+
+    def __post_init__(self) -> None:
+        if self.attributes is not None:
+            object.__setattr__(self, "attributes", plain_table(self.attributes))
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -66,20 +68,12 @@ class Embedded:
         Raises:
             LookalikeError: a number that is not finite, or a zero vector, which has no direction.
         """
-        vectors = np.ascontiguousarray(self.vectors, dtype=np.float32)
-        with np.errstate(over="ignore"):  # a norm beyond float32 is reported below
-            blocks = (vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK))
-            norms = np.concatenate([np.linalg.norm(block, axis=1) for block in blocks] or [np.ones(0, np.float32)])
-        # NaN and infinity propagate to the norm.
-        bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
+        normalised, bad = directions(self.vectors)
         if len(bad):
             raise LookalikeError(
-                f"{what}: {len(bad)} of {len(vectors)} embeddings hold NaN or infinity or are all zero, first image "
+                f"{what}: {len(bad)} of {len(self)} embeddings hold NaN or infinity or are all zero, first image "
                 f"{self.image_ids[bad[0]]!r}; such vectors have no cosine"
             )
-        if np.abs(norms - 1).max(initial=0) <= _UNIT:
-            return vectors
-        normalised: np.ndarray = vectors / norms[:, None]
         return normalised
 
 

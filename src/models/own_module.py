@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from src.contracts.errors import ConfigError, LookalikeError
-from src.contracts.settings.objective import component_class
+from src.contracts.settings.component import component_class
 from src.contracts.trust import trust
 
 __all__ = ["arguments_of", "make_module", "own_class"]

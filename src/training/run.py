@@ -18,7 +18,7 @@ from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import Evaluation, evaluate_split, print_metrics, write_metrics
 from src.eval.per_query import write_queries
 from src.eval.validation import RetrievalValidation, validation_rows
-from src.losses.build import build_objective
+from src.losses.build import build_objective, try_objective
 from src.losses.click_preference import ClickPreference
 from src.models.checkpoint import load_encoder, make_card, method_of
 from src.models.inference import embedder
@@ -57,6 +57,9 @@ def train(settings: TrainSettings, folder: Path, *, make: Callable[..., Any]) ->
     batch, chunk, compiled, resume, arguments = (
         trainer_settings.pop(name) for name in ("eval_batch", "chunk", "compile", "resume", "lightning")
     )
+    try_objective(settings.loss, settings.miner, make=make)
+    own_augmentation = make(settings.augmentation) if settings.augmentation else None
+    own_callbacks = [make(callback) for callback in settings.callbacks.values()]
     catalogue = _checked_catalogue(settings, folder)
     images, rows = training_set(catalogue), validation_rows(catalogue)
     pairs = read_click_pairs(catalogue, images, settings.clicks)
@@ -70,7 +73,7 @@ def train(settings: TrainSettings, folder: Path, *, make: Callable[..., Any]) ->
         sampler=sampler_with_neighbourhoods(make(settings.sampler), lasting),
         p=data.p,
         k=data.k,
-        augmentation=augmentation_of(data.augmentation, make(settings.augmentation) if settings.augmentation else None),
+        augmentation=augmentation_of(data.augmentation, own_augmentation),
         workers=data.workers,
         eval_batch=batch,
         cache=Path(data.cache),
@@ -103,7 +106,7 @@ def train(settings: TrainSettings, folder: Path, *, make: Callable[..., Any]) ->
             RetrievalValidation(catalogue, rows),
             *neighbour_searches(datamodule, images, neighbours=settings.neighbours, lasting=lasting, batch=batch),
             *study_reports(folder),
-            *(make(callback) for callback in settings.callbacks.values()),
+            *own_callbacks,
         ]
         trainer = build_trainer(
             folder=folder, loggers=loggers, callbacks=callbacks, arguments=make(arguments), **trainer_settings

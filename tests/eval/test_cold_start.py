@@ -1,5 +1,6 @@
 """Cold start asks about new items only, and says when there are none."""
 
+import contextlib
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,6 +13,7 @@ from src.eval.embedded import Embedded
 from src.eval.evaluation import evaluate_embedded
 from src.eval.per_query import about_queries
 from src.eval.protocol import Protocol
+from tests.arrow_types import every_column
 
 
 def part(images: str, items: str, days: list[int | None]) -> Embedded:
@@ -24,6 +26,7 @@ def part(images: str, items: str, days: list[int | None]) -> Embedded:
     )
 
 
+COLUMNS = every_column(3)
 QUERIES = part("pqrs", "wxyz", [None, 9, 20, None])
 GALLERY = part("abcde", "wwxyy", [12, 15, 10, 11, None])
 
@@ -40,6 +43,20 @@ GALLERY = part("abcde", "wwxyy", [12, 15, 10, 11, None])
 )
 def test_items_listed_after_a_date_are_asked_about(date: str, rows: list[int]) -> None:
     assert queries_listed_after(QUERIES, GALLERY, date).tolist() == rows
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_times_of_each_type_are_read_or_refused_by_their_type(name: str) -> None:
+    column = COLUMNS[name]
+    images = Embedded(QUERIES.vectors[:3], QUERIES.image_ids[:3], QUERIES.item_ids[:3], pa.table({"listed_at": column}))
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        found = queries_listed_after(images, images, "1969-12-31").tolist()
+        assert found == [row for row in range(3) if column.slice(row, 1).null_count == 0]
+    else:
+        # Integers count microseconds, as Arrow reads them; all other types have no time.
+        with contextlib.suppress(LookalikeError):
+            queries_listed_after(images, images, "1969-12-31")
 
 
 def test_the_gallery_stays_whole_and_the_protocol_is_noted(caplog: pytest.LogCaptureFixture) -> None:

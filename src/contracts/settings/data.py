@@ -1,11 +1,12 @@
 """Settings of a catalogue: where it comes from, how it is split, how batches are drawn from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from src.contracts.errors import ConfigError
 from src.contracts.settings._problems import below, raise_all
+from src.contracts.settings.csv import CsvSettings, csv_problems
 from src.contracts.settings.splits import (
     MADE_BEFORE,
     SPLIT_WAYS,
@@ -48,9 +49,13 @@ class DataSettings:
         reader: `folder`, `manifest`, `shop`, or one of the public sets `cars`, `cub`, `inshop`, `sop`.
         root: folder of the catalogue; image paths are relative to it.
         manifest: with `manifest`, the CSV or Parquet file, relative to `root`.
+        csv: how CSV files are written.
         columns: our column name -> the manifest's.
         splits: the manifest's split value -> ours (`train`, `val`, `test`, or `all` for images that belong to each).
+        split_pairs: the same as a list of pairs, for values that Hydra does not take as keys of a command line
+            (umlauts, commas, equals signs): `data.splits=[["Prüfung, neu",test]]` sets these.
         domains: the manifest's domain value -> ours (`catalogue`, `user`).
+        domain_pairs: the same as a list of pairs.
         split_by: `given` (the catalogue's split column), `product` (whole products, each by a hash of its name),
             `count` (whole products, so many of them), `time` (items by when they were listed) or `file`.
         val_fraction: with `product`, the share of the products that is for validation; of public sets, the share of the
@@ -73,9 +78,12 @@ class DataSettings:
     reader: str = MISSING
     root: str = MISSING
     manifest: str = MISSING
+    csv: CsvSettings = field(default_factory=CsvSettings)
     columns: dict[str, str] = MISSING
     splits: dict[str, str] = MISSING
+    split_pairs: list[Any] = MISSING
     domains: dict[str, str] = MISSING
+    domain_pairs: list[Any] = MISSING
     split_by: str = MISSING
     val_fraction: float = MISSING
     test_fraction: float = MISSING
@@ -90,6 +98,19 @@ class DataSettings:
     workers: int = MISSING
     cache: str = MISSING
     shop: ShopSettings = field(default_factory=ShopSettings)
+
+    def split_names(self) -> dict[str, str]:
+        """The manifest's split value -> ours, of both settings."""
+        return self.splits | dict(map(_as_text, self.split_pairs))
+
+    def domain_names(self) -> dict[str, str]:
+        """The manifest's domain value -> ours, of both settings."""
+        return self.domains | dict(map(_as_text, self.domain_pairs))
+
+
+def _as_text(pair: Sequence[Any]) -> tuple[str, str]:
+    theirs, ours = pair
+    return str(theirs), str(ours)
 
 
 def complete_data(overrides: DataSettings, trained_on: Mapping[str, Any] | None) -> DataSettings:
@@ -112,7 +133,7 @@ def complete_data(overrides: DataSettings, trained_on: Mapping[str, Any] | None)
 
 def data_problems(data: DataSettings) -> list[str]:
     """What in complete data settings cannot work, a line each."""
-    problems = []
+    problems = csv_problems(data.csv)
     if data.reader not in _READERS:
         problems.append(f"`data.reader={data.reader}`: must be one of {', '.join(_READERS)}")
     if data.split_by not in SPLIT_WAYS:
@@ -125,6 +146,12 @@ def data_problems(data: DataSettings) -> list[str]:
         problems.append("`data.split_by=file`: name the file with `data.split_file=NAME`, relative to `data.root`")
     if data.leakage not in ("off", "report", "remove"):
         problems.append(f"`data.leakage={data.leakage}`: must be off, report or remove")
+    for name in ("split_pairs", "domain_pairs"):
+        problems += [
+            f"`data.{name}`: {pair!r} is no pair; write [[THEIRS,OURS],[THEIRS,OURS]]"
+            for pair in getattr(data, name)
+            if not isinstance(pair, list | tuple) or len(pair) != 2 or any(isinstance(one, list | dict) for one in pair)
+        ]
     total = data.val_fraction + data.test_fraction
     if not (data.val_fraction >= 0 and data.test_fraction >= 0 and total < 1):
         problems.append(

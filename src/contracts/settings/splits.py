@@ -1,5 +1,6 @@
 """Settings of the ways to divide a catalogue into training, validation and test."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ __all__ = [
     "CountSplitSettings",
     "TimeSplitSettings",
     "count_problems",
+    "pair_override",
     "parse_date",
     "time_problems",
 ]
@@ -22,7 +24,10 @@ SPLIT_WAYS = ("given", "product", "count", "time", "file")
 ORDERS = ("name", "listed", "random")
 
 MADE_BEFORE: Mapping[str, Any] = {
+    "csv": {"delimiter": "", "encoding": "", "decimal": "point"},
     "split_file": "",
+    "split_pairs": [],
+    "domain_pairs": [],
     "leakage": "off",
     "time": {"val_from": "", "test_from": ""},
     "count": {"train": 0, "val": 0, "order": "name", "joint_gallery": False, "ask": "unseen"},
@@ -72,6 +77,13 @@ def parse_date(text: str) -> datetime:
     """
     moment = datetime.fromisoformat(f"{text}-01" if len(text) == len("2025-11") else text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def pair_override(setting: str, theirs: object, ours: str) -> str:
+    """What maps a catalogue's value to ours on a command line, whatever signs are in it."""
+    # Hydra takes a backslash as it is, unless a quotation mark follows.
+    escaped = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + (r"\"" if found[2] else ""), str(theirs))
+    return f'{setting}=[["{escaped}",{ours}]]'
 
 
 def count_problems(count: CountSplitSettings) -> list[str]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from src.contracts.atomic_file import atomic_file, write_atomically
 from src.contracts.errors import ConfigError, TableError
-from src.contracts.tables import unpack_vectors
+from src.contracts.vector_column import directions, read_vector_column
 from src.index.simulated import Clustered
 
 __all__ = ["K", "Source", "from_clustered", "from_embeddings"]
@@ -135,7 +135,7 @@ def _read(path: Path) -> pa.Table:
         present = pq.read_schema(path).names
         wanted = [name for name in ("vector", "is_query", "is_gallery", "category") if name in present]
         table = pq.read_table(path, columns=wanted)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: cannot be read as Parquet ({error})") from None
     if "vector" not in wanted:
         raise TableError(f"{path}: no column vector; it has {', '.join(present)}")
@@ -143,22 +143,15 @@ def _read(path: Path) -> pa.Table:
 
 
 def _vectors(column: pa.ChunkedArray, path: Path) -> np.ndarray:
-    kind = column.type
-    if pa.types.is_fixed_size_binary(kind) and not column.null_count:
-        vectors = unpack_vectors(column)
-    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        lengths = np.unique([len(vector) if vector is not None else 0 for vector in column.to_numpy()])
-        if len(lengths) != 1 or not lengths[0]:
-            raise TableError(f"{path}: vectors of different lengths or none: {lengths[:5].tolist()}")
-        vectors = np.stack(column.to_numpy()).astype(np.float32)
-    else:
-        raise TableError(f"{path}: column vector is {kind}; it must hold lists of float, or float16 as binary")
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    bad = np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0))
+    try:
+        vectors, bad = directions(read_vector_column(column))
+    except ValueError as error:
+        raise TableError(f"{path}: {error}") from error
     if len(bad):
-        raise TableError(f"{path}: {len(bad)} vector(s) have no direction (zero or not finite), first in row {bad[0]}")
-    normalised: np.ndarray = vectors / lengths
-    return normalised
+        raise TableError(
+            f"{path}: {len(bad)} vector(s) have no direction (zero or not finite), first in row {bad[0] + 1}"
+        )
+    return vectors
 
 
 def _role(table: pa.Table, name: str) -> np.ndarray:
