@@ -187,8 +187,8 @@ class RetrievalStates(Metric):
             row = int(np.flatnonzero(items[first][each] != items)[0])
             image, other = int(states["image_ids"][row]), items[first][each][row]
             raise LookalikeError(
-                f"image {image} came with the items {other} and {items[row]}: image_ids must be unique, since a query's "
-                "own image is removed by it"
+                f"image {image} came with the items {other} and {items[row]}: image_ids must be unique, since a "
+                "query's own image is removed by it"
             )
         roles = np.zeros(len(first), np.int64)
         np.bitwise_or.at(roles, each, states["roles"].numpy())

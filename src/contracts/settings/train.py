@@ -8,6 +8,7 @@ from src.contracts.settings._secrets import secret_problems
 from src.contracts.settings.clicks import ClickSettings, click_problems
 from src.contracts.settings.data import MISSING, DataSettings, data_problems
 from src.contracts.settings.encoder import EncoderSettings, encoder_problems
+from src.contracts.settings.metric import MetricSettings, metric_problems
 from src.contracts.settings.neighbours import NeighbourSettings, neighbour_problems
 from src.contracts.settings.objective import Component, ObjectiveSettings, class_name, objective_problems
 from src.contracts.settings.optim import OptimSettings, optim_problems
@@ -47,6 +48,7 @@ class TrainSettings:
     optim: OptimSettings = field(default_factory=OptimSettings)
     optimizer: Component = field(default_factory=lambda: dict(_ADAMW))
     scheduler: Component = field(default_factory=lambda: dict(_ONE_CYCLE))
+    metric: MetricSettings = field(default_factory=MetricSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     callbacks: Component = field(default_factory=dict)
     logger: Component = field(default_factory=dict)
@@ -61,7 +63,9 @@ class TrainSettings:
             for name, value in self.callbacks.items()
             if not (isinstance(value, dict) and class_name(value))
         ]
-        problems += click_problems(self.clicks)
+        if self.optim.ema and "MovingAverage" in map(class_name, self.callbacks.values()):
+            problems.append(f"`optim.ema={self.optim.ema}` with callbacks=ema: two averages; leave one out")
+        problems += [*metric_problems(self.metric), *click_problems(self.clicks)]
         problems += neighbour_problems(
             self.neighbours,
             sampler=class_name(self.sampler),
