@@ -24,7 +24,7 @@ def main(settings: ExportSettings) -> None:
         encoder=encoder,
         spec=spec,
         card=card,
-        catalogue=open_catalogue(complete_data(settings.data, card["data"])),
+        catalogue=open_catalogue(complete_data(settings.data, card["data"], trust=settings.trust)),
         index=settings.index,
         evaluation=read_metrics(checkpoint.parent.parent / "metrics.json"),
         precision=settings.precision,

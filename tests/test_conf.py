@@ -436,7 +436,6 @@ BAD = [
     (["data=shop", "+objective.memori=512"], "memori"),
     (["data=shop", "metric.monitors=mrr"], "monitors"),
     (["data=shop", "metric.mode=maximum"], "`metric.mode=maximum`: must be max, min"),
-    (["data=shop", "~metric.logged.retrieval"], "`metric.logged={}`: nothing is measured"),
     (["data=shop", "metric.logged.mine.k=3"], "`metric.logged.mine={'k': 3}`: names no class"),
     (["data=shop", "metric=worst"], "worst"),
 ]

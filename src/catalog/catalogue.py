@@ -14,11 +14,13 @@ from src.catalog.audit import audit_rows, is_remote, queries_without_gallery
 from src.catalog.convert import convert_columns
 from src.catalog.folder import read_folder
 from src.catalog.manifest import read_manifest
+from src.catalog.own_readers import own_reader
 from src.catalog.public import PUBLIC_READERS
 from src.catalog.public.held_out import hold_out_classes
 from src.catalog.roles import with_roles
 from src.contracts.errors import CatalogueError
 from src.contracts.settings import DataSettings
+from src.contracts.settings.data import READERS
 from src.contracts.tables import SPLITS, validate_items
 from src.shop import open_shop
 
@@ -114,6 +116,8 @@ def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalog
 
 
 def _read(source: Path, data: DataSettings) -> pa.Table:
+    if data.reader not in READERS:
+        return own_reader(data.reader)(source)
     if data.reader in PUBLIC_READERS:
         table = PUBLIC_READERS[data.reader](source)
         return hold_out_classes(table, fraction=data.val_fraction, seed=data.split_seed)

@@ -44,7 +44,8 @@ def made_metrics(settings: MetricSettings, make: Callable[..., Any]) -> dict[str
     if twice:
         raise ConfigError(f"`metric.logged`: {', '.join(twice)} would be logged twice; set another `prefix` or name")
     if settings.monitor not in logged:
-        raise ConfigError(f"`metric.monitor={settings.monitor}`: must be one that is logged: {', '.join(logged)}")
+        all_of_them = ", ".join(logged) or "nothing is, choose with metric=NAME (see conf/metric)"
+        raise ConfigError(f"`metric.monitor={settings.monitor}`: must be one that is logged: {all_of_them}")
     return metrics
 
 

@@ -86,10 +86,27 @@ class RetrievalValidation(lightning.Callback):
         self._order, self._kept, self._seen = np.empty(0, np.int64), np.empty(0, bool), 0
         self._finite: Tensor | None = None
 
+    def rehearse(self, dim: int) -> None:
+        """Compute the metrics once on made-up embeddings, so that what they cannot measure is known before training.
+
+        Args:
+            dim: of the embeddings.
+
+        Raises:
+            LookalikeError: a metric cannot be computed on this split.
+        """
+        items = self._ids["item_ids"].numpy()
+        # Equal within an item: a search that finds the positives first is the quickest.
+        vectors = np.random.default_rng(0).standard_normal((items.max() + 1, dim)).astype(np.float32)[items]
+        self._reset()
+        self._update(torch.from_numpy(vectors), torch.arange(self._rows))
+        computed(self._metrics)
+        self._reset()
+
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Reset the metrics, and decide which process counts which image: a sampler may give one to several."""
+        self._reset()
         for metric in self._metrics.values():
-            metric.reset()
             metric.to(pl_module.device)
         assert trainer.val_dataloaders is not None
         # The sampler yields single rows or batches.
@@ -112,11 +129,7 @@ class RetrievalValidation(lightning.Callback):
             vectors = vectors[torch.from_numpy(np.flatnonzero(self._kept[here])).to(vectors.device)]
         finite = torch.isfinite(vectors).all()
         self._finite = finite if self._finite is None else self._finite & finite
-        facts: dict[str, Any] = {name: values[rows].to(vectors.device) for name, values in self._ids.items()}
-        for kind, columns in (("columns", self._columns), ("slices", self._slices)):
-            facts[kind] = {name: codes[rows].to(vectors.device) for name, codes in columns.items()}
-        for metric in self._metrics.values():
-            metric.update(**accepted(metric, {"vectors": vectors, **facts}))
+        self._update(vectors, rows)
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Compute the metrics and log them."""
@@ -143,6 +156,17 @@ class RetrievalValidation(lightning.Callback):
             fitting = trainer.state.fn == TrainerFn.FITTING
             when = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}" if fitting else "validation"
             log.info("%s: %s", when, described)
+
+    def _reset(self) -> None:
+        for metric in self._metrics.values():
+            metric.reset()
+
+    def _update(self, vectors: Tensor, rows: Tensor) -> None:
+        facts: dict[str, Any] = {name: values[rows].to(vectors.device) for name, values in self._ids.items()}
+        for kind, columns in (("columns", self._columns), ("slices", self._slices)):
+            facts[kind] = {name: codes[rows].to(vectors.device) for name, codes in columns.items()}
+        for metric in self._metrics.values():
+            metric.update(**accepted(metric, {"vectors": vectors, **facts}))
 
 
 def _named(metrics: Mapping[str, Metric], attribute: str) -> list[str]:

@@ -114,10 +114,12 @@ def train(settings: TrainSettings, folder: Path, *, make: Callable[..., Any]) ->
         chunk=chunk,
         **asdict(settings.optim),
     )
+    validation = RetrievalValidation(catalogue, rows, logged, monitor=settings.metric.monitor, **roles)
+    validation.rehearse(encoder.dim)
     loggers = [make(logger, **run_arguments(logger, card)) for logger in settings.logger.values()]
     with tracked(loggers, run_config(settings, card), continued=last is not None, best=monitor):
         callbacks = [
-            RetrievalValidation(catalogue, rows, logged, monitor=settings.metric.monitor, **roles),
+            validation,
             *([FallingLoss()] if overfit else []),
             *neighbour_searches(datamodule, images, neighbours=settings.neighbours, lasting=lasting, batch=batch),
             *study_reports(folder),

@@ -174,6 +174,7 @@ def test_the_monitored_value_has_the_direction_of_its_metric() -> None:
 @pytest.mark.parametrize(
     ("names", "change", "message"),
     [
+        ([], {}, r"`metric\.monitor=recall@1`: must be one that is logged: nothing is, choose with metric=NAME"),
         (["image"], {}, r"`metric\.monitor=recall@1`: must be one that is logged: image/recall@1"),
         (
             ["undecided"],
@@ -199,4 +200,18 @@ def test_a_metric_that_computes_something_else_is_named(catalogue) -> None:
     rows = validation_rows(catalogue)
     callback = RetrievalValidation(catalogue, rows, {"mine": Vector()})
     with pytest.raises(LookalikeError, match=r"`metric\.logged\.mine`: Vector computed \{'mine': 3\}"):
-        validate(callback, np.ones((len(rows), 4), np.float32))
+        callback.rehearse(dim=4)
+
+
+def test_what_slices_cannot_measure_is_known_before_training_and_a_rehearsal_leaves_no_trace(catalogue) -> None:
+    rows = validation_rows(catalogue)
+    few = RetrievalValidation(catalogue, rows, {"worst": RetrievalMetric("mrr", worst_of="item_id", fewest_items=2)})
+    with pytest.raises(LookalikeError, match=r"none of .* slices has queries of `fewest_items=2` items"):
+        few.rehearse(dim=4)
+    vectors = np.random.default_rng(0).standard_normal((len(rows), 4)).astype(np.float32)
+    metrics = {"length": MeanLength(), "all": RetrievalMetrics(["mrr", "queries"])}
+    callback = RetrievalValidation(catalogue, rows, metrics)
+    expected = validate(callback, vectors)
+    callback.rehearse(dim=7)
+    assert not metrics["length"].update_called
+    assert validate(callback, vectors) == expected

@@ -97,6 +97,26 @@ def test_a_miner_chooses_for_the_losses_of_the_library(folder: Path, repository:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_its_reader_finds_the_photos_again_where_it_is_trusted(
+    trained: Path, folder: Path, repository: Path, warm_python: Path
+) -> None:
+    shop = pq.read_table(folder / "shop" / "items.parquet", columns=["item_id", "image", "category"]).to_pylist()
+    products: dict[str, dict] = {}
+    for row in shop:
+        product = products.setdefault(row["item_id"], {"sku": row["item_id"], "kind": row["category"], "photos": []})
+        product["photos"].append(row["image"])
+    (folder / "shop" / "items.jsonl").write_text("\n".join(map(json.dumps, products.values())))
+    options = ["experiment=my_experiment", "data=my_data", f"hydra.run.dir={folder / 'read'}", "trainer.epochs=1"]
+    done = run(warm_python, repository, folder, "train.py", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    options = [f"checkpoint={folder / 'read' / 'checkpoints' / 'best.ckpt'}", "split=val", "report=false"]
+    options += ["trust=[my_parts]", f"output={folder / 'read again'}"]
+    done = run(warm_python, repository, folder, "evaluate.py", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    evaluated = json.loads((folder / "read again" / "metrics.json").read_text())
+    assert evaluated == json.loads((folder / "read" / "metrics.json").read_text())
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [

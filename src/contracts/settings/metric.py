@@ -40,8 +40,6 @@ def metric_problems(metric: MetricSettings) -> list[str]:
         for name, value in metric.logged.items()
         if not (isinstance(value, dict) and class_name(value))
     ]
-    if not metric.logged:
-        problems.append("`metric.logged={}`: nothing is measured; choose with metric=NAME (see conf/metric)")
     if metric.mode not in (None, "max", "min"):
         problems.append(f"`metric.mode={metric.mode}`: must be max, min, or null for what the metric itself states")
     return problems

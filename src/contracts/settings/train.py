@@ -26,8 +26,8 @@ class TrainSettings:
     """`python train.py`.
 
     Attributes:
-        trust: packages that are imported first, which may register backbones and heads of their own: importing runs
-            their code.
+        trust: packages that are imported first, which may register backbones, heads and readers of their own:
+            importing runs their code.
         augmentation: a transform of one image, uint8 of shape (3, height, width), as torchvision's v2; takes the place
             of `data.augmentation`.
     """
@@ -55,7 +55,7 @@ class TrainSettings:
 
     def check(self) -> None:
         """Raise `ConfigError` with everything that cannot work."""
-        problems = [*data_problems(self.data), *encoder_problems(self.model, trust=self.trust)]
+        problems = [*data_problems(self.data, trust=self.trust), *encoder_problems(self.model, trust=self.trust)]
         problems += [*optim_problems(self.optim), *trainer_problems(self.trainer), *secret_problems(asdict(self))]
         problems += objective_problems(self.loss, self.miner, self.objective, p=self.data.p, k=self.data.k)
         problems += [
