@@ -256,6 +256,11 @@ def test_the_default_metrics_are_evaluation_s(tmp_path: Path) -> None:
     assert "metric" not in make_card(settings)
     other = composed("train", "data=shop", "metric.monitor=mrr", output=tmp_path)
     assert make_card(other)["metric"]["monitor"] == "mrr"
+    worst = ["metric=worst_category", "metric.monitor=worst_category", "metric.logged.worst_category.metric=mrr"]
+    logged = make_card(composed("train", "data=shop", *worst, output=tmp_path))["metric"]["logged"]
+    assert logged == {
+        "worst_category": {"name": "RetrievalMetric", "metric": "mrr", "worst_of": "category", "fewest_items": 5}
+    }
     assert "src." not in str(make_card(other))
 
 

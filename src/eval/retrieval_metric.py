@@ -74,18 +74,18 @@ class RetrievalMetric(RetrievalStates):
         tensor(0.6667, dtype=torch.float64)
     """
 
-    def __init__(self, name: str, *, worst_of: str | None = None, fewest_items: int = 5, **kwargs: Any) -> None:
+    def __init__(self, metric: str, *, worst_of: str | None = None, fewest_items: int = 5, **kwargs: Any) -> None:
         """Set what is measured.
 
         Args:
-            name: as in metrics.json.
+            metric: its name, as in metrics.json.
             worst_of: a column of slices; the lowest of the slices' averages is computed. It is lower than the worst
                 slice's true value, since it is the smallest of several uncertain averages.
             fewest_items: slices whose queries with a positive are of fewer items are left out.
             kwargs: as of `RetrievalMetrics`.
         """
-        super().__init__([name], slices=(worst_of,) if worst_of else (), **kwargs)
-        self.name, self._worst_of, self._fewest = name, worst_of, fewest_items
+        super().__init__([metric], slices=(worst_of,) if worst_of else (), **kwargs)
+        self._metric, self._worst_of, self._fewest = metric, worst_of, fewest_items
 
     def compute(self) -> Tensor:
         """The average over the queries that have a positive, or that of the worst slice: float64.
@@ -98,7 +98,7 @@ class RetrievalMetric(RetrievalStates):
             return self.tensor(float("nan"))
         values, queries, positives = measured
         if self._worst_of is None:
-            return self.tensor(summarise(values, positives)[self.name])
+            return self.tensor(summarise(values, positives)[self._metric])
         column = queries.attribute(f"slice_{self._worst_of}")
         known = np.flatnonzero(positives > 0)
         codes = np.full(len(known), NULL) if column is None else column.fill_null(NULL).to_numpy()[known]
@@ -106,7 +106,7 @@ class RetrievalMetric(RetrievalStates):
         for code in np.unique(codes[codes != NULL]):
             inside = known[codes == code]
             if len(np.unique(queries.item_ids[inside])) >= self._fewest:
-                means.append(float(values[self.name][inside].mean()))
+                means.append(float(values[self._metric][inside].mean()))
         if not means and not self.of_batch:
             raise LookalikeError(
                 f"`worst_of={self._worst_of}`: none of {len(np.unique(codes[codes != NULL]))} slices has queries of "

@@ -134,8 +134,8 @@ class RetrievalStates(Metric):
         Raises:
             LookalikeError: arguments of different lengths, another dimension than before, or a missing column.
         """
-        everyone = torch.ones(len(vectors), dtype=torch.int64)
-        flags = [everyone if role is None else role.long().cpu() for role in (is_query, is_gallery)]
+        everyone = torch.ones(len(vectors), dtype=torch.int64, device=vectors.device)
+        flags = [everyone if role is None else role.to(everyone) for role in (is_query, is_gallery)]
         given = {"image_ids": image_ids, "item_ids": item_ids, "roles": _QUERY * flags[0] + _GALLERY * flags[1]}
         for kind, wanted, values in (("column", self.columns, columns), ("slice", self.slices, slices)):
             absent = [name for name in wanted if name not in (values or {})]
@@ -192,15 +192,10 @@ class RetrievalStates(Metric):
             )
         roles = np.zeros(len(first), np.int64)
         np.bitwise_or.at(roles, each, states["roles"].numpy())
-        columns = {name: states[name].numpy()[first] for name in self._integers[3:]}
-        images = Embedded(
-            dim_zero_cat(self.vectors).float().cpu().numpy()[first],
-            states["image_ids"].numpy()[first],
-            items[first],
-            pa.table({name.removeprefix("column_"): pa.array(c, mask=c == NULL) for name, c in columns.items()})
-            if columns
-            else None,
-        )
+        columns = {name.removeprefix("column_"): states[name].numpy() for name in self._integers[3:]}
+        table = pa.table({name: pa.array(codes, mask=codes == NULL) for name, codes in columns.items()})
+        vectors = dim_zero_cat(self.vectors).float().cpu().numpy()
+        images = Embedded(vectors, states["image_ids"].numpy(), items, table if columns else None).take(first)
         queries, gallery = (images.take(np.flatnonzero(roles & role)) for role in (_QUERY, _GALLERY))
         if self.of_batch and not (len(queries) and len(gallery)):
             return None
