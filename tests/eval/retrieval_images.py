@@ -2,16 +2,20 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 import torch.distributed
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 
+from src.catalog.catalogue import Catalogue
 from src.contracts.errors import LookalikeError
 from src.eval.embedded import Embedded
 from src.eval.retrieval_metric import MeanAveragePrecision, RecallAtK, RetrievalMetrics
+from src.eval.validation import RetrievalValidation
 
 NAMES = ["recall@1", "recall@5", "precision@5", "map@10", "ndcg@10", "graded_ndcg@10", "map@r", "r_precision", "mrr"]
 NAMES += ["queries", "queries_without_positives"]
@@ -60,6 +64,55 @@ def updated(metric, images: Images, *, batch: int = 13, order: np.ndarray | None
     return metric
 
 
+class Seen(Metric):
+    """One's own, which counts an image as often as it is given."""
+
+    higher_is_better = True
+    full_state_update = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, image_ids: torch.Tensor) -> None:
+        self.images += len(image_ids)
+
+    def compute(self) -> torch.Tensor:
+        return self.images
+
+
+def validated(rank: int, world: int) -> dict[str, float]:
+    """What the callback logs of images that a datamodule deals out; with two processes it gives one of 59 to both."""
+    images, count = Images(), COUNT - 1
+    table = {
+        "image_id": [f"image {number}" for number in range(count)],
+        "item_id": [f"item {number}" for number in images.items[:count].tolist()],
+        "split": ["val"] * count,
+        "is_query": images.is_query[:count].tolist(),
+        "is_gallery": images.is_gallery[:count].tolist(),
+    }
+    rows = np.arange(rank, -(-count // world) * world, world) % count
+    batches = [rows[start : start + 7].tolist() for start in range(0, len(rows), 7)]
+    found: dict[str, float] = {}
+    metrics = {"retrieval": RetrievalMetrics(["recall@1", "mrr", "queries"]), "seen": Seen()}
+    callback = RetrievalValidation(Catalogue(pa.table(table), Path()), np.arange(count), metrics)
+    trainer: Any = SimpleNamespace(
+        val_dataloaders=SimpleNamespace(sampler=batches),
+        global_rank=rank,
+        is_global_zero=False,
+        sanity_checking=False,
+        fast_dev_run=False,
+        callback_metrics={},
+        strategy=SimpleNamespace(reduce_boolean_decision=bool),
+    )
+    module: Any = SimpleNamespace(device=torch.device("cpu"), log_dict=found.update, log=lambda *_, **__: None)
+    callback.on_validation_epoch_start(trainer, module)
+    for batch in batches:
+        callback.on_validation_batch_end(trainer, module, images.vectors[batch])
+    callback.on_validation_epoch_end(trainer, module)
+    return found
+
+
 SHARES = {"uneven": [np.arange(0, 45), np.arange(44, COUNT)], "one is empty": [np.arange(COUNT), np.arange(0)]}
 
 
@@ -77,6 +130,7 @@ def measure_in_process(rank: int, folder: Path) -> None:
                 MetricCollection([RecallAtK(), MeanAveragePrecision(10)]), Images(), order=shares[rank]
             )
             found[f"{name}, collection"] = collection.compute()
+        found["validated"] = {name: torch.tensor(value) for name, value in validated(rank, 2).items()}
         torn = RecallAtK()
         torn.update(torch.ones(2, 3 + rank), torch.tensor([0, 0]), torch.arange(2))
         try:

@@ -17,7 +17,7 @@ from src.eval import retrieval_metric
 from src.eval.evaluation import evaluate_embedded
 from src.eval.protocol import Protocol
 from src.eval.retrieval_metric import NDCG, MeanAveragePrecision, RecallAtK, RetrievalMetric, RetrievalMetrics
-from tests.eval.retrieval_images import COLUMNS, COUNT, NAMES, SHARES, Images, measure_in_process, updated
+from tests.eval.retrieval_images import COLUMNS, COUNT, NAMES, SHARES, Images, measure_in_process, updated, validated
 from tests.eval.slow_reference import graded_ndcg, results_of
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -294,6 +294,10 @@ def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
                 "RecallAtK": expected["recall@1"],
                 "MeanAveragePrecision": expected["map@10"],
             }
+        # The callback counts the image that both processes embed once.
+        logged = {name: value.item() for name, value in found["validated"].items()}
+        assert logged["val/seen"] == COUNT - 1
+        assert logged == {name: np.float32(value) for name, value in validated(0, 1).items()}
         assert "vectors of dimensions [3, 4] in different processes" in next(iter(found["torn"]))
 
 
