@@ -2,12 +2,13 @@
 
 from src.commandline import command
 from src.contracts.settings import EvaluateSettings
-from src.eval.command import evaluate
 
 
 @command(EvaluateSettings, "evaluate", completed_later="data")
 def main(settings: EvaluateSettings) -> None:
     """Evaluate, and write and print the results."""
+    from src.eval.command import evaluate  # A config is composed and checked without torch.
+
     evaluate(settings)
 
 

@@ -6,12 +6,13 @@ from hydra.core.hydra_config import HydraConfig
 
 from src.commandline import command, make
 from src.contracts.settings import TrainSettings
-from src.training.run import train
 
 
 @command(TrainSettings, "train", shown="experiment=demo")
 def main(settings: TrainSettings) -> None:
     """Train in the run's folder."""
+    from src.training.run import train  # A config is composed and checked without torch.
+
     checkpoint = train(settings, Path(HydraConfig.get().runtime.output_dir), make=make)
     if checkpoint:
         print(f"checkpoint: {checkpoint}")

@@ -100,11 +100,9 @@ export = [sys.executable, "export.py", f"checkpoint={checkpoint}", f"output={bun
 subprocess.run(export, check=True)  # noqa: S603
 
 # %%
-import io
-
 import matplotlib.pyplot as plt
-from PIL import Image
 
+from src.contracts.preprocessing import decode
 from src.search import Searcher
 
 searcher = Searcher.open(bundle)
@@ -115,7 +113,7 @@ for line, photo in zip(axes, photos, strict=True):
     shown = [photo, *(searcher.gallery.thumbnail(hit.row["image_id"]) for hit in hits)]
     titles = ["photo", *(f"{hit.row['item_id']}\n{hit.score:.2f}" for hit in hits)]
     for axis, picture, title in zip(line, shown, titles, strict=True):
-        axis.imshow(Image.open(io.BytesIO(picture)))
+        axis.imshow(decode(picture))
         axis.set_title(title, fontsize=8)
         axis.axis("off")
 figure.tight_layout()

@@ -67,17 +67,16 @@ items.notna().mean().rename("filled").to_frame().query("filled < 1")
 # photo taken anywhere, is what training has to close.
 
 # %%
-import io
-
 import matplotlib.pyplot as plt
-from PIL import Image
+
+from src.contracts.preprocessing import decode
 
 chosen = items[items.domain == "user"].item_id.drop_duplicates().head(4)
 figure, axes = plt.subplots(len(chosen), 5, figsize=(9, 7), squeeze=False)
 for line, item in zip(axes, chosen, strict=True):
     of_item = items[items.item_id == item].sort_values("domain")
     for axis, (row, image) in zip(line, of_item.head(5).iterrows(), strict=False):
-        axis.imshow(Image.open(io.BytesIO(catalogue.image_bytes(row))))
+        axis.imshow(decode(catalogue.image_bytes(row)))
         axis.set_title(f"{item}\n{image.domain}", fontsize=8)
     for axis in line:
         axis.axis("off")

@@ -25,7 +25,7 @@ from granian.log import LogLevels
 
 from serve.logs import SERVER, log_config
 from serve.settings import ServeSettings
-from serve.workers import LEAVE, REFUSED, RollingServer, mark_ready
+from serve.workers import LEAVE, REFUSED, RollingServer, mark_ready, stop_on_first_signal
 from src.contracts.errors import ConfigError, LookalikeError
 
 __all__ = ["serve"]
@@ -138,6 +138,7 @@ def _load(bundle: Path, settings: ServeSettings, run_folder: Path) -> Any:
         os._exit(2)  # Granian would print a traceback.
 
     map_large_blocks()
+    stop_on_first_signal()
     _end_with_parent()
     if settings.processes > 1:
         _forget_dead_processes(run_folder)
@@ -159,20 +160,15 @@ def _reset_signals_in_forks() -> None:
     A fork has copies of its parent's handlers, which do nothing there. SIGTERM is blocked until they are exchanged: one
     that came before would be lost, and the parent would wait `drain_seconds` for the worker.
     """
+    block = partial(signal.pthread_sigmask, signal.SIG_BLOCK, [signal.SIGTERM])
+    unblock = partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, [signal.SIGTERM])
 
     def reset() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         unblock()
 
-    def unblock() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-
-    os.register_at_fork(
-        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]),
-        after_in_parent=unblock,
-        after_in_child=reset,
-    )
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=reset)
 
 
 def _end_with_parent() -> None:

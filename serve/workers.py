@@ -1,5 +1,6 @@
 """Granian's server, whose worker processes are replaced only by ones that are ready."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -8,9 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import granian._signals
+from granian._granian import WorkerSignal
 from granian.server.mp import MPServer, WorkerProcess
 
-__all__ = ["LEAVE", "REFUSED", "RollingServer", "mark_ready"]
+__all__ = ["LEAVE", "REFUSED", "RollingServer", "mark_ready", "stop_on_first_signal"]
 
 REFUSED = "refused"
 """File in the run folder: a worker has said why it cannot serve."""
@@ -25,6 +28,22 @@ _log = logging.getLogger("serve")
 def mark_ready(run_folder: Path) -> None:
     """In a worker process: tell the parent that it answers."""
     _ready_file(run_folder, os.getpid()).touch()
+
+
+def stop_on_first_signal() -> None:
+    """In a worker process: stop on the first SIGTERM, and leave a terminal's SIGINT to the parent.
+
+    Granian 2.8 waits for ever in its handler of a second signal: Ctrl-C gives a worker both.
+    """
+
+    def set_loop_signals(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
+        stopped = WorkerSignal()
+        first = iter([stopped.set])
+        loop.add_signal_handler(signal.SIGTERM, lambda: [stop() for stop in first])
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return stopped
+
+    granian._signals.set_loop_signals = set_loop_signals
 
 
 class RollingServer(MPServer):

@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
@@ -21,8 +22,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from src.config_messages import config_message
 from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.exit_codes import exit_with_message
+from src.contracts.settings._problems import did_you_mean
 from src.contracts.settings._secrets import secret_problems
 
 __all__ = ["CONF", "ResolveInSweeps", "command", "composed", "make", "register_schema", "settings_from"]
@@ -63,14 +66,14 @@ def command(
                     run(config)
                 return
             # Caught here, before Hydra wraps the error in its own message.
-            with exit_with_message(*_CONFIG_ERRORS):
+            with exit_with_message(), _explained():
                 run(config)
 
         def main() -> None:
             register_schema(schema, config_name)
             # Otherwise Hydra prints composition errors itself, and exits with 1.
             os.environ["HYDRA_FULL_ERROR"] = "1"
-            with exit_with_message(*_CONFIG_ERRORS):
+            with exit_with_message(), _explained():
                 # Hydra writes overrides to disk before the config can be checked.
                 _refuse_secrets(sys.argv[1:])
                 if shown and {"--help", "-h"} & {*sys.argv} and not any("=" in given for given in sys.argv[1:]):
@@ -80,6 +83,20 @@ def command(
         return main
 
     return decorate
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Raise `ConfigError` with a message of ours for a config that does not compose."""
+    try:
+        yield
+    except _CONFIG_ERRORS as error:
+        raise ConfigError(config_message(error, conf=CONF)) from error
+    except ValueError as error:
+        # Hydra checks some values only by errors of its own code.
+        if isinstance(error, LookalikeError) or "hydra" not in traceback.extract_tb(error.__traceback__)[-1].filename:
+            raise
+        raise ConfigError(f"the command line cannot be composed: {error}") from error
 
 
 def _import_trusted(packages: Sequence[str]) -> None:
@@ -191,7 +208,11 @@ def _build(schema: type[S], values: Any, prefix: str = "") -> S:
     # `+KEY=VALUE` can add keys that the schema lacks.
     unknown = [f"{prefix}{name}" for name in values if name not in kinds]
     if unknown:
-        raise ConfigError(f"unknown: {', '.join(unknown)}; {prefix.rstrip('.') or 'there'} has {', '.join(kinds)}")
+        hint = did_you_mean(unknown[0].removeprefix(prefix), kinds)
+        raise ConfigError(
+            f"`{'`, `'.join(unknown)}`: there is no such setting{hint} {prefix.rstrip('.') or 'The config'} has "
+            f"{', '.join(kinds)}"
+        )
     built = {
         name: _build(kinds[name], value, f"{prefix}{name}.") if is_dataclass(kinds[name]) else value
         for name, value in values.items()

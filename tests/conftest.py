@@ -22,6 +22,7 @@ jaxtyping.install_import_hook(
 )
 
 from src.contracts.settings import DataSettings, ShopSettings  # noqa: E402
+from src.contracts.settings.csv import CsvSettings  # noqa: E402
 from src.contracts.settings.splits import CountSplitSettings, TimeSplitSettings  # noqa: E402
 from tests.pictures import encode, smooth_picture  # noqa: E402
 from tests.warm_python import warm_python as started_python  # noqa: E402
@@ -56,6 +57,7 @@ def make_data_settings(**overrides: object) -> DataSettings:
         "reader": "folder",
         "root": "",
         "manifest": "",
+        "csv": CsvSettings(delimiter="", encoding="", decimal="point"),
         "columns": {},
         "splits": {},
         "domains": {},

@@ -297,6 +297,26 @@ def test_data_manifest_reads_a_mapped_manifest(tmp_path: Path) -> None:
     assert catalogue.gallery_rows("val").tolist() == [1]
 
 
+def test_data_manifest_reads_another_countrys_csv(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "list.csv").write_bytes(
+        "item_id;image;price;brand\n7;a.png;1,50;Caf\u00e9\n7;b.png;;\n".encode("cp1252")
+    )
+    settings = composed(
+        "train",
+        "data=manifest",
+        f"data.root={tmp_path}",
+        "data.manifest=list.csv",
+        "data.csv.delimiter=semicolon",
+        "data.csv.encoding=cp1252",
+        "data.csv.decimal=comma",
+        "data.split_by=product",
+        output=tmp_path,
+    )
+    items = open_catalogue(settings.data).items.select(["price", "brand"])
+    assert items.to_pydict() == {"price": [1.5, None], "brand": ["Caf\u00e9", None]}
+
+
 def test_data_oml_reads_open_metric_learning_s_csv_with_a_root_alone(tmp_path: Path) -> None:
     write_photos(tmp_path, [f"images/{n}.png" for n in range(6)])
     (tmp_path / "df.csv").write_text(
@@ -315,6 +335,28 @@ def test_data_oml_reads_open_metric_learning_s_csv_with_a_root_alone(tmp_path: P
     assert catalogue.gallery_rows("val").tolist() == [2, 3, 5]
     assert catalogue.items["item_id"].to_pylist()[2] == "008"
     assert catalogue.items["category"].to_pylist()[0] == "shoe"
+
+
+@pytest.mark.parametrize(
+    ("yes", "no", "none"),
+    [("True", "False", ""), ("1.0", "0.0", ""), ("1", "0", ""), ("TRUE", "FALSE", "None"), ("true", "false", "nan")],
+)
+def test_data_oml_reads_roles_in_each_spelling_and_boxes(tmp_path: Path, yes: str, no: str, none: str) -> None:
+    write_photos(tmp_path, [f"images/{n}.png" for n in range(2)])
+    (tmp_path / "df.csv").write_text(
+        "label,path,split,is_query,is_gallery,category,sequence,x_1,x_2,y_1,y_2\n"
+        f"0,images/0.png,train,{none},{none},a,0,0,6,0,5\n"
+        f"0,images/0.png,train,{none},{none},a,1,6,12,5,12\n"
+        f"1,images/1.png,validation,{yes},{no},a,2,,,,\n"
+        f"1,images/0.png,validation,{no},{yes},a,3,0,12,0,12\n"
+        f"1,images/1.png,validation,{yes},{yes},a,4,1,12,1,12\n"
+    )
+    settings = composed("train", "data=oml", f"data.root={tmp_path}", output=tmp_path)
+    catalogue = open_catalogue(settings.data, need_gallery=True)
+    assert catalogue.train_rows().tolist() == [0, 1]
+    assert catalogue.query_rows("val").tolist() == [2, 4]
+    assert catalogue.gallery_rows("val").tolist() == [3, 4]
+    assert [catalogue.picture(row).shape[:2] for row in range(5)] == [(5, 6), (7, 6), (12, 12), (12, 12), (11, 11)]
 
 
 def test_data_shop_simulates_a_shop(tmp_path: Path) -> None:

@@ -114,7 +114,8 @@ def _by_time(table: pa.Table, data: DataSettings) -> Sequence[str]:
 
 
 def _by_file(table: pa.Table, data: DataSettings) -> Sequence[str]:
-    return split_by_file(table, Path(data.root) / data.split_file, data.splits)
+    path, csv = Path(data.root) / data.split_file, data.csv
+    return split_by_file(table, path, data.splits, delimiter=csv.delimiter, encoding=csv.encoding)
 
 
 def _refuse_empty(table: pa.Table, data: DataSettings) -> None:

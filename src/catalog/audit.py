@@ -32,7 +32,9 @@ def audit_rows(table: pa.Table, root: Path) -> list[tuple[int, str]]:
             problems.append((row, "no image"))
         elif not is_remote(image) and not _is_file(root / image):
             problems.append((row, f"missing file {image}"))
-        if image_id in seen:
+        if not image_id:
+            problems += [(row, "no image_id")] if image else []
+        elif image_id in seen:
             problems.append((row, f"duplicate image_id {image_id!r}, first in row {seen[image_id] + 1}"))
         seen.setdefault(image_id, row)
     return problems

@@ -4,22 +4,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from src.catalog.assign_splits import divide
-from src.catalog.audit import audit_rows, is_remote, queries_without_gallery
+from src.catalog.audit import audit_rows, queries_without_gallery
 from src.catalog.convert import convert_columns
 from src.catalog.folder import read_folder
+from src.catalog.image_source import read_image
 from src.catalog.manifest import read_manifest
 from src.catalog.own_readers import own_reader
 from src.catalog.public import PUBLIC_READERS
 from src.catalog.public.held_out import hold_out_classes
 from src.catalog.roles import with_roles
 from src.contracts.errors import CatalogueError
+from src.contracts.pixel_box import PixelBox, fractions_of
+from src.contracts.preprocessing import PreprocessingSpec, cut, decode, resize
 from src.contracts.settings import DataSettings
+from src.contracts.settings.csv import DECIMALS
 from src.contracts.settings.data import READERS
 from src.contracts.tables import SPLITS, validate_items
 from src.shop import open_shop
@@ -69,12 +72,35 @@ class Catalogue:
         return np.asarray(self.items[name].take(pa.array(rows)).to_pylist(), dtype=object)
 
     def image_bytes(self, row: int) -> bytes:
-        """The content of the file of one row's image."""
-        image = self.items["image"][int(row)].as_py()
-        if is_remote(image):
-            with fsspec.open(image, "rb") as file:
-                return bytes(file.read())
-        return (self.root / image).read_bytes()
+        """The content of the file of one row's image.
+
+        Raises:
+            UnreadableImageError: it cannot be read or fetched; the message says why.
+        """
+        return read_image(self.root, self.items["image"][int(row)].as_py())
+
+    def box(self, row: int) -> PixelBox | None:
+        """The part of one row's picture that shows the item; None for all of it."""
+        if "box" not in self.items.column_names:
+            return None
+        box = self.items["box"][int(row)].as_py()
+        return None if box is None else (box[0], box[1], box[2], box[3])
+
+    def picture(self, row: int, *, spec: PreprocessingSpec | None = None) -> np.ndarray:
+        """Decode one row's image and cut its box out: uint8 of shape (height, width, 3); `spec` as in `decode`.
+
+        Raises:
+            ImageError: it cannot be read, is not an image, or the box reaches out of it.
+        """
+        data, box = self.image_bytes(row), self.box(row)
+        if box is None:
+            return decode(data, spec=spec)
+        part = fractions_of(box, data)
+        return cut(decode(data, spec=spec, box=part), part)
+
+    def pixels(self, row: int, spec: PreprocessingSpec) -> np.ndarray:
+        """One row's pixels for an encoder: uint8 of shape (size, size, 3); raises as `picture`."""
+        return resize(self.picture(row, spec=spec), spec)
 
     def _rows(self, split: str | None, role: str | None) -> np.ndarray:
         belonging = {"train": ["train", "all"], "val": ["val", "held_out", "all"], "test": ["test", "held_out", "all"]}
@@ -105,7 +131,11 @@ def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalog
         return Catalogue(divide(table, data), root)
     source = root / data.manifest if data.reader == "manifest" else root
     table = _read(source, data)
-    table, problems = convert_columns(table, splits=data.splits, domains=data.domains)
+    decimal = DECIMALS[data.csv.decimal]
+    try:
+        table, problems = convert_columns(table, splits=data.splits, domains=data.domains, decimal=decimal)
+    except ValueError as error:
+        raise CatalogueError(str(source), [str(error)]) from error
     problems += audit_rows(table, root)
     if not any("item_id" in what for _, what in problems):
         table = divide(with_roles(table), data)
@@ -121,4 +151,13 @@ def _read(source: Path, data: DataSettings) -> pa.Table:
     if data.reader in PUBLIC_READERS:
         table = PUBLIC_READERS[data.reader](source)
         return hold_out_classes(table, fraction=data.val_fraction, seed=data.split_seed)
-    return read_folder(source) if data.reader == "folder" else read_manifest(source, data.columns)
+    if data.reader == "folder":
+        return read_folder(source)
+    return read_manifest(
+        source,
+        data.columns,
+        delimiter=data.csv.delimiter,
+        encoding=data.csv.encoding,
+        decimal=DECIMALS[data.csv.decimal],
+        images=Path(data.cache) / "images",
+    )

@@ -17,6 +17,7 @@ from src.catalog.audit import is_remote
 from src.catalog.catalogue import Catalogue
 from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import CatalogueError
+from src.contracts.pixel_box import PixelBox, fractions_of
 from src.contracts.preprocessing import ImageError, PreprocessingSpec, preprocess
 
 __all__ = ["FINGERPRINT", "fingerprint", "fingerprints"]
@@ -31,7 +32,7 @@ FINGERPRINT = np.dtype([("file", "S16"), ("bits", "u1", 8), ("colours", "u1", (8
 _KEPT_EVERY = 50_000
 
 
-def fingerprint(data: bytes) -> np.ndarray:
+def fingerprint(data: bytes, box: PixelBox | None = None) -> np.ndarray:
     """The fingerprint of one image file.
 
     The bits are those of the perceptual hash as ImageHash computes it: of the discrete cosine transform of the grey
@@ -39,26 +40,27 @@ def fingerprint(data: bytes) -> np.ndarray:
 
     Args:
         data: the file.
+        box: the part of the picture that counts; None for all of it.
 
     Returns:
         A scalar of type `FINGERPRINT`.
 
     Raises:
-        ImageError: the file is not an image.
+        ImageError: the file is not an image, or the box reaches out of it.
     """
-    pixels = preprocess(data, _SPEC)
+    pixels = preprocess(data, _SPEC, box=None if box is None else fractions_of(box, data))
     low = dctn(pixels.astype(np.float32) @ _GREY)[:8, :8]
     colours = pixels.reshape(8, 4, 8, 4, 3).mean(axis=(1, 3)).round().astype(np.uint8)
     # A last byte of 1, since NumPy removes zeros at the end of byte strings.
-    digest = hashlib.sha256(data).digest()[:15] + b"\1"
+    digest = hashlib.sha256(data if box is None else data + repr(box).encode()).digest()[:15] + b"\1"
     return np.array((digest, np.packbits(low > np.median(low)), colours), FINGERPRINT)
 
 
 def fingerprints(catalogue: Catalogue, rows: np.ndarray, folder: Path) -> np.ndarray:
     """The fingerprints of some rows; those of unchanged files are read from a cache.
 
-    A file in `folder` holds them by each image's name, size and time of change. It is written again every 50,000 new
-    fingerprints and at the end, so that a killed run can be continued.
+    A file in `folder` holds them by each image's name, box, size and time of change. It is written again every 50,000
+    new fingerprints and at the end, so that a killed run can be continued.
 
     Args:
         catalogue: where the images are.
@@ -72,7 +74,10 @@ def fingerprints(catalogue: Catalogue, rows: np.ndarray, folder: Path) -> np.nda
         CatalogueError: images cannot be read; it lists each with its row number.
     """
     path = folder / "fingerprints.parquet"
-    keys = [_key(catalogue.root, image) for image in catalogue.column("image", rows)]
+    keys = [
+        _key(catalogue.root, image, catalogue.box(row))
+        for row, image in zip(rows, catalogue.column("image", rows), strict=True)
+    ]
     known = _read(path)
     missing = [(key, int(row)) for key, row in zip(keys, rows, strict=True) if key not in known]
     problems = []
@@ -97,18 +102,22 @@ def _made(catalogue: Catalogue, rows: list[int], pool: ThreadPoolExecutor) -> It
 
     def make(row: int) -> bytes | str:
         try:
-            return fingerprint(catalogue.image_bytes(row)).tobytes()
-        except (ImageError, OSError) as error:
+            return fingerprint(catalogue.image_bytes(row), catalogue.box(row)).tobytes()
+        except ImageError as error:
             return str(error)
 
     return pool.map(make, rows)
 
 
-def _key(root: Path, image: str) -> str:
+def _key(root: Path, image: str, box: PixelBox | None) -> str:
+    part = "" if box is None else f"\0{box}"
     if is_remote(image):
-        return image
-    status = (root / image).stat()
-    return f"{(root / image).resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+        return f"{image}{part}"
+    try:
+        status = (root / image).stat()
+    except (OSError, ValueError):  # no such file: reading it says so, with its row
+        return f"{image}{part}"
+    return f"{(root / image).resolve()}\0{status.st_size}\0{status.st_mtime_ns}{part}"
 
 
 def _read(path: Path) -> dict[str, bytes]:

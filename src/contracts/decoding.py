@@ -1,18 +1,19 @@
 """From the bytes of an image file to upright RGB pixels."""
 
 import io
-from typing import cast
 
 import numpy as np
 import simplejpeg
 from PIL import Image
-from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
+from src.contracts.grey_levels import grey_levels
 from src.contracts.image_errors import ImageTooLargeError
 from src.contracts.image_header import ImageHeader, image_errors, open_image
-from src.contracts.image_structure import MAX_SCANNED_PIXELS
 from src.contracts.jpeg_reduction import Box, reduced
+from src.contracts.png_pixels import check_png_pixels, eight_bit_transparency
 from src.contracts.preprocessing_spec import PreprocessingSpec
+from src.contracts.tiff_layout import check_tiff
 from src.contracts.webp import WebP, decode_webp, has_libwebp
 
 __all__ = ["MAX_PIXELS", "MAX_SIDE", "decode"]
@@ -33,7 +34,8 @@ def decode(
     """Decode an image file to upright RGB.
 
     The EXIF orientation is applied, transparency is flattened on white, palettes, CMYK, 1-bit and 16-bit images become
-    8-bit RGB, an animation gives its first frame. Colour profiles are not applied.
+    8-bit RGB, an animation gives its first frame. Colour profiles are not applied. Grey values of more than 8 bits are
+    scaled as `grey_levels` says.
 
     Args:
         data: the bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF file.
@@ -46,18 +48,20 @@ def decode(
         uint8 array of shape (height, width, 3).
 
     Raises:
-        UnsupportedImageError: none of these formats.
+        UnsupportedImageError: none of these formats, or a kind of them that would be read wrongly.
         ImageTooLargeError: more than `max_pixels` pixels, a side above `MAX_SIDE`, or too many passes over the pixels.
         CorruptImageError: truncated or damaged, or of more segments and tags than a picture has use for.
     """
     with image_errors():
         header, source = open_image(data)
-        _check_size(header, source, max_pixels)
+        _check_size(header, max_pixels)
         if isinstance(source, WebP):
             if has_libwebp():
                 return _from_webp(data, source, header.orientation)
             source = Image.open(io.BytesIO(data), formats=("WEBP",))
         with source:
+            if isinstance(source, TiffImageFile):
+                check_tiff(source, data, max_pixels)
             divisor = header.divisor(spec, box)
             if header.format == "JPEG" and header.mode in ("RGB", "L"):
                 pixels = _fast_jpeg(data, source.size, divisor)
@@ -66,6 +70,9 @@ def decode(
             if divisor > 1:
                 source.draft(None, (source.width // divisor, source.height // divisor))
             source.load()
+            if header.format == "PNG":
+                check_png_pixels(source, data)
+                eight_bit_transparency(source, data)
             # Pillow turns a TIFF as it loads it.
             orientation = 1 if isinstance(source, TiffImageFile) else header.orientation
             pixels, stored = _upright(source.height, source.width, orientation)
@@ -123,53 +130,27 @@ def _upright(height: int, width: int, orientation: int) -> tuple[np.ndarray, np.
     return pixels, _turned(pixels, {6: 8, 8: 6}.get(orientation, orientation))
 
 
-def _check_size(header: ImageHeader, source: Image.Image | WebP, max_pixels: int) -> None:
+def _check_size(header: ImageHeader, max_pixels: int) -> None:
     width, height = header.width, header.height
     if width * height > max_pixels:
         raise ImageTooLargeError(f"{width} x {height} pixels; at most {max_pixels:,} are read")
     if max(width, height) > MAX_SIDE:
         raise ImageTooLargeError(f"{width} x {height} pixels; no side may have more than {MAX_SIDE:,}")
-    if isinstance(source, TiffImageFile):
-        _check_tiff(source, max_pixels)
-
-
-def _check_tiff(image: TiffImageFile, max_pixels: int) -> None:
-    # A tile is held whole, however small the picture.
-    tile = [int(image.tag_v2.get(tag, 0)) for tag in (TILEWIDTH, TILELENGTH)]
-    if tile[0] * tile[1] > max_pixels:
-        raise ImageTooLargeError(f"tiles of {tile[0]} x {tile[1]} pixels; at most {max_pixels:,} are read")
-    # libtiff itself allows a hundred scans, which are not looked for here.
-    most = MAX_SCANNED_PIXELS // 100
-    if "jpeg" in str(image.info.get("compression")) and image.width * image.height > most:
-        raise ImageTooLargeError(
-            f"{image.width} x {image.height} pixels; of a TIFF compressed as JPEG at most {most:,} are read"
-        )
 
 
 def _convert(image: Image.Image, pixels: np.ndarray) -> None:
     """Write an image's pixels as RGB, strip by strip: the whole at once would be in memory several times."""
     width, height = image.size
+    grey = grey_levels(image)
     transparent = image.has_transparency_data
-    top = _top(image)
     rows = max(1, _STRIP // max(1, width))
     for y in range(0, height, rows):
         strip = image.crop((0, y, width, min(y + rows, height)))
-        pixels[y : y + rows] = np.asarray(_strip_to_rgb(strip, top=top, transparent=transparent))
+        pixels[y : y + rows] = grey.to_rgb(np.asarray(strip)) if grey else np.asarray(_to_rgb(strip, transparent))
 
 
-def _strip_to_rgb(image: Image.Image, *, top: float | None, transparent: bool) -> Image.Image:
-    if top is not None:
-        values = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray(np.clip(np.rint(values * (255 / top)), 0, 255).astype(np.uint8))
+def _to_rgb(image: Image.Image, transparent: bool) -> Image.Image:
     if transparent:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, (*_WHITE, 255)), image).convert("RGB")
     return image.convert("RGB")
-
-
-def _top(image: Image.Image) -> float | None:
-    """The value that becomes 255, of an image of more than 8 bits: floating point is taken as 0..1 where it fits."""
-    if image.mode == "F":
-        low, high = cast(tuple[float, float], image.getextrema())
-        return 1.0 if max(low, high) <= 1 else 65535.0
-    return 65535.0 if image.mode.startswith("I") else None

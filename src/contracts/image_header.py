@@ -4,12 +4,14 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from src.contracts.decoder_memory import jpeg_memory, pillow_memory, webp_memory
 from src.contracts.image_errors import CorruptImageError, ImageError, UnsupportedImageError
+from src.contracts.image_signature import signed_format
 from src.contracts.image_structure import check_exif, check_structure
 from src.contracts.jpeg_frame import read_jpeg_frame
 from src.contracts.jpeg_reduction import Box, jpeg_reduction, reduced
@@ -29,6 +31,10 @@ _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 """Bytes of a pixel as Pillow stores it: 4 in all other modes."""
+
+_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+_PNG_HEADER = 33
+_NO_PIXELS = b"\0\0\0\0IDAT"
 
 _FIXED = 12 * 1024 * 1024
 """Bytes for what does not grow with the picture: strips that are converted, rows, the allocator's rounding."""
@@ -115,20 +121,26 @@ def open_image(data: bytes) -> tuple[ImageHeader, Image.Image | WebP]:
     """The header, and what knows how to decode the rest; raises whatever Pillow raises."""
     if not data:
         raise UnsupportedImageError("the image is empty (0 bytes)")
+    form = signed_format(data)
+    if form is None:
+        raise UnsupportedImageError("not a JPEG, PNG, WebP, GIF, BMP or TIFF image")
     check_structure(data)
     if is_webp(data):
         webp = read_webp(data)
         check_exif(webp.exif)
         return _header_of_webp(webp, data), webp
-    image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    try:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except UnidentifiedImageError:
+        raise UnsupportedImageError(
+            f"it begins as a {form} file, but its header is damaged or of a kind that is not read; save it anew as PNG"
+        ) from None
     return _header_of(image, data), image
 
 
 def _header_of(image: Image.Image, data: bytes) -> ImageHeader:
-    if image.format == "PNG" and "exif" not in image.info:
-        for kind, start, length in png_chunks(data):
-            if kind == b"eXIf":  # behind the pixels
-                image.info["exif"] = b"Exif\0\0" + data[start : start + length]
+    if image.format == "PNG":
+        image.info = {**_behind_pixels(data), **image.info}
     orientation = _orientation(image)
     width, height = image.size
     if isinstance(image, TiffImageFile):
@@ -147,6 +159,20 @@ def _header_of(image: Image.Image, data: bytes) -> ImageHeader:
     )
 
 
+def _behind_pixels(data: bytes) -> dict[str | tuple[int, int], Any]:
+    """EXIF and XMP that a PNG has behind its pixels, which Pillow reads with them."""
+    places = list(png_chunks(data))
+    first = next((number for number, (kind, _, _) in enumerate(places) if kind == b"IDAT"), len(places))
+    texts = [data[start - 8 : start + length + 4] for kind, start, length in places[first:] if kind in _METADATA]
+    if not texts:
+        return {}
+    try:
+        with Image.open(io.BytesIO(data[:_PNG_HEADER] + b"".join(texts) + _NO_PIXELS), formats=("PNG",)) as image:
+            return image.info
+    except Exception:  # Damaged; the pixels need none of it.
+        return {}
+
+
 def _header_of_webp(webp: WebP, data: bytes) -> ImageHeader:
     texts = Image.Image()
     texts.info = {name: text for name, text in (("exif", webp.exif), ("xmp", webp.xmp)) if text}
@@ -163,8 +189,11 @@ def _header_of_webp(webp: WebP, data: bytes) -> ImageHeader:
 
 
 def _orientation(image: Image.Image) -> int:
-    # Not `image.getexif()`: that of a PNG decodes the picture first.
-    value = Image.Image.getexif(image).get(_ORIENTATION, 1)
+    try:
+        # Not `image.getexif()`: that of a PNG decodes the picture first.
+        value = Image.Image.getexif(image).get(_ORIENTATION, 1)
+    except Exception:  # Damaged, as many cameras and editors leave it; the pixels may be whole.
+        return 1
     return int(value) if value in range(1, 9) else 1
 
 
@@ -175,8 +204,6 @@ def image_errors() -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except UnidentifiedImageError:
-        raise UnsupportedImageError("not a JPEG, PNG, WebP, GIF, BMP or TIFF image") from None
     # Damaged files make decoders raise nearly anything: OSError, SyntaxError, struct.error, IndexError, zlib.error ...
     except Exception as error:
         raise CorruptImageError(f"the image is truncated or damaged ({error})") from error

@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from src.contracts.errors import TableError
+from src.contracts.plain_columns import plain_column
+from src.contracts.text_columns import text_column
 
 __all__ = [
     "DOMAINS",
@@ -147,17 +149,29 @@ def _conform(table: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[str]]:
                 problems.append(f"column {field.name!r} is missing; it is required")
             columns[field.name] = pa.nulls(table.num_rows, field.type)
             continue
-        column = table[field.name]
         try:
-            columns[field.name] = column.cast(field.type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            problems.append(f"column {field.name!r} is {column.type}, not {field.type}: {error}")
+            column, wrong = _cast(table[field.name], field)
+        except (ValueError, pa.ArrowException) as error:
+            problems.append(f"column {field.name!r} is {table[field.name].type}, not {field.type}: {error}")
             continue
+        columns[field.name] = column
+        problems += wrong
         if not field.nullable and column.null_count:
             row = pc.index(pc.is_null(column), pa.scalar(True)).as_py()
             problems.append(f"column {field.name!r} is null in {column.null_count} row(s), first in row {row + 1}")
     columns |= {name: table[name] for name in table.column_names if name not in schema.names}
     return pa.table(columns), problems
+
+
+def _cast(column: pa.ChunkedArray, field: pa.Field) -> tuple[pa.ChunkedArray, list[str]]:
+    """A column in the type of a field, and what is wrong in it; raises `ValueError` or Arrow's own errors."""
+    plain = plain_column(column)
+    # Strings stay as they are: whether an empty one is missing is decided where a catalogue is read.
+    if pa.types.is_string(field.type) and not (pa.types.is_string(plain.type) or pa.types.is_large_string(plain.type)):
+        text, bad = text_column(column, is_id=field.name.endswith("_id"))
+        return text, [f"row {row + 1}: {field.name}={what}" for row, what in bad]
+    # Nanoseconds are cut off.
+    return plain.cast(field.type, safe=not (pa.types.is_timestamp(plain.type) and plain.type.unit == "ns")), []
 
 
 def _repeated(table: pa.Table, name: str) -> list[str]:

@@ -38,7 +38,7 @@ _COLUMNS = (
 def open_pixel_cache(catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec, folder: Path) -> np.ndarray:
     """Open the pixels of some rows as a memory map; they are decoded on the first call.
 
-    The file is named by the preprocessing hash and by each image's name, size and time of change; it takes
+    The file is named by the preprocessing hash and by each image's name, box, size and time of change; it takes
     3 x size x size bytes an image. A killed decoding continues after the last 2,048 images that were synced; where
     another process is decoding the same images, this one waits. Files of other settings stay until the folder is
     deleted.
@@ -145,9 +145,13 @@ def _locked(part: Path) -> Iterator[None]:
 
 def _key(catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec) -> str:
     digest = hashlib.sha256(spec.hash.encode())
-    for image in catalogue.column("image", rows):
-        digest.update(f"\0{image}".encode())
+    for row, image in zip(rows, catalogue.column("image", rows), strict=True):
+        box = catalogue.box(row)
+        digest.update(f"\0{image}".encode() if box is None else f"\0{image}\0{box}".encode())
         if not is_remote(image):
-            status = (catalogue.root / image).stat()
+            try:
+                status = (catalogue.root / image).stat()
+            except (OSError, ValueError):  # no such file: reading it says so, with its row
+                continue
             digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}".encode())
     return digest.hexdigest()[:32]

@@ -9,7 +9,7 @@ import numpy as np
 
 from src.catalog.catalogue import Catalogue
 from src.contracts.errors import CatalogueError
-from src.contracts.preprocessing import ImageError, PreprocessingSpec, preprocess
+from src.contracts.preprocessing import ImageError, PreprocessingSpec
 
 __all__ = ["iterate_pixels"]
 
@@ -45,7 +45,7 @@ def iterate_pixels(
             for future in pending.popleft():
                 try:
                     pixels.append(future.result())
-                except (ImageError, OSError) as error:
+                except ImageError as error:
                     problems.append(str(error))
             if not problems:
                 yield np.stack(pixels)
@@ -55,6 +55,6 @@ def iterate_pixels(
 
 def _read(catalogue: Catalogue, row: int, spec: PreprocessingSpec) -> np.ndarray:
     try:
-        return preprocess(catalogue.image_bytes(row), spec)
-    except (ImageError, OSError) as error:
+        return catalogue.pixels(row, spec)
+    except ImageError as error:
         raise type(error)(f"row {row + 1}: {catalogue.items['image'][row].as_py()}: {error}") from error

@@ -11,6 +11,8 @@ from src.eval.embedded import Embedded
 
 __all__ = ["queries_listed_after"]
 
+_KIND = pa.timestamp("us", tz="UTC")
+
 
 def queries_listed_after(queries: Embedded, gallery: Embedded, date: str) -> np.ndarray:
     """Rows of the queries whose item was listed after a date.
@@ -31,18 +33,28 @@ def queries_listed_after(queries: Embedded, gallery: Embedded, date: str) -> np.
     """
     after = datetime.fromisoformat(date)
     after = after if after.tzinfo else after.replace(tzinfo=UTC)
-    kind = pa.timestamp("us", tz="UTC")
     parts = [
-        pa.table({"item": pa.array(part.item_ids.astype(str)), "at": column.cast(kind)})
+        pa.table({"item": pa.array(part.item_ids.astype(str)), "at": _moments(column, date)})
         for part in (queries, gallery)
         if (column := part.attribute("listed_at")) is not None
     ]
     if not parts:
         raise LookalikeError(f"`listed_after={date}`: no image has a listed_at; give the catalogue that column")
     first = pa.concat_tables(parts).group_by("item").aggregate([("at", "min")])
-    new = set(first.filter(pc.greater(first["at_min"], pa.scalar(after, kind)))["item"].to_pylist())
+    new = set(first.filter(pc.greater(first["at_min"], pa.scalar(after, _KIND)))["item"].to_pylist())
     rows: np.ndarray = np.flatnonzero([str(item) in new for item in queries.item_ids])
     if not len(rows):
         latest = pc.max(first["at_min"]).as_py()
         raise LookalikeError(f"`listed_after={date}`: no query's item was listed after it; the latest was at {latest}")
     return rows
+
+
+def _moments(column: pa.ChunkedArray, date: str) -> pa.ChunkedArray:
+    """A column of times of any resolution, of dates or of ISO 8601 as `_KIND`; what has no zone is UTC."""
+    try:
+        # Nanoseconds are cut off.
+        return column.cast(_KIND, safe=not pa.types.is_timestamp(column.type))
+    except pa.ArrowException as error:
+        raise LookalikeError(
+            f"`listed_after={date}`: column listed_at holds {column.type}, which cannot be read as times ({error})"
+        ) from error

@@ -30,6 +30,7 @@ def evaluate(settings: EvaluateSettings) -> None:
         settings: checked; `data` may be incomplete where a checkpoint completes it.
     """
     output = Path(settings.output)
+    output.mkdir(parents=True, exist_ok=True)  # An output that cannot be made is known before the images are read.
     evaluation, about, catalogue, model = _of_vectors(settings) if settings.embeddings else _of_images(settings)
     title = f"{about['name']}: {about['split']} split" if about["split"] else about["name"]
     write_queries(evaluation.per_query, output / "queries.parquet", **about)

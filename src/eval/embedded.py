@@ -9,6 +9,7 @@ from rich.progress import track
 
 from src.catalog.catalogue import Catalogue
 from src.contracts.errors import LookalikeError
+from src.contracts.plain_columns import plain_table
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixels import iterate_pixels
 from src.eval.image_quality import QUALITIES, image_quality
@@ -35,13 +36,18 @@ class Embedded:
         vectors: float32 of shape (images, dim), of any norm but 0.
         image_ids: object array of shape (images,).
         item_ids: object array of shape (images,).
-        attributes: further columns, row by row: the catalogue's, ids and roles included.
+        attributes: further columns, row by row: the catalogue's, ids and roles included; of plain types, see
+            `plain_column`.
     """
 
     vectors: np.ndarray
     image_ids: np.ndarray
     item_ids: np.ndarray
     attributes: pa.Table | None = None
+
+    def __post_init__(self) -> None:
+        if self.attributes is not None:
+            object.__setattr__(self, "attributes", plain_table(self.attributes))
 
     def __len__(self) -> int:
         return len(self.vectors)

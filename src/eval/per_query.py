@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ import pyarrow.parquet as pq
 
 from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import TableError
+from src.contracts.text_columns import text_column
 from src.eval.embedded import Embedded
 from src.eval.protocol import Protocol
 from src.eval.ranking import Ranking
+from src.eval.relevance import comparable
 
 __all__ = ["about_queries", "per_query_table", "read_queries", "write_queries"]
+
+log = logging.getLogger(__name__)
 
 _KEY = b"lookalike"
 _ROLES = ("split", "is_query", "is_gallery")
@@ -52,7 +57,8 @@ def per_query_table(
     columns |= _results(queries, gallery, ranking)
     if queries.attributes is not None:
         taken = {*columns, *_ROLES}
-        columns |= {name: queries.attributes[name] for name in queries.attributes.column_names if name not in taken}
+        kept = [field for field in queries.attributes.schema if field.name not in taken]
+        columns |= {field.name: queries.attributes[field.name] for field in kept if _is_storable(field)}
     about = {
         "metrics": list(values),
         "fingerprint": _fingerprint(queries, gallery, protocol),
@@ -87,7 +93,7 @@ def read_queries(path: Path) -> pa.Table:
     """
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: cannot be read as Parquet ({error}); evaluate.py writes queries.parquet") from error
     absent = {"image_id", "item_id", "product", "positives"} - {*table.column_names}
     if absent or _KEY not in (table.schema.metadata or {}):
@@ -110,10 +116,20 @@ def _with_about(table: pa.Table, about: Mapping[str, Any]) -> pa.Table:
     return table.replace_schema_metadata({_KEY: json.dumps(about)})
 
 
+def _is_storable(field: pa.Field) -> bool:
+    """Whether Parquet has the type; unions and calendar intervals it has not."""
+    try:
+        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+    except pa.ArrowNotImplementedError:
+        log.info("queries.parquet: without the column %s, since Parquet has no %s", field.name, field.type)
+        return False
+    return True
+
+
 def _products(queries: Embedded) -> pa.Array | pa.ChunkedArray:
     items = pa.array(queries.item_ids, pa.string())
     parents = queries.attribute("parent_id")
-    return items if parents is None else pc.coalesce(parents.cast(pa.string()), items)
+    return items if parents is None else pc.coalesce(text_column(parents, is_id=False)[0], items)
 
 
 def _results(queries: Embedded, gallery: Embedded, ranking: Ranking) -> dict[str, pa.Array]:
@@ -134,16 +150,17 @@ def _fingerprint(queries: Embedded, gallery: Embedded, protocol: Protocol) -> st
     digest = hashlib.sha256(json.dumps(protocol.to_dict(), sort_keys=True).encode())
     names = sorted({*protocol.grades, *([protocol.exclude] if protocol.exclude else [])} - {"item_id"})
     for part, order in ((queries, np.arange(len(queries))), (gallery, np.argsort(gallery.image_ids.astype(str)))):
-        columns = [pa.array(part.image_ids.astype(str)), pa.array(part.item_ids.astype(str))]
-        for column in [*columns, *filter(None, map(part.attribute, names))]:
-            _update(digest, column.take(pa.array(order)).cast(pa.large_string()))
+        columns = [pa.array(ids.astype(str), pa.large_string()) for ids in (part.image_ids, part.item_ids)]
+        columns += [comparable(column, name) for name in names if (column := part.attribute(name)) is not None]
+        for column in columns:
+            _update(digest, column.take(pa.array(order)))
     return digest.hexdigest()
 
 
 def _update(digest: "hashlib._Hash", texts: pa.Array | pa.ChunkedArray) -> None:
     """Add a column: its length, nulls, string ends and characters, so that no two columns give the same bytes."""
     digest.update(len(texts).to_bytes(8, "little") + pc.is_null(texts).to_numpy(zero_copy_only=False).tobytes())
-    filled = pc.fill_null(texts, "")
+    filled = pc.fill_null(texts, pa.scalar(b"").cast(texts.type))
     digest.update(np.cumsum(pc.binary_length(filled).to_numpy(zero_copy_only=False)).tobytes())
     for chunk in filled.chunks if isinstance(filled, pa.ChunkedArray) else [filled]:
         _, ends, data = chunk.buffers()

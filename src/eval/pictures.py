@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from src.catalog.catalogue import Catalogue
 from src.contracts.atomic_file import atomic_file
-from src.contracts.preprocessing import PreprocessingSpec, preprocess
+from src.contracts.preprocessing import PreprocessingSpec
 from src.eval.evaluation import Evaluation
 from src.eval.evenly_spread import evenly_spread
 
@@ -58,7 +58,7 @@ def draw_results(catalogue: Catalogue, evaluation: Evaluation, path: Path, *, qu
 
 
 def _picture(catalogue: Catalogue, row: int) -> Image.Image:
-    return Image.fromarray(preprocess(catalogue.image_bytes(row), _CELL))
+    return Image.fromarray(catalogue.pixels(row, _CELL))
 
 
 def _mark(draw: ImageDraw.ImageDraw, x: float, y: float, hit: bool, colour: tuple[int, int, int]) -> None:

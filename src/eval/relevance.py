@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from src.contracts.errors import LookalikeError
 from src.eval.embedded import Embedded
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Entries",
     "Relevance",
     "column_codes",
+    "comparable",
     "directions",
     "make_entries",
     "matches",
@@ -121,16 +123,39 @@ def column_codes(queries: Embedded, gallery: Embedded, column: str) -> Codes | N
     Returns:
         The codes of the queries and of the gallery's images; None where one of them has no such column or only null
         in it.
+
+    Raises:
+        LookalikeError: values of the column's type cannot be compared.
     """
     if column == "item_id":
-        values = pa.array(np.concatenate([queries.item_ids, gallery.item_ids]).astype(str))
+        encoded = pa.array(np.concatenate([queries.item_ids, gallery.item_ids]).astype(str)).dictionary_encode()
     else:
         of_queries, of_gallery = queries.attribute(column), gallery.attribute(column)
         if of_queries is None or of_gallery is None:
             return None
-        values = pa.concat_arrays([*of_queries.chunks, *of_gallery.cast(of_queries.type).chunks])
-    codes = pc.fill_null(values.dictionary_encode().indices, NULL).to_numpy(zero_copy_only=False).astype(np.int64)
+        texts = [comparable(values, column) for values in (of_queries, of_gallery)]
+        encoded = pa.concat_arrays([*texts[0].chunks, *texts[1].chunks]).dictionary_encode()
+    codes = pc.fill_null(encoded.indices, NULL).to_numpy(zero_copy_only=False).astype(np.int64)
     return codes[: len(queries)], codes[len(queries) :]
+
+
+def comparable(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """A column as large strings, or as large binary where it is binary; NaN is null, since it equals nothing either.
+
+    Raises:
+        LookalikeError: the type has no text.
+    """
+    kind = values.type
+    of_bytes = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    try:
+        texts = values.cast(pa.large_binary() if any(check(kind) for check in of_bytes) else pa.large_string())
+    except pa.ArrowException as error:
+        raise LookalikeError(
+            f"column {name!r} holds {kind}, whose values cannot be compared; name another one in `grades` or `exclude`"
+        ) from error
+    if not pa.types.is_floating(kind):
+        return texts
+    return pc.if_else(pc.is_null(values, nan_is_null=True), pa.scalar(None, texts.type), texts)
 
 
 class Relevance:

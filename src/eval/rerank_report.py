@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
@@ -70,7 +71,7 @@ def measure_reranking(
 
 def _in_stock(gallery: Embedded, rows: np.ndarray) -> dict[str, np.ndarray]:
     column = gallery.attribute("in_stock")
-    if column is None:
+    if column is None or not pa.types.is_boolean(column.type):
         return {}
     in_stock = column.fill_null(False).to_numpy()
     first = rows[:, :_FIRST]

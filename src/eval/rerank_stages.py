@@ -75,7 +75,12 @@ def _numbers(gallery: Embedded, name: str, weight: float) -> np.ndarray:
                 f"{name}, or nothing in it; set the weight to 0, or map the column with `data.columns.{name}=...`"
             )
         return np.full(len(gallery), np.nan)
-    if pa.types.is_timestamp(column.type):
-        micros = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64())
-        return np.asarray(pc.divide(micros.cast(pa.float64()), 1e6).to_numpy(), dtype=np.float64)
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    try:
+        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+            micros = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+            return np.asarray(pc.divide(micros.cast(pa.float64()), 1e6).to_numpy(), dtype=np.float64)
+        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    except pa.ArrowException as error:
+        if not weight:
+            return np.full(len(gallery), np.nan)
+        raise ConfigError(f"`rerank.business`: column {name} holds {column.type}, no numbers or times") from error

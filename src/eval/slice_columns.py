@@ -1,5 +1,6 @@
 """Divide a column into slices: one for each string, bands of numbers, old and new dates."""
 
+import logging
 from itertools import pairwise
 
 import numpy as np
@@ -7,32 +8,50 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from src.contracts.errors import ConfigError
+from src.contracts.plain_columns import plain_column
 from src.eval.per_query import about_queries
 
 __all__ = ["default_columns", "slice_values"]
+
+log = logging.getLogger(__name__)
 
 _MOST = 200
 """Most values of a column of strings that is sliced."""
 
 _BANDS = 4
-_OWN = ("image_id", "item_id", "product", "parent_id", "image")
+_OWN = ("image_id", "item_id", "product", "parent_id", "image", "box")
+_RESULTS = ("result_image_ids", "result_item_ids", "result_scores", "result_grades")
+_MICROSECONDS = {"D": 86_400e6, "s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+_YEARS = (-62_135_596_800_000_000, 253_402_300_799_000_000)
+"""Microseconds from 1970 to the years 1 and 9999."""
+
 _POSITIVES = ((1, "1"), (2, "2 to 4"), (5, "5 to 9"), (10, "10 or more"))
 
 
 def default_columns(table: pa.Table) -> list[str]:
     """Columns that can be sliced: `positives`, and the catalogue's with 2 to 200 values, or with numbers or dates.
 
+    Columns of types that cannot be sliced are named in one line of the log.
+
     Args:
         table: of `per_query_table`.
     """
-    left_out = {*_OWN, *about_queries(table)["metrics"]}
-    columns = []
-    for field in table.schema:
-        if field.name in left_out or pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
+    left_out = {*_OWN, *_RESULTS, *about_queries(table)["metrics"]}
+    columns, skipped = [], []
+    for name in table.column_names:
+        if name in left_out:
             continue
-        values = len(pc.unique(table[field.name].drop_null()))
-        if values > 1 and (values <= _MOST or _is_number(field.type) or pa.types.is_temporal(field.type)):
-            columns.append(field.name)
+        column = _prepared(table[name])
+        if not _is_sliceable(column.type):
+            skipped.append(f"{name} ({table[name].type})")
+            continue
+        if _is_number(column.type):
+            column = column.cast(pa.float64(), safe=False)
+        values = len(pc.unique(column.drop_null()))
+        if values > 1 and (values <= _MOST or _is_number(column.type) or pa.types.is_temporal(column.type)):
+            columns.append(name)
+    if skipped:
+        log.info("no slices by columns of types that have none: %s", ", ".join(skipped))
     return columns
 
 
@@ -40,24 +59,26 @@ def slice_values(column: pa.ChunkedArray, name: str) -> tuple[list[str], np.ndar
     """Divide a column into slices.
 
     Numbers with more than ten values are divided into quarters of the queries, dates at their median, and `positives`
-    at 2, 5 and 10; any other column has a slice for each value. Nulls and NaN are in no slice.
+    at 2, 5 and 10; any other column has a slice for each value. Nulls and NaN are in no slice. Integers beyond 2**53
+    are taken for names.
 
     Args:
-        column: of any type that is not nested.
+        column: strings, booleans, numbers, dates or timestamps.
         name: its name.
 
     Returns:
         The names of the slices, and the slice of each row: int64 of shape (rows,), -1 where there is none.
 
     Raises:
-        ConfigError: the column is nested, or has more than 200 values that are neither numbers nor dates.
+        ConfigError: the column is of another type, or has more than 200 values that are neither numbers nor dates.
     """
-    if pa.types.is_nested(column.type):
-        raise ConfigError(f"`slices`: column {name} holds {column.type}; give columns of plain values")
-    if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
+    column, given = _prepared(column), column.type
+    if not _is_sliceable(column.type):
+        raise ConfigError(f"`slices`: column {name} holds {given}; give columns of plain values")
+    if pa.types.is_temporal(column.type):
         return _dates(column)
     if _is_number(column.type):
-        numbers = pc.cast(column, pa.float64()).to_numpy()
+        numbers = column.cast(pa.float64(), safe=False).to_numpy()
         if name == "positives":
             codes = np.searchsorted([start for start, _ in _POSITIVES], numbers, side="right") - 1
             return _kept([word for _, word in _POSITIVES], codes)
@@ -65,7 +86,7 @@ def slice_values(column: pa.ChunkedArray, name: str) -> tuple[list[str], np.ndar
         if len(distinct) > 10:
             return _quarters(numbers)
         codes = np.searchsorted(distinct, numbers)
-        return [f"{value:g}" for value in distinct], np.where(np.isfinite(numbers), codes, -1)
+        return _labels(distinct), np.where(np.isfinite(numbers), codes, -1)
     encoded = pc.cast(column, pa.string()).combine_chunks().dictionary_encode()
     if len(encoded.dictionary) > _MOST:
         raise ConfigError(f"`slices`: column {name} has {len(encoded.dictionary)} values; slices need at most {_MOST}")
@@ -77,6 +98,22 @@ def slice_values(column: pa.ChunkedArray, name: str) -> tuple[list[str], np.ndar
     return [words[place] for place in order], places[codes]
 
 
+def _prepared(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A plain column; integers that float64 does not tell apart, most likely hashes or ids, as strings."""
+    column = plain_column(column)
+    if pa.types.is_integer(column.type):
+        ends = pc.min_max(column).as_py()
+        if ends["min"] is not None and max(-ends["min"], ends["max"]) > 2**53:
+            return column.cast(pa.string())
+    return column
+
+
+def _is_sliceable(kind: pa.DataType) -> bool:
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    date = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+    return text or date or _is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
+
+
 def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
@@ -85,18 +122,27 @@ def _quarters(numbers: np.ndarray) -> tuple[list[str], np.ndarray]:
     known = np.isfinite(numbers)
     edges = np.unique(np.quantile(numbers[known], np.arange(1, _BANDS) / _BANDS))
     codes = np.where(known, np.searchsorted(edges, np.where(known, numbers, 0.0), side="left"), -1)
-    words = [f"up to {edges[0]:.6g}"]
-    words += [f"above {low:.6g}, up to {high:.6g}" for low, high in pairwise(edges)]
-    return _kept([*words, f"above {edges[-1]:.6g}"], codes)
+    shown = _labels(edges)
+    words = [f"up to {shown[0]}", *(f"above {low}, up to {high}" for low, high in pairwise(shown))]
+    return _kept([*words, f"above {shown[-1]}"], codes)
+
+
+def _labels(numbers: np.ndarray) -> list[str]:
+    """Different numbers in six digits, or in all of them where six do not tell them apart."""
+    short = [f"{value:.6g}" for value in numbers]
+    return short if len(set(short)) == len(short) else [repr(float(value)) for value in numbers]
 
 
 def _dates(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
-    numbers = pc.cast(pc.cast(column, pa.timestamp("us")), pa.int64()).to_numpy().astype(np.float64)
+    # As float64, since microseconds of a distant year do not fit into 64 bits.
+    numbers = column.cast(pa.int32() if pa.types.is_date32(column.type) else pa.int64()).cast(pa.float64(), safe=False)
+    unit = column.type.unit if pa.types.is_timestamp(column.type) else "ms" if pa.types.is_date64(column.type) else "D"
+    numbers = numbers.to_numpy() * _MICROSECONDS[unit]
     known = np.isfinite(numbers)
     if not known.any():
         return [], np.full(len(numbers), -1)
     middle = np.quantile(numbers[known], 0.5, method="higher")
-    day = str(np.datetime64(int(middle), "us"))[:10]
+    day = str(np.datetime64(int(np.clip(middle, *_YEARS)), "us"))[:10]
     codes = np.where(known, (numbers >= middle).astype(np.int64), -1)
     return _kept([f"old (before {day})", f"new ({day} or later)"], codes)
 

@@ -1,12 +1,11 @@
 """What the gallery looked like at export: what monitoring compares later embeddings and images with."""
 
-import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from src.catalog.catalogue import Catalogue
+from src.contracts.image_header import read_header
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixels import iterate_pixels
 
@@ -37,10 +36,8 @@ def write_drift_reference(
     pixels = np.concatenate(list(iterate_pixels(catalogue, chosen, spec, batch=_IMAGES)))
     even = np.unique(np.linspace(0, len(vectors) - 1, min(_VECTORS, len(vectors))).astype(np.int64))
     files = [catalogue.image_bytes(int(row)) for row in chosen]
-    sizes = []
-    for data in files:
-        with Image.open(io.BytesIO(data)) as image:
-            sizes.append(image.size)
+    headers = [read_header(data) for data in files]
+    sizes = [(header.width, header.height) for header in headers]
     lengths = np.array([len(data) for data in files])
     np.savez(path, allow_pickle=False, **drift_reference(vectors[even], pixels, np.array(sizes), lengths))
 
@@ -55,7 +52,7 @@ def drift_reference(
     Args:
         vectors: float32 of shape (images, dim), L2-normalised.
         pixels: uint8 of shape (sample, size, size, 3).
-        sizes: int of shape (sample, 2), width and height of the files' images, in pixels.
+        sizes: int of shape (sample, 2), width and height of the files' upright images, in pixels.
         lengths: int of shape (sample,), sizes of the files, in bytes.
 
     Returns:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from src.catalog.catalogue import Catalogue
-from src.contracts.preprocessing import PreprocessingSpec, decode
+from src.contracts.preprocessing import PreprocessingSpec
 from src.search.pictures import thumbnail
 
 __all__ = ["write_thumbnails"]
@@ -31,7 +31,7 @@ def write_thumbnails(catalogue: Catalogue, rows: np.ndarray, path: Path, *, side
     shown = PreprocessingSpec(size=side, resize="pad") if side <= 2048 else None
 
     def made(row: int) -> bytes:
-        return thumbnail(decode(catalogue.image_bytes(row), spec=shown), side)
+        return thumbnail(catalogue.picture(row, spec=shown), side)
 
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from src.catalog.catalogue import Catalogue
+from src.contracts.errors import TableError
 from src.contracts.tables import validate_interactions
 
 __all__ = ["trending", "write_trending"]
@@ -20,9 +21,16 @@ _WORTH = {"click": 1, "cart": 3, "purchase": 10}
 
 
 def write_trending(catalogue: Catalogue, path: Path) -> None:
-    """Write `trending.json`; its categories are empty where the catalogue has no interactions log."""
+    """Write `trending.json`; its categories are empty where the catalogue has no interactions log.
+
+    Raises:
+        TableError: the log cannot be read, or is no interactions table.
+    """
     log = catalogue.root / _LOG
-    table = validate_interactions(pq.read_table(log)) if log.is_file() else None
+    try:
+        table = validate_interactions(pq.read_table(log)) if log.is_file() else None
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{log}: cannot be read as Parquet ({error}); write it anew, or remove it") from error
     path.write_text(json.dumps(trending(catalogue.items, table), indent=1, sort_keys=True) + "\n")
 
 

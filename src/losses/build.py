@@ -2,17 +2,41 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from src.contracts.errors import ConfigError
-from src.contracts.settings.objective import Component, class_name, component_class, loss_kind, terms_of
+from src.contracts.settings.component import Component, class_name
+from src.contracts.settings.loss_kind import loss_kind_of
+from src.contracts.settings.objective import terms_of
 from src.datamodules.training_set import TrainingSet
 from src.losses.cross_batch_memory import CrossBatchMemory
 from src.losses.objective import Objective
 from src.losses.pairs import PairRule
 from src.losses.weighted_sum import WeightedSum
 
-__all__ = ["build_objective"]
+__all__ = ["build_objective", "try_objective"]
+
+
+def try_objective(loss: Component, miner: Component, *, make: Callable[[Component], nn.Module]) -> None:
+    """Make each loss and each miner once, for two items: what they do not accept is an error before data is read.
+
+    The state of torch's random numbers stays as it is.
+
+    Args:
+        loss: see `build_objective`, as the others.
+        miner: see there.
+        make: see there.
+
+    Raises:
+        ConfigError: one cannot be made.
+    """
+    with torch.random.fork_rng(devices=[]):
+        for term in terms_of(loss, miner).values():
+            sizes = {"num_classes": 2, "embedding_size": 2} if loss_kind_of(term.loss) == "proxies" else {}
+            make(sizes | term.loss)
+            if term.miner:
+                make(term.miner)
 
 
 def build_objective(
@@ -51,7 +75,7 @@ def build_objective(
     rule = PairRule(cross_domain=pairs == "cross_domain", variants=variants == "negative")
     built = {}
     for name, term in terms.items():
-        paired = loss_kind(component_class(term.loss)) == "pairs"
+        paired = loss_kind_of(term.loss) == "pairs"
         objective = Objective(
             _made(term.loss, make, images.item_count, dim),
             miner=make(term.miner) if term.miner else None,
@@ -64,7 +88,7 @@ def build_objective(
 
 def _made(loss: Component, make: Callable[[Component], nn.Module], classes: int, dim: int) -> nn.Module:
     """Make a loss; one with proxies gets the number of items and the dimension of the embeddings."""
-    proxies = loss_kind(component_class(loss)) == "proxies"
+    proxies = loss_kind_of(loss) == "proxies"
     sizes = {"num_classes": classes, "embedding_size": dim} if proxies else {}
     for name, size in sizes.items():
         if loss.get(name, size) != size:

@@ -9,7 +9,7 @@ from pytorch_metric_learning.miners import BaseMiner
 from torch import Tensor, nn
 
 from src.contracts.errors import ConfigError
-from src.contracts.settings.objective import loss_kind
+from src.contracts.settings.loss_kind import loss_kind
 from src.datamodules.training_set import Facts
 from src.losses.cross_batch_memory import CrossBatchMemory
 from src.losses.pairs import PairRule, Pairs, all_pairs, all_triplets

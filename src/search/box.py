@@ -1,10 +1,10 @@
 """A part of a picture."""
 
-import math
 from dataclasses import astuple, dataclass
 
 import numpy as np
 
+from src.contracts.numbers import read_number
 from src.contracts.preprocessing import cut
 
 __all__ = ["WHOLE", "Box"]
@@ -36,10 +36,10 @@ class Box:
             ValueError: not four numbers, or not within the picture; the message continues "box=... ".
         """
         try:
-            numbers = [float(part) for part in text.split(",")]
+            numbers = [read_number(part.strip()) for part in text.split(",")]
         except ValueError:
             numbers = []
-        if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+        if len(numbers) != 4:
             raise ValueError("must be four numbers x,y,w,h in fractions of the picture, such as 0.25,0.1,0.5,0.8")
         x, y, width, height = (round(number, 4) + 0.0 for number in numbers)
         if min(width, height) < _LEAST:

@@ -1,7 +1,6 @@
 """Filters as a request gives them, a column's name and texts, read by the column's type."""
 
 import datetime
-import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,14 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from src.contracts.errors import FilterError
+from src.contracts.numbers import read_number
 from src.index.coded_strings import is_string
 from src.index.filters import AnyOf, Between, Bound, Condition
 
 __all__ = ["read_condition"]
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-# Python's own `float` and `int` also read `nan`, `inf`, `1_000` and digits of other scripts.
-_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -80,11 +78,10 @@ def _boolean(column: str, text: str) -> bool:
 def _number(column: str, text: str) -> int | float:
     if _WHOLE_NUMBER.fullmatch(text):
         return int(text)  # Which float64 would round from 2**53 on.
-    if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-        raise FilterError(
-            f"filter on `{column}`: {text!r} must be a finite number, such as 9.5, or a range of them, such as 5..20"
-        )
-    return float(text)
+    try:
+        return read_number(text)
+    except ValueError as error:
+        raise FilterError(f"filter on `{column}`: {text!r} {error}, or a range of them, such as 5..20") from None
 
 
 def _date(column: str, text: str) -> datetime.date:

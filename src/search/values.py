@@ -24,6 +24,8 @@ class ColumnValues(NamedTuple):
 
 def column_values(column: pa.ChunkedArray) -> ColumnValues:
     """Count a column's values, except null, NaN and infinity; of equally frequent ones the smaller first."""
+    if pa.types.is_float16(column.type):
+        column = column.cast(pa.float32())  # `select_k_unstable` of half floats ends the process (pyarrow 26)
     column = column.filter(pc.is_finite(column)) if pa.types.is_floating(column.type) else column.drop_null()
     values, images = pc.value_counts(column).flatten()
     values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values

@@ -6,7 +6,7 @@ import numpy as np
 import wandb
 
 from src.catalog.catalogue import Catalogue
-from src.contracts.preprocessing import PreprocessingSpec, preprocess
+from src.contracts.preprocessing import PreprocessingSpec
 from src.eval.evaluation import Evaluation
 from src.eval.hard_cases import worst_queries
 from src.eval.nearest_positive import nearest_positive
@@ -33,7 +33,7 @@ def hardest_queries(catalogue: Catalogue, evaluation: Evaluation, count: int) ->
     def picture(image: str | None) -> wandb.Image | None:
         if image is None:
             return None
-        pixels: np.ndarray = preprocess(catalogue.image_bytes(catalogue.row_of[image]), _PICTURE)
+        pixels: np.ndarray = catalogue.pixels(catalogue.row_of[image], _PICTURE)
         return wandb.Image(pixels, file_type="jpg")
 
     rows: list[list[Any]] = []

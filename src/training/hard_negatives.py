@@ -36,7 +36,7 @@ def read_click_pairs(catalogue: Catalogue, images: TrainingSet, clicks: ClickSet
     path = catalogue.root / clicks.log
     try:
         events = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise TableError(
             f"`clicks.log={clicks.log}`: {path} cannot be read as Parquet ({error}); name an interactions table, "
             "or set `clicks.weight=0`"

@@ -21,7 +21,7 @@ from src.eval.evaluation import Evaluation, evaluate_split, print_metrics, write
 from src.eval.logged_metrics import direction, made_metrics
 from src.eval.per_query import write_queries
 from src.eval.validation import RetrievalValidation, validation_rows
-from src.losses.build import build_objective
+from src.losses.build import build_objective, try_objective
 from src.losses.click_preference import ClickPreference
 from src.models.checkpoint import load_encoder, make_card, method_of
 from src.models.inference import embedder
@@ -65,12 +65,15 @@ def train(settings: TrainSettings, folder: Path, *, make: Callable[..., Any]) ->
     batch, chunk, compiled, resume, overfit, arguments = (
         trainer_settings.pop(name) for name in ("eval_batch", "chunk", "compile", "resume", "overfit", "lightning")
     )
+    try_objective(settings.loss, settings.miner, make=make)
+    own_augmentation = make(settings.augmentation) if settings.augmentation else None
+    own_callbacks = made_callbacks(settings.callbacks, make=make, monitor=monitor)
     catalogue = _checked_catalogue(settings, folder)
     images, rows = training_set(catalogue), validation_rows(catalogue)
     pairs = read_click_pairs(catalogue, images, settings.clicks)
     lasting = click_neighbourhoods(pairs, images) if pairs else None
-    data, augmentation = settings.data, settings.augmentation
-    augment = augmentation_of(data.augmentation, make(augmentation) if augmentation else None)
+    data = settings.data
+    augment = augmentation_of(data.augmentation, own_augmentation)
     sampler = sampler_with_neighbourhoods(make(settings.sampler), lasting)
     roles: dict[str, Any] = {}
     if overfit:
@@ -123,7 +126,7 @@ def train(settings: TrainSettings, folder: Path, *, make: Callable[..., Any]) ->
             *([FallingLoss()] if overfit else []),
             *neighbour_searches(datamodule, images, neighbours=settings.neighbours, lasting=lasting, batch=batch),
             *study_reports(folder),
-            *made_callbacks(settings.callbacks, make=make, monitor=monitor),
+            *own_callbacks,
         ]
         trainer = build_trainer(
             folder=folder,

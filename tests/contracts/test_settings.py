@@ -19,6 +19,7 @@ from src.contracts.settings import (
     TrainSettings,
     complete_data,
 )
+from src.contracts.settings.csv import CsvSettings
 from src.contracts.settings.splits import CountSplitSettings, TimeSplitSettings
 
 TRIPLET = {"_target_": "pytorch_metric_learning.losses.TripletMarginLoss", "margin": 0.1}
@@ -67,7 +68,9 @@ PROXY, SMOOTH, RECALL = (
 )
 OWN = "tests.losses.own_losses"
 OWN_PROXIES, OWN_ARC_FACE = {"_target_": f"{OWN}.OwnProxies"}, {"_target_": f"{OWN}.OwnArcFace"}
-HARD, SEMI_HARD = component("BatchHardMiner"), component("TripletMarginMiner")
+HARD, SEMI_HARD = (
+    {"_target_": f"pytorch_metric_learning.miners.{name}"} for name in ("BatchHardMiner", "TripletMarginMiner")
+)
 CROSS, MEMORY = ObjectiveSettings(pairs="cross_domain"), ObjectiveSettings(memory=64)
 
 
@@ -124,7 +127,7 @@ CROSS, MEMORY = ObjectiveSettings(pairs="cross_domain"), ObjectiveSettings(memor
             "`_target_=pytorch_metric_learning.losses.TripletLoss`: cannot be",
         ),
         ({"loss": {"_target_": "nowhere.Loss"}}, "cannot be imported (No module named 'nowhere'); name a class of an"),
-        ({"loss": {"_target_": "Loss"}}, "`loss`: `_target_=Loss`: cannot be imported"),
+        ({"loss": {"_target_": "Loss"}}, "`loss._target_=Loss`: names no module; write it as package.module.Loss"),
         (
             {"loss": {"_target_": f"{OWN}.UnknownKind"}},
             "UnknownKind.compares='triples': must be pairs, proxies or",
@@ -305,7 +308,7 @@ def test_completed_data_is_checked(data_settings) -> None:
 
 def test_a_card_from_before_a_setting_takes_what_was_done_then(data_settings) -> None:
     now = asdict(data_settings(root="old"))
-    card = {name: value for name, value in now.items() if name not in ("split_file", "leakage", "count", "time")}
+    card = {name: value for name, value in now.items() if name not in ("split_file", "leakage", "count", "time", "csv")}
     assert asdict(complete_data(DataSettings(), card)) == now
     assert complete_data(DataSettings(count=CountSplitSettings(train=7)), now).count.train == 7
     with pytest.raises(ConfigError, match=r"`data\.split_file` is not given"):
@@ -341,6 +344,24 @@ def test_dates_of_splits_are_checked(data_settings, val_from: str, test_from: st
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("delimiter", ["", ",", ";", "semicolon", "tab", r"\t", "\t", "|", "^", " "])
+@pytest.mark.parametrize("encoding", ["", "utf-8", "cp1252", "UTF_16", "latin-1"])
+def test_csv_files_may_be_written_in_these_ways(data_settings, delimiter: str, encoding: str) -> None:
+    complete_data(data_settings(csv=CsvSettings(delimiter=delimiter, encoding=encoding, decimal="comma")), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("delimiter", value) for value in ("semi", "\u00a7", '"', "\n", ";;")]
+    + [("encoding", value) for value in ("cp12520", "base64", "rot13", "hex")]
+    + [("decimal", value) for value in ("", ";", ".,", "dot")],
+)
+def test_csv_files_are_not_written_in_those(data_settings, name: str, value: str) -> None:
+    settings = CsvSettings(**{"delimiter": "", "encoding": "", "decimal": "point", name: value})
+    with pytest.raises(ConfigError, match=rf"^`data\.csv\.{name}="):
+        complete_data(data_settings(csv=settings), None)
+
+
 def test_a_split_by_file_names_it(data_settings) -> None:
     with pytest.raises(ConfigError, match=r"name the file with `data\.split_file=NAME`"):
         complete_data(data_settings(split_by="file"), None)
@@ -349,9 +370,23 @@ def test_a_split_by_file_names_it(data_settings) -> None:
 @pytest.mark.parametrize(
     ("logger", "named"),
     [
-        ({"mlflow": {"_target_": "x", "tracking_uri": "https://me:hunter2@host/"}}, r"logger\.mlflow\.tracking_uri"),
-        ({"wandb": {"_target_": "x", "api_key": "hunter2"}}, r"logger\.wandb\.api_key"),
-        ({"x": {"_target_": "x", "hosts": ["ok", "s3://key:hunter2@host"]}}, r"logger\.x\.hosts\[1\]"),
+        (
+            {
+                "mlflow": {
+                    "_target_": "lightning.pytorch.loggers.WandbLogger",
+                    "tracking_uri": "https://me:hunter2@host/",
+                }
+            },
+            r"logger\.mlflow\.tracking_uri",
+        ),
+        (
+            {"wandb": {"_target_": "lightning.pytorch.loggers.WandbLogger", "api_key": "hunter2"}},
+            r"logger\.wandb\.api_key",
+        ),
+        (
+            {"x": {"_target_": "lightning.pytorch.loggers.WandbLogger", "hosts": ["ok", "s3://key:hunter2@host"]}},
+            r"logger\.x\.hosts\[1\]",
+        ),
     ],
 )
 def test_secrets_have_no_place_in_settings(data_settings, logger, named) -> None:
@@ -359,5 +394,8 @@ def test_secrets_have_no_place_in_settings(data_settings, logger, named) -> None
         train_settings(data_settings(), logger=logger).check()
     assert "hunter2" not in str(caught.value)
     train_settings(
-        data_settings(), logger={"m": {"_target_": "x", "uri": "https://host:80/a@b", "api_key": ""}}
+        data_settings(),
+        logger={
+            "m": {"_target_": "lightning.pytorch.loggers.WandbLogger", "uri": "https://host:80/a@b", "api_key": ""}
+        },
     ).check()

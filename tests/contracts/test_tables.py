@@ -121,6 +121,24 @@ def test_interactions_are_checked() -> None:
         validate_interactions(interactions(rank=[1, None]))
 
 
+@pytest.mark.parametrize("name", ["session_id", "query_image_id", "item_id", "event"])
+def test_nan_in_a_log_is_no_id_of_that_name(name: str) -> None:
+    with pytest.raises(TableError, match=rf"column '{name}' is null in 1 row\(s\), first in row 2"):
+        validate_interactions(interactions(**{name: [1.0, float("nan")]}))
+    with pytest.raises(TableError, match=rf"column '{name}' is null in 1 row\(s\), first in row 2"):
+        validate_interactions(interactions(**{name: pa.array([1.0, float("nan")]).dictionary_encode()}))
+
+
+def test_numbers_and_nanoseconds_of_a_log_are_read() -> None:
+    nanoseconds = pa.array([1, 1_700_000_000_123_456_789], pa.timestamp("ns", "UTC"))
+    log = validate_interactions(interactions(item_id=[7.0, 8.0], event_at=nanoseconds, variant=[1.0, float("nan")]))
+    assert log["item_id"].to_pylist() == ["7", "8"]
+    assert log["variant"].to_pylist() == ["1", None]
+    assert log["event_at"].cast(pa.int64()).to_pylist() == [0, 1_700_000_000_123_456]
+    with pytest.raises(TableError, match=r"row 2: item_id=1.5: not a whole number; store ids as strings"):
+        validate_interactions(interactions(item_id=[1.0, 1.5]))
+
+
 @pytest.mark.parametrize(("rows", "dim"), [(0, 4), (1, 1), (7, 5), (1000, 64)])
 def test_vectors_survive_packing(rows: int, dim: int) -> None:
     vectors = np.random.default_rng(0).standard_normal((rows, dim)).astype(np.float32)

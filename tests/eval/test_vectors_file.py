@@ -1,5 +1,6 @@
 """Vectors made by anything else."""
 
+import datetime
 import json
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from src.contracts.errors import TableError
+from src.eval.evaluation import evaluate_embedded
 from src.eval.per_query import about_queries, read_queries
 from src.eval.vectors_file import read_vectors
 
@@ -63,7 +65,7 @@ def test_numbers_serve_as_ids_and_flags(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"vector": None, "is_query": None}, "no column is_query, vector; it needs image_id"),
-        ({"item_id": ["1", None, "2"]}, "null in column item_id"),
+        ({"item_id": ["1", None, "2"]}, r"null, NaN or empty in column item_id \(row 2\)"),
         ({"vector": [[1.0], None, [2.0]]}, "null in column vector"),
         ({"vector": [[1.0, 2.0], [1.0], [2.0, 3.0]]}, r"vectors of different lengths: \[1, 2\]"),
         ({"vector": [[1.0, None], [1.0, 2.0], [2.0, 3.0]]}, "null inside column vector"),
@@ -72,7 +74,8 @@ def test_numbers_serve_as_ids_and_flags(tmp_path: Path) -> None:
         ({"vector": [1.0, 2.0, 3.0]}, "not a list of float"),
         ({"image_id": ["a", "a", "c"]}, "image_id must be unique"),
         ({"is_query": ["perhaps", "no", "yes"]}, "column is_query is string, not bool"),
-        ({"item_id": [["1"], ["1"], ["2"]]}, "column item_id is list"),
+        ({"item_id": [1.0, 1.5, 2.0]}, "row 2: item_id=1.5: not a whole number"),
+        ({"item_id": [["1"], ["1"], ["2"]]}, "column item_id holds list"),
     ],
 )
 def test_a_file_that_is_not_like_that_is_refused(tmp_path: Path, changes: dict, message: str) -> None:
@@ -80,6 +83,50 @@ def test_a_file_that_is_not_like_that_is_refused(tmp_path: Path, changes: dict, 
     with pytest.raises(TableError, match=message) as caught:
         read_vectors(path)
     assert str(caught.value).startswith(f"`embeddings={path}`: ")
+
+
+MISSING = {
+    "null": pa.array(["x", None, "y"]),
+    "NaN": pa.array([1.0, float("nan"), 2.0]),
+    "half NaN": pa.array([1.0, float("nan"), 2.0], pa.float16()),
+    "NaT": pa.array([1, None, 2], pa.int64()),
+    "empty": pa.array(["x", "", "y"]),
+    "blank": pa.array(["x", " \t", "y"]),
+    "wide blank": pa.array(["x", "\u2003\u00a0", "y"]),
+    "empty binary": pa.array([b"x", b"", b"y"]),
+    "coded": pa.array(["x", "", "y"]).dictionary_encode(),
+    "coded null": pa.array(["x", None, "y"]).dictionary_encode(),
+    "large": pa.array(["x", "", "y"], pa.large_string()),
+    "view": pa.array(["x", "", "y"], pa.string_view()),
+    "only nulls": pa.nulls(3),
+}
+
+
+@pytest.mark.parametrize("kind", MISSING)
+@pytest.mark.parametrize("name", ["image_id", "item_id"])
+def test_an_id_that_is_missing_in_any_way_is_no_product_of_that_name(tmp_path: Path, name: str, kind: str) -> None:
+    row = 1 if kind == "only nulls" else 2
+    with pytest.raises(TableError, match=rf"null, NaN or empty in column {name} \(row {row}\)"):
+        read_vectors(write(tmp_path, **{name: MISSING[kind]}))
+
+
+@pytest.mark.parametrize("kind", MISSING)
+@pytest.mark.parametrize("name", ["parent_id", "category", "brand", "color"])
+def test_a_name_that_is_missing_in_any_way_is_null(tmp_path: Path, name: str, kind: str) -> None:
+    queries, gallery = read_vectors(write(tmp_path, is_gallery=[True] * 3, **{name: MISSING[kind]}))
+    nulls = gallery.attributes[name].is_null().to_pylist()
+    assert nulls == ([True] * 3 if kind == "only nulls" else [False, True, False])
+    evaluation = evaluate_embedded(queries, gallery)
+    products = evaluation.per_query["product"].to_pylist()
+    known = queries.attributes[name].to_pylist() if name == "parent_id" else [None, None]
+    assert products == [parent or item for parent, item in zip(known, queries.item_ids, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["is_query", "is_gallery"])
+def test_a_role_that_is_missing_is_refused(tmp_path: Path, name: str) -> None:
+    for values in ([True, None, False], pa.array([1.0, float("nan"), 0.0]), pa.array([1, None, 0])):
+        with pytest.raises(TableError, match=rf"null, NaN or empty in column {name} \(row 2\)"):
+            read_vectors(write(tmp_path, **{name: values}))
 
 
 def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
@@ -96,7 +143,20 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_evaluate_py_takes_such_a_file(tmp_path: Path, repository: Path, warm_python: Path) -> None:
-    path = write(tmp_path, season=["warm", "cold", None])
+    # Columns that no metric needs, of types that Arrow has few functions for.
+    others = {
+        "hash": [2**60 + 1, 2**60 + 3, 2**60 + 1],
+        "clock": [datetime.time(1), None, datetime.time(2)],
+        "at": pa.array([1, 2, None], pa.timestamp("ns")),
+        "half": pa.array([1.5, None, 2.5], pa.float16()),
+        "blob": pa.array([b"\xff", None, b"\xfe"], pa.large_binary()),
+        "view": pa.array(["x", None, "y"], pa.string_view()),
+        "took": pa.array([1, 2, None], pa.duration("ns")),
+        "tags": [["x"], None, []],
+        "of": [{"x": 1}, None, {"x": 2}],
+        "nothing": pa.nulls(3),
+    }
+    path = write(tmp_path, season=["warm", "cold", None], **others)
     command = [warm_python, "evaluate.py", f"embeddings={path}", f"output={tmp_path / 'out'}"]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -104,6 +164,9 @@ def test_evaluate_py_takes_such_a_file(tmp_path: Path, repository: Path, warm_py
     names = ["recall@1", "recall@5", "recall@10", "precision@1", "precision@5", "precision@10", "map@10", "ndcg@10"]
     names += ["graded_ndcg@10", "map@r", "r_precision", "mrr"]
     # One query with a positive: no interval.
+    assert (tmp_path / "out" / "report.html").is_file()
+    line = "no slices by columns of types that have none: clock (time64[us]), blob (large_binary)"
+    assert line in done.stdout + done.stderr
     assert list(metrics) == [*names, "queries", "queries_without_positives"]
     assert pq.read_table(tmp_path / "out" / "slices.parquet").num_rows > 0
     # Query a finds b at once; the only image of item 2 is query c's own.

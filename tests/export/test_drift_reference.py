@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from src.catalog.catalogue import open_catalogue
 from src.export.drift_reference import drift_reference, read_drift_reference, write_drift_reference
+from tests.pictures import encode, smooth_picture
 
 
 def unit(count: int, dim: int = 6) -> np.ndarray:
@@ -52,3 +54,21 @@ def test_it_is_written_the_same_twice_and_read_back(data_settings, folder_catalo
     found = read_drift_reference(tmp_path / "a.npz")
     assert found["vectors"] == 6
     assert set(found["width"]) == {40}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_sizes_are_those_of_upright_pictures(data_settings, spec, tmp_path: Path, form: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"tiffinfo": {0x0112: orientation}} if form == "TIFF" else {"exif": exif}
+    for item in ("a", "b", "c"):
+        (tmp_path / "shop" / item).mkdir(parents=True)
+        for number in (1, 2):
+            data = encode(smooth_picture(30, 50, seed=number), form, **options)
+            (tmp_path / "shop" / item / f"{number}.{form.lower()}").write_bytes(data)
+    catalogue = open_catalogue(data_settings(root=str(tmp_path / "shop")))
+    write_drift_reference(tmp_path / "a.npz", catalogue, catalogue.gallery_rows(None), spec, unit(6))
+    found = read_drift_reference(tmp_path / "a.npz")
+    expected = (50, 30) if orientation <= 4 else (30, 50)
+    assert (set(found["width"]), set(found["height"])) == ({expected[0]}, {expected[1]})

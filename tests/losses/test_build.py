@@ -9,7 +9,7 @@ import torch
 
 from src.contracts.errors import ConfigError
 from src.datamodules.training_set import Facts, TrainingSet
-from src.losses.build import build_objective
+from src.losses.build import build_objective, try_objective
 from src.losses.objective import Objective
 from src.losses.pairs import PairRule
 from src.losses.weighted_sum import WeightedSum
@@ -87,3 +87,13 @@ def test_what_the_training_set_does_not_know_is_not_asked_of_it(
 ) -> None:
     with pytest.raises(ConfigError, match=named):
         build(TRIPLET, arguments.pop("miner", {}), images=images, **arguments)
+
+
+def test_each_loss_and_miner_is_tried_before_there_is_data() -> None:
+    before = torch.get_rng_state()
+    try_objective(PROXIES, {}, make=make)
+    assert torch.equal(before, torch.get_rng_state())
+    miner = {"_target_": "pytorch_metric_learning.miners.BatchEasyHardMiner", "pos_strategy": "hardest"}
+    terms = {"terms": {"a": {"loss": PROXIES}, "b": {"loss": TRIPLET, "miner": miner, "weight": 0.5}}}
+    with pytest.raises(ValueError, match="pos_strategy must be one of"):
+        try_objective(terms, {}, make=make)

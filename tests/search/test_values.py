@@ -19,6 +19,7 @@ DRAWS = {
     "booleans": (pa.bool_(), [None, True, False], lambda value: str(value).lower()),
     "integers": (pa.int16(), [None, -3, 0, 200], str),
     "floats": (pa.float64(), [None, 0.5, -1.0, math.nan, math.inf], str),
+    "half floats": (pa.float16(), [None, 0.5, -1.0, math.nan, math.inf], str),
     "dates": (pa.date32(), [None, MOMENT.date()], datetime.date.isoformat),
     "times": (pa.timestamp("us", "UTC"), [None, MOMENT], datetime.datetime.isoformat),
 }

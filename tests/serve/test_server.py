@@ -254,6 +254,30 @@ def test_signal_while_it_loads_ends_it_with_0(shop, number):
         assert b"Traceback" not in errors
 
 
+def test_worker_takes_the_first_of_several_signals():
+    """A bundle is loading, so nothing takes the signals yet: Granian's own handler waits for ever in the second."""
+    script = """
+import asyncio, os, signal
+from granian._loops import loops
+from serve.workers import stop_on_first_signal
+
+stop_on_first_signal()
+from granian._signals import set_loop_signals
+loop = loops.get("uvloop")
+set_loop_signals(loop)
+
+async def several():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(0.01)
+
+loop.run_until_complete(several())
+print("goes on")
+"""
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert result.stdout == "goes on\n", result.stderr
+
+
 def test_signal_to_a_worker_that_was_just_forked_is_not_lost():
     """SIGTERM comes while the child still has its parent's handlers."""
     script = """

@@ -84,9 +84,8 @@ def test_a_schedule_needs_its_own_arguments() -> None:
 
 
 def test_a_class_that_is_not_there_is_named() -> None:
-    given = settings("optimizer._target_=torch.optim.Adamw")
     with pytest.raises(ConfigError, match=r"torch\.optim\.Adamw"):
-        make(given.optimizer)
+        settings("optimizer._target_=torch.optim.Adamw")
 
 
 def test_a_callback_without_a_class_is_named() -> None:

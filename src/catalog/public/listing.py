@@ -1,5 +1,6 @@
 """Read the text files in which public sets list their images."""
 
+import codecs
 from pathlib import Path
 
 from src.contracts.errors import CatalogueError
@@ -24,11 +25,17 @@ def read_listing(root: Path, name: str, *, fields: int, header: int, layout: str
         CatalogueError: the file is missing or not text, or lines have another number of fields; it lists their numbers.
     """
     try:
-        lines = (root / name).read_text(encoding="utf-8").splitlines()
+        data = (root / name).read_bytes()
     except OSError as error:
         raise CatalogueError(str(root), [f"no {name} there ({error.strerror}); expected {layout}"]) from error
-    except UnicodeDecodeError as error:
-        raise CatalogueError(str(root / name), [f"not a text file ({error.reason})"]) from error
+    lines, problems = [], []
+    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
+        try:
+            lines.append(line.decode())
+        except UnicodeDecodeError as error:
+            problems.append(f"line {number}: not a text file in UTF-8 ({error.reason}); save it as UTF-8")
+    if problems:
+        raise CatalogueError(str(root / name), problems)
     rows = [(number, line.split()) for number, line in enumerate(lines[header:], header + 1) if line.strip()]
     problems = [f"line {number}: {len(row)} fields, expected {fields}" for number, row in rows if len(row) != fields]
     if not rows:

@@ -6,6 +6,7 @@ from typing import Any
 
 from src.contracts.errors import ConfigError
 from src.contracts.settings._problems import below, raise_all
+from src.contracts.settings.csv import CsvSettings, csv_problems
 from src.contracts.settings.splits import (
     MADE_BEFORE,
     SPLIT_WAYS,
@@ -21,6 +22,7 @@ MISSING: Any = "???"
 """OmegaConf's mark for a value that must be given."""
 
 READERS = ("folder", "manifest", "shop", "cars", "cub", "inshop", "sop")
+"""Those that Lookalike brings."""
 
 
 @dataclass
@@ -49,6 +51,7 @@ class DataSettings:
             one that a package of `trust` registers.
         root: folder of the catalogue; image paths are relative to it.
         manifest: with `manifest`, the CSV or Parquet file, relative to `root`.
+        csv: how CSV files are written.
         columns: our column name -> the manifest's.
         splits: the manifest's split value -> ours (`train`, `val`, `test`, or `all` for images that belong to each).
         domains: the manifest's domain value -> ours (`catalogue`, `user`).
@@ -74,6 +77,7 @@ class DataSettings:
     reader: str = MISSING
     root: str = MISSING
     manifest: str = MISSING
+    csv: CsvSettings = field(default_factory=CsvSettings)
     columns: dict[str, str] = MISSING
     splits: dict[str, str] = MISSING
     domains: dict[str, str] = MISSING
@@ -118,7 +122,7 @@ def data_problems(data: DataSettings, *, trust: Sequence[str] = ()) -> list[str]
     """What in complete data settings cannot work, a line each; readers that packages of `trust` register are not known
     yet.
     """
-    problems = []
+    problems = csv_problems(data.csv)
     if data.reader not in READERS and not trust:
         problems.append(f"`data.reader={data.reader}`: must be one of {', '.join(READERS)}")
     if data.split_by not in SPLIT_WAYS:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from src.contracts.settings.objective import Component, class_name
+from src.contracts.settings.component import Component, class_name, component_problems
 
 __all__ = ["MetricSettings", "metric_problems"]
 
@@ -40,6 +40,7 @@ def metric_problems(metric: MetricSettings) -> list[str]:
         for name, value in metric.logged.items()
         if not (isinstance(value, dict) and class_name(value))
     ]
+    problems += component_problems("metric.logged", metric.logged)
     if metric.mode not in (None, "max", "min"):
         problems.append(f"`metric.mode={metric.mode}`: must be max, min, or null for what the metric itself states")
     return problems

@@ -1,35 +1,16 @@
 """Settings of what a batch is trained towards: losses, miners, pairs, cross-batch memory."""
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 from src.contracts.errors import ConfigError
 from src.contracts.settings._problems import below
+from src.contracts.settings.component import Component, class_name, component_problems
+from src.contracts.settings.loss_kind import loss_bases, loss_kind_of
 
-__all__ = [
-    "Component",
-    "ObjectiveSettings",
-    "Term",
-    "class_name",
-    "component_class",
-    "loss_kind",
-    "objective_problems",
-    "terms_of",
-]
+__all__ = ["ObjectiveSettings", "Term", "objective_problems", "terms_of"]
 
-Component = dict[str, Any]
-"""A class and its arguments, as Hydra instantiates them: `_target_` and keywords."""
-
-Kind = Literal["pairs", "proxies", "whole batch"]
-
-_KINDS: dict[str, Kind] = {
-    "WeightRegularizerMixin": "proxies",
-    "FastAPLoss": "whole batch",
-    "SmoothAPLoss": "whole batch",
-}
-"""By base class of pytorch-metric-learning: all its losses with proxies have that mixin."""
 _TERM = ("loss", "miner", "weight")
 _LARGEST = 2**31
 """Bytes that one tensor of a loss or miner may take; there are several of its size."""
@@ -60,54 +41,6 @@ class Term(NamedTuple):
     loss: Component
     miner: Component
     weight: float
-
-
-def class_name(component: Mapping[str, Any]) -> str:
-    """The bare name of a component's class; empty if it names none."""
-    return str(component.get("_target_", "")).rsplit(".", 1)[-1]
-
-
-def component_class(component: Mapping[str, Any]) -> Any:
-    """Import the class, or the function, that a component names in `_target_`.
-
-    Raises:
-        ConfigError: there is no such module or class.
-    """
-    path = str(component["_target_"])
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"`_target_={path}`: cannot be imported ({error}); name a class of an installed package, or of one whose "
-            "folder is on PYTHONPATH"
-        ) from error
-
-
-def loss_kind(made_by: Any) -> Kind:
-    """What a loss compares.
-
-    `pairs` of images, which miners, memory and restrictions can choose; images with the `proxies` of items, which the
-    loss learns; or the `whole batch`, each image with all others.
-
-    Args:
-        made_by: the class of the loss. It may declare the kind as its attribute `compares`; else it follows from the
-            bases that it has of pytorch-metric-learning, and is `pairs` where that does not tell.
-
-    Raises:
-        ConfigError: it declares another kind.
-    """
-    declared = getattr(made_by, "compares", None)
-    if declared in ("pairs", "proxies", "whole batch"):
-        return declared
-    if declared is not None:
-        raise ConfigError(f"{made_by.__name__}.compares={declared!r}: must be pairs, proxies or whole batch")
-    return next((_KINDS[name] for name in _bases(made_by) if name in _KINDS), "pairs")
-
-
-def _bases(made_by: Any) -> list[str]:
-    """The names of a class and its bases; a function's own."""
-    return [base.__name__ for base in getattr(made_by, "__mro__", (made_by,))]
 
 
 def terms_of(loss: Component, miner: Component) -> dict[str, Term]:
@@ -142,14 +75,16 @@ def objective_problems(loss: Component, miner: Component, objective: ObjectiveSe
             return problems + malformed
     elif "_target_" not in loss:
         return [*problems, "`loss` names no class; choose one with loss=NAME (see conf/loss)"]
+    unknown = component_problems("loss", loss) + component_problems("miner", miner)
+    if unknown:
+        return problems + unknown
     terms = terms_of(loss, miner)
     try:
-        classes = [component_class(term.loss) for term in terms.values()]
-        kinds = [loss_kind(made_by) for made_by in classes]
+        kinds = [loss_kind_of(term.loss) for term in terms.values()]
     except ConfigError as error:
         return [*problems, f"`loss`: {error}"]
-    for term, made_by in zip(terms.values(), classes, strict=True):
-        problems += _term_problems(term, made_by, objective, p=p, k=k)
+    for term in terms.values():
+        problems += _term_problems(term, objective, p=p, k=k)
     if all(kind == "proxies" for kind in kinds):
         losses = ", ".join(class_name(term.loss) for term in terms.values())
         problems += [f"`{option}`: {losses} compares images with proxies of items, not with images; leave it out"
@@ -182,10 +117,10 @@ def _malformed(loss: Component, miner: Component) -> list[str]:
     return problems
 
 
-def _term_problems(term: Term, made_by: Any, objective: ObjectiveSettings, *, p: int, k: int) -> list[str]:
+def _term_problems(term: Term, objective: ObjectiveSettings, *, p: int, k: int) -> list[str]:
     """What one loss cannot do with its miner, the pairs asked for and batches of P x K."""
     name, miner, batch = class_name(term.loss), class_name(term.miner), p * k
-    kind, bases = loss_kind(made_by), _bases(made_by)
+    kind, bases = loss_kind_of(term.loss), loss_bases(term.loss)
     problems = []
     if k < 2 and kind != "proxies":
         problems.append(f"`data.k={k}`: {name} needs at least 2 images per item; set `data.k=4`")

@@ -22,6 +22,7 @@ SPLIT_WAYS = ("given", "product", "count", "time", "file")
 ORDERS = ("name", "listed", "random")
 
 MADE_BEFORE: Mapping[str, Any] = {
+    "csv": {"delimiter": "", "encoding": "", "decimal": "point"},
     "split_file": "",
     "leakage": "off",
     "time": {"val_from": "", "test_from": ""},

@@ -6,11 +6,12 @@ from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings._problems import raise_all
 from src.contracts.settings._secrets import secret_problems
 from src.contracts.settings.clicks import ClickSettings, click_problems
+from src.contracts.settings.component import Component, class_name, component_problems
 from src.contracts.settings.data import MISSING, DataSettings, data_problems
 from src.contracts.settings.encoder import EncoderSettings, encoder_problems
 from src.contracts.settings.metric import MetricSettings, metric_problems
 from src.contracts.settings.neighbours import NeighbourSettings, neighbour_problems
-from src.contracts.settings.objective import Component, ObjectiveSettings, class_name, objective_problems
+from src.contracts.settings.objective import ObjectiveSettings, objective_problems
 from src.contracts.settings.optim import OptimSettings, optim_problems
 from src.contracts.settings.trainer import TrainerSettings, trainer_problems
 
@@ -65,6 +66,9 @@ class TrainSettings:
         ]
         if self.optim.ema and "MovingAverage" in map(class_name, self.callbacks.values()):
             problems.append(f"`optim.ema={self.optim.ema}` with callbacks=ema: two averages; leave one out")
+        for name in ("sampler", "optimizer", "scheduler", "augmentation", "callbacks", "logger"):
+            problems += component_problems(name, getattr(self, name))
+        problems += component_problems("trainer.lightning", self.trainer.lightning)
         problems += [*metric_problems(self.metric), *click_problems(self.clicks)]
         problems += neighbour_problems(
             self.neighbours,

@@ -7,7 +7,7 @@ import simplejpeg
 from PIL import Image
 
 from src.catalog.catalogue import Catalogue
-from src.contracts.preprocessing import PreprocessingSpec, preprocess
+from src.contracts.preprocessing import PreprocessingSpec
 
 __all__ = ["Thumbnails", "data_uri"]
 
@@ -39,6 +39,6 @@ class Thumbnails:
 
     def __getitem__(self, image_id: str) -> str:
         if image_id not in self._made:
-            pixels = preprocess(self._catalogue.image_bytes(self._catalogue.row_of[image_id]), self._spec)
+            pixels = self._catalogue.pixels(self._catalogue.row_of[image_id], self._spec)
             self._made[image_id] = data_uri(pixels)
         return self._made[image_id]

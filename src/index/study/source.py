@@ -135,7 +135,7 @@ def _read(path: Path) -> pa.Table:
         present = pq.read_schema(path).names
         wanted = [name for name in ("vector", "is_query", "is_gallery", "category") if name in present]
         table = pq.read_table(path, columns=wanted)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: cannot be read as Parquet ({error})") from None
     if "vector" not in wanted:
         raise TableError(f"{path}: no column vector; it has {', '.join(present)}")

@@ -131,6 +131,14 @@ def test_a_folder_of_something_else_is_told_the_layout(
         read(tmp_path)
 
 
+def test_a_byte_order_mark_and_carriage_returns_change_nothing(tmp_path: Path) -> None:
+    header = "image_id class_id super_class_id path"
+    for name, product in (("Ebay_train.txt", "7"), ("Ebay_test.txt", "8")):
+        text = f"{header}\r\n1 {product} 1 bicycle_final/caf\u00e9{product}.JPG\r\n"
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_sop(tmp_path)["item_id"].to_pylist() == ["7", "8"]
+
+
 def test_lines_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     write_sop(tmp_path)
     with (tmp_path / "Ebay_test.txt").open("a") as file:
@@ -138,7 +146,7 @@ def test_lines_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="line 13: 3 fields, expected 4"):
         read_sop(tmp_path)
     (tmp_path / "Ebay_train.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(CatalogueError, match="not a text file"):
+    with pytest.raises(CatalogueError, match="line 1: not a text file in UTF-8"):
         read_sop(tmp_path)
     (tmp_path / "Ebay_train.txt").write_text("image_id class_id super_class_id path\n")
     with pytest.raises(CatalogueError, match="no lines"):

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from pydantic import ValidationError
 
@@ -61,6 +63,13 @@ def test_what_cannot_work_is_422_and_never_ignored(client, fields, words):
     for told in refusals(client, fields):
         assert words in told
         assert len(told) < 300
+
+
+@pytest.mark.parametrize("price", ["1_000", "-inf", "Infinity", "1,5", "\u0967\u0968", "-1e400", "1 000", "5 EUR", ""])
+@pytest.mark.parametrize("name", ["price_min", "price_max", "filter"])
+def test_a_price_that_is_spelt_oddly_is_422_wherever_it_stands(client, name, price):
+    for told in refusals(client, {name: f"price:{price}" if name == "filter" else price}):
+        assert re.search(r"must be a |should be a finite number", told)
 
 
 def test_all_problems_are_told_at_once(client):
