@@ -7,19 +7,17 @@ from typing import Any
 import lightning
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torchmetrics import Metric
 
 from src.catalog.catalogue import Catalogue
-from src.contracts.errors import ConfigError, LookalikeError
+from src.contracts.errors import LookalikeError
 from src.eval.gather import gather_rows
 from src.eval.logged_metrics import accepted, computed
-from src.eval.relevance import NULL
 from src.eval.roles import split_rows
-from src.eval.slice_columns import slice_values
+from src.eval.validation_facts import facts_of, facts_on, validation_facts
 
 __all__ = ["RetrievalValidation", "validation_rows"]
 
@@ -67,22 +65,12 @@ class RetrievalValidation(lightning.Callback):
         """
         super().__init__()
         self._metrics, self._monitor, self._rows = dict(metrics), monitor, len(rows)
-        table = catalogue.items.take(pa.array(rows))
-        is_query, is_gallery = (
-            torch.from_numpy(np.isin(rows, catalogue_rows if given is None else given))
-            for given, catalogue_rows in (
-                (queries, catalogue.query_rows("val")),
-                (gallery, catalogue.gallery_rows("val")),
-            )
+        self._facts = validation_facts(
+            catalogue.items.take(pa.array(rows)),
+            metrics,
+            is_query=np.isin(rows, catalogue.query_rows("val") if queries is None else queries),
+            is_gallery=np.isin(rows, catalogue.gallery_rows("val") if gallery is None else gallery),
         )
-        self._ids = {
-            "item_ids": _codes(table["item_id"]),
-            "image_ids": torch.arange(len(rows)),
-            "is_query": is_query,
-            "is_gallery": is_gallery,
-        }
-        self._columns = {name: _column(table, name) for name in _named(metrics, "columns")}
-        self._slices = {name: _slices(table, name, is_query.numpy()) for name in _named(metrics, "slices")}
         self._order, self._kept, self._seen = np.empty(0, np.int64), np.empty(0, bool), 0
         self._finite: Tensor | None = None
 
@@ -95,7 +83,7 @@ class RetrievalValidation(lightning.Callback):
         Raises:
             LookalikeError: a metric cannot be computed on this split.
         """
-        items = self._ids["item_ids"].numpy()
+        items = self._facts["item_ids"].cpu().numpy()
         # Equal within an item: a search that finds the positives first is the quickest.
         vectors = np.random.default_rng(0).standard_normal((items.max() + 1, dim)).astype(np.float32)[items]
         self._reset()
@@ -108,6 +96,7 @@ class RetrievalValidation(lightning.Callback):
         self._reset()
         for metric in self._metrics.values():
             metric.to(pl_module.device)
+        self._facts = facts_on(self._facts, pl_module.device)
         assert trainer.val_dataloaders is not None
         # The sampler yields single rows or batches.
         order = torch.cat([torch.as_tensor(rows).reshape(-1) for rows in trainer.val_dataloaders.sampler])
@@ -162,35 +151,9 @@ class RetrievalValidation(lightning.Callback):
             metric.reset()
 
     def _update(self, vectors: Tensor, rows: Tensor) -> None:
-        facts: dict[str, Any] = {name: values[rows].to(vectors.device) for name, values in self._ids.items()}
-        for kind, columns in (("columns", self._columns), ("slices", self._slices)):
-            facts[kind] = {name: codes[rows].to(vectors.device) for name, codes in columns.items()}
+        facts = facts_of(self._facts, rows.to(vectors.device))
         for metric in self._metrics.values():
             metric.update(**accepted(metric, {"vectors": vectors, **facts}))
-
-
-def _named(metrics: Mapping[str, Metric], attribute: str) -> list[str]:
-    return sorted({name for metric in metrics.values() for name in getattr(metric, attribute, ())})
-
-
-def _codes(column: pa.ChunkedArray) -> Tensor:
-    indices = column.combine_chunks().dictionary_encode().indices
-    return torch.from_numpy(pc.fill_null(indices, NULL).to_numpy(zero_copy_only=False).astype(np.int64))
-
-
-def _column(table: pa.Table, name: str) -> Tensor:
-    """The codes of a column; null everywhere where the catalogue does not have it."""
-    return _codes(table[name]) if name in table.column_names else torch.full((len(table),), NULL)
-
-
-def _slices(table: pa.Table, name: str, is_query: np.ndarray) -> Tensor:
-    """The slices of evaluate.py's report, -1 for images that are no queries."""
-    if name not in table.column_names:
-        raise ConfigError(f"`metric`: slices by {name}; the catalogue has {', '.join(table.column_names)}")
-    codes = np.full(len(table), NULL)
-    rows = np.flatnonzero(is_query)
-    codes[rows] = slice_values(table[name].take(pa.array(rows)), name)[1]
-    return torch.from_numpy(codes)
 
 
 def _describe(logged: Mapping[str, Tensor], values: Mapping[str, float], monitor: str) -> str:
