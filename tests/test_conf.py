@@ -26,9 +26,10 @@ from src import commandline as command_line
 from src.catalog.catalogue import open_catalogue
 from src.commandline import CONF
 from src.contracts.errors import CatalogueError, ConfigError, LookalikeError
-from src.contracts.settings import EvaluateSettings, ExportSettings, TrainSettings, complete_data
+from src.contracts.settings import METRICS, EvaluateSettings, ExportSettings, TrainSettings, complete_data
 from src.datamodules.augmentation import STRENGTHS
 from src.datamodules.training_set import Facts, TrainingSet
+from src.eval.logged_metrics import computed, direction, made_metrics
 from src.losses.build import build_objective
 from src.models.checkpoint import make_card, method_of
 from src.models.encoder import build_encoder
@@ -53,8 +54,8 @@ def composed(name: str, *overrides: str, output: Path | None = None) -> Any:
 def test_no_option_is_forgotten_here() -> None:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     assert groups == {
-        "augmentation", "callbacks", "data", "debug", "experiment", "head", "logger", "loss", "miner", "model",
-        "optimizer", "preprocessing", "sampler", "scheduler", "sweep",
+        "augmentation", "callbacks", "data", "debug", "experiment", "head", "logger", "loss", "metric", "miner",
+        "model", "optimizer", "preprocessing", "sampler", "scheduler", "sweep",
     }  # fmt: skip
     assert {path.stem for path in CONF.glob("*.yaml")} == set(SCHEMAS)
     for group in groups:
@@ -264,6 +265,46 @@ def test_a_schedule_of_unfreezing_has_whole_numbers(tmp_path: Path) -> None:
     assert (optim.freeze, optim.unfreeze) == (4, {1: 2, 3: 0})
     with pytest.raises(LookalikeError, match="fewer frozen stages"):
         composed("train", "data=shop", "optim.unfreeze={1: 0}", output=tmp_path)
+
+
+@pytest.mark.parametrize("name", options("metric"))
+def test_each_metric_is_made_and_measures(name: str, tmp_path: Path) -> None:
+    # Each beside the default one, and by itself where what is monitored is its own.
+    monitor = {"item": "recall@1", "image": "image/map@r", "worst_category": "worst_category"}[name]
+    for choice in (f"metric={name}", f"metric=[item,{name}]"):
+        settings = composed("train", "data=shop", choice, f"metric.monitor={monitor}", output=tmp_path)
+        metrics = made_metrics(settings.metric, instantiate)
+        assert direction(metrics, settings.metric) == "max"
+        rng = np.random.default_rng(0)
+        facts = {
+            "vectors": torch.from_numpy(rng.standard_normal((80, 4)).astype(np.float32)),
+            "item_ids": torch.arange(80) // 2,
+            "image_ids": torch.arange(80),
+            "columns": {column: torch.arange(80) // 20 for column in ("category", "parent_id")},
+            "slices": {"category": torch.arange(80) // 20},
+        }
+        for metric in metrics.values():
+            metric.update(**facts)
+        values = computed(metrics)
+        assert 0 <= values[monitor] <= 1
+        assert ("recall@1" in values) == ("item" in choice)
+
+
+def test_the_default_metrics_are_evaluation_s(tmp_path: Path) -> None:
+    settings = composed("train", "data=shop", output=tmp_path)
+    (metric,) = made_metrics(settings.metric, instantiate).values()
+    at_k = [f"{name}@{k}" for name, ks in METRICS.items() for k in ks]
+    assert metric.names == (*at_k, "map@r", "r_precision", "mrr", "queries", "queries_without_positives")
+    # A card says what chose its checkpoint where it is not what always did.
+    assert "metric" not in make_card(settings)
+    other = composed("train", "data=shop", "metric.monitor=mrr", output=tmp_path)
+    assert make_card(other)["metric"]["monitor"] == "mrr"
+    worst = ["metric=worst_category", "metric.monitor=worst_category", "metric.logged.worst_category.metric=mrr"]
+    logged = make_card(composed("train", "data=shop", *worst, output=tmp_path))["metric"]["logged"]
+    assert logged == {
+        "worst_category": {"name": "RetrievalMetric", "metric": "mrr", "worst_of": "category", "fewest_items": 5}
+    }
+    assert "src." not in str(make_card(other))
 
 
 def write_photos(root: Path, names: list[str]) -> None:
@@ -507,6 +548,10 @@ BAD = [
     (["data=shop", "loss=multi_similarity_and_proxy_anchor"], "BatchHardMiner serves no term of a sum"),
     (["data=shop", "loss=smoothap", "miner=none", "objective.memory=512"], "SmoothAPLoss ranks the whole batch"),
     (["data=shop", "+objective.memori=512"], "memori"),
+    (["data=shop", "metric.monitors=mrr"], "monitors"),
+    (["data=shop", "metric.mode=maximum"], "`metric.mode=maximum`: must be max, min"),
+    (["data=shop", "metric.logged.mine.k=3"], "`metric.logged.mine={'k': 3}`: names no class"),
+    (["data=shop", "metric=worst"], "worst"),
 ]
 
 

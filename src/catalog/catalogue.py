@@ -14,6 +14,7 @@ from src.catalog.convert import convert_columns
 from src.catalog.folder import read_folder
 from src.catalog.image_source import read_image
 from src.catalog.manifest import read_manifest
+from src.catalog.own_readers import own_reader
 from src.catalog.public import PUBLIC_READERS
 from src.catalog.public.held_out import hold_out_classes
 from src.catalog.roles import with_roles
@@ -22,6 +23,7 @@ from src.contracts.pixel_box import PixelBox, fractions_of
 from src.contracts.preprocessing import ImageError, PreprocessingSpec, cut, decode, resize
 from src.contracts.settings import DataSettings
 from src.contracts.settings.csv import DECIMALS
+from src.contracts.settings.data import READERS
 from src.contracts.tables import SPLITS, validate_items
 from src.shop import open_shop
 
@@ -150,6 +152,8 @@ def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalog
 
 
 def _read(source: Path, data: DataSettings) -> pa.Table:
+    if data.reader not in READERS:
+        return own_reader(data.reader)(source)
     if data.reader in PUBLIC_READERS:
         table = PUBLIC_READERS[data.reader](source)
         return hold_out_classes(table, fraction=data.val_fraction, seed=data.split_seed)

@@ -80,7 +80,8 @@ def _of_vectors(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any],
 def _of_images(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], Catalogue, EvaluatedModel]:
     """Embed a split's images with a checkpoint or a baseline, and evaluate them."""
     trained = open_evaluated_model(settings.checkpoint) if settings.checkpoint else None
-    catalogue = open_catalogue(complete_data(settings.data, trained.trained_on if trained else None))
+    trained_on = trained.trained_on if trained else None
+    catalogue = open_catalogue(complete_data(settings.data, trained_on, trust=settings.trust))
     model = trained or open_baseline(
         str(settings.baseline),
         catalogue,

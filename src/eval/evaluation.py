@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ __all__ = [
     "Evaluation",
     "evaluate_embedded",
     "evaluate_split",
+    "measure_queries",
     "print_metrics",
     "read_metrics",
     "write_metrics",
@@ -75,21 +76,44 @@ def evaluate_embedded(
             "cold start: %d of %d queries are of items listed after %s", len(new), len(queries), protocol.listed_after
         )
         queries = queries.take(new)
-    parts, values = [], []
-    chunks = iterate_rankings(queries, gallery, protocol, memory_mb=memory_mb)
     with Progress(transient=True) as progress:
         task = progress.add_task("searching", total=len(queries))
-        for part in chunks:
-            values.append(measure(part, protocol))
-            # All ranks of all queries could take more memory than the vectors.
-            parts.append(replace(part, ranks=part.ranks[:, :1]))
-            progress.advance(task, len(part.positives))
-    ranking = join_rankings(parts)
-    measured = {name: np.concatenate([value[name] for value in values]) for name in values[0]}
+        measured, ranking = measure_queries(
+            queries, gallery, protocol, memory_mb=memory_mb, advance=lambda done: progress.advance(task, done)
+        )
     metrics = summarise(measured, ranking.positives)
     return Evaluation(
         metrics, per_query_table(queries, gallery, ranking, measured, protocol), ranking, queries, gallery
     )
+
+
+def measure_queries(
+    queries: Embedded,
+    gallery: Embedded,
+    protocol: Protocol,
+    *,
+    memory_mb: int = MEMORY_MB,
+    advance: Callable[[int], object] = lambda done: None,
+) -> tuple[dict[str, np.ndarray], Ranking]:
+    """Rank the gallery for each query, and measure each.
+
+    Args:
+        queries: the query images.
+        gallery: the gallery images.
+        protocol: what is ranked and measured; `listed_after` must have chosen the queries before.
+        memory_mb: working memory in MiB beyond the vectors and what is returned.
+        advance: is called with the number of queries that were measured since the last call.
+
+    Returns:
+        What `measure` gives for all queries; and their ranking, whose `ranks` have one column.
+    """
+    parts, values = [], []
+    for part in iterate_rankings(queries, gallery, protocol, memory_mb=memory_mb):
+        values.append(measure(part, protocol))
+        # All ranks of all queries could take more memory than the vectors.
+        parts.append(replace(part, ranks=part.ranks[:, :1]))
+        advance(len(part.positives))
+    return {name: np.concatenate([value[name] for value in values]) for name in values[0]}, join_rankings(parts)
 
 
 def evaluate_split(

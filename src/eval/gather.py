@@ -1,4 +1,4 @@
-"""Gather the embeddings of one data set from all processes, each row once."""
+"""Gather what processes have of the rows of one data set, each row once."""
 
 import numpy as np
 import torch
@@ -11,18 +11,18 @@ __all__ = ["gather_rows"]
 
 
 def gather_rows(rows: Tensor, vectors: Tensor, total: int) -> np.ndarray:
-    """Join the embeddings of all processes in the order of the rows.
+    """Join the vectors of all processes in the order of the rows.
 
-    A `DistributedSampler` repeats rows until all processes have equally many; here each row is taken once. All
-    processes must call this; without a process group it sorts the given embeddings.
+    A `DistributedSampler` repeats rows until all processes have equally many; here each row is taken once, from the
+    first process that has it. All processes must call this; without a process group it sorts the given vectors.
 
     Args:
         rows: int64 of shape (embedded here,): the row in the data set of each vector.
-        vectors: float32 of shape (embedded here, dim).
+        vectors: of shape (embedded here, dim), of one type in all processes.
         total: number of rows in the data set.
 
     Returns:
-        float32 of shape (total, dim), the same in every process.
+        Of shape (total, dim) and the type of `vectors`, the same in every process.
 
     Raises:
         LookalikeError: a row that no process embedded, or one outside the data set.
@@ -35,7 +35,7 @@ def gather_rows(rows: Tensor, vectors: Tensor, total: int) -> np.ndarray:
             f"{len(found)} different rows were embedded, from {found.min(initial=0)} to {found.max(initial=0)}, of "
             f"{total} in the data set: each must be embedded by some process"
         )
-    joined: np.ndarray = vectors.float().cpu().numpy()[first]
+    joined: np.ndarray = vectors.cpu().numpy()[first]
     return joined
 
 

@@ -31,7 +31,7 @@ def export(settings: ExportSettings) -> None:
         encoder=encoder,
         spec=spec,
         card=card,
-        catalogue=open_catalogue(complete_data(settings.data, card["data"])),
+        catalogue=open_catalogue(complete_data(settings.data, card["data"], trust=settings.trust)),
         index=settings.index,
         evaluation=read_metrics((checkpoint if checkpoint.is_dir() else checkpoint.parent.parent) / "metrics.json"),
         precision=settings.precision,

@@ -61,7 +61,13 @@ def make_card(settings: TrainSettings) -> dict[str, Any]:
         "optimizer": _named(settings.optimizer),
         "scheduler": _named(settings.scheduler),
         "callbacks": _named(settings.callbacks),
-        "trainer": {name: value for name, value in asdict(settings.trainer).items() if name not in _LEFT_OUT},
+        # What is as it was before it could be chosen is left out, so that older runs are of the same method.
+        **({} if settings.metric.is_default else {"metric": _named(asdict(settings.metric))}),
+        "trainer": {
+            name: value
+            for name, value in asdict(settings.trainer).items()
+            if name not in _LEFT_OUT and (name, value) != ("overfit", 0)
+        },
     }
 
 

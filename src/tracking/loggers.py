@@ -57,12 +57,19 @@ def run_config(settings: TrainSettings, card: Mapping[str, Any]) -> dict[str, An
 
 
 @contextmanager
-def tracked(loggers: Sequence[Logger], config: Mapping[str, Any], *, continued: bool = False) -> Iterator[None]:
+def tracked(
+    loggers: Sequence[Logger],
+    config: Mapping[str, Any],
+    *,
+    continued: bool = False,
+    best: tuple[str, str] = ("val/recall@1", "max"),
+) -> Iterator[None]:
     """Log a run's config, and close the loggers at the end, so that the process can run another training.
 
     Args:
         loggers: of the run.
         config: values that loggers can write.
+        best: the value that chooses the checkpoint, and `max` or `min`.
         continued: whether the run is resumed from a checkpoint; its earlier log is then kept.
     """
     for logger in loggers:
@@ -74,7 +81,7 @@ def tracked(loggers: Sequence[Logger], config: Mapping[str, Any], *, continued: 
             logger.log_hyperparams(dict(config))
         if isinstance(logger, WandbLogger):
             # Otherwise the run table shows the last validation, while checkpoints are chosen by the best.
-            logger.experiment.define_metric("val/recall@1", summary="max")
+            logger.experiment.define_metric(best[0], summary=best[1])
     try:
         yield
     except BaseException:

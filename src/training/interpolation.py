@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from src.training.checkpoint_io import AtomicCheckpointIO
+from src.training.monitor import Monitor
 
 __all__ = ["SHARE", "choose_share", "interpolated"]
 
@@ -48,7 +49,7 @@ def choose_share(
     start: Mapping[str, Tensor],
     checkpoint: Path,
     shares: Sequence[float],
-    monitor: str,
+    monitor: Monitor,
 ) -> float:
     """Validate the encoder at several shares, and rewrite the checkpoint with the best one.
 
@@ -61,7 +62,7 @@ def choose_share(
         start: the encoder's state before training, on the CPU.
         checkpoint: the best one of training, which is the share 1 and always tried.
         shares: further shares to try.
-        monitor: name of the score, higher is better.
+        monitor: the score.
 
     Returns:
         The chosen share.
@@ -76,10 +77,11 @@ def choose_share(
     scores = {}
     for share in sorted({*shares, 1.0}):
         encoder.load_state_dict(interpolated(start, end, share))
-        scores[share] = float(trainer.validate(module, datamodule, verbose=False)[0][monitor])
+        scores[share] = float(trainer.validate(module, datamodule, verbose=False)[0][monitor.name])
     trainer.loggers = loggers
-    chosen = max(scores, key=lambda share: (scores[share], -share))
-    log.info("interpolation, %s by share: %s; chosen: %g", monitor, scores, chosen)
+    sign = 1 if monitor.mode == "max" else -1
+    chosen = max(scores, key=lambda share: (sign * scores[share], -share))
+    log.info("interpolation, %s by share: %s; chosen: %g", monitor.name, scores, chosen)
     weights = interpolated(start, end, chosen)
     encoder.load_state_dict(weights)
     if trainer.is_global_zero:

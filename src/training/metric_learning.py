@@ -15,16 +15,14 @@ from src.models.checkpoint import CARD
 from src.models.encoder import Encoder
 from src.training.chunked_embedding import embed_in_chunks
 from src.training.freezing import Freezing
+from src.training.monitor import MONITOR, Monitor
 from src.training.parameter_groups import parameter_groups
 from src.training.schedules import lightning_schedule, one_cycle
 from src.training.start_penalty import StartPenalty
 from src.training.step_diagnostics import StepDiagnostics, triplet_margin
 from src.training.weight_averaging import MovingAverage
 
-__all__ = ["MONITOR", "MetricLearning"]
-
-MONITOR = "val/recall@1"
-"""The metric by which checkpoints are chosen; the larger, the better."""
+__all__ = ["MetricLearning"]
 
 
 class MetricLearning(lightning.LightningModule):
@@ -49,6 +47,7 @@ class MetricLearning(lightning.LightningModule):
         interpolate: Sequence[float] = (),
         optimizer: Callable[[list[dict[str, Any]]], Optimizer] = torch.optim.AdamW,
         scheduler: Callable[..., LRScheduler | ReduceLROnPlateau] = one_cycle,
+        monitor: Monitor = MONITOR,
         chunk: int = 0,
         card: dict[str, Any],
     ) -> None:
@@ -71,6 +70,7 @@ class MetricLearning(lightning.LightningModule):
             interpolate: see there.
             optimizer: builds the optimiser of parameter groups, each with `params`, `lr`, `weight_decay`, `name`.
             scheduler: builds the schedule of that optimiser; see `lightning_schedule`.
+            monitor: what steps a schedule that waits for a plateau.
             chunk: see `TrainerSettings`.
             card: stored in each checkpoint; see `make_card`.
         """
@@ -86,6 +86,7 @@ class MetricLearning(lightning.LightningModule):
             self._callbacks.append(MovingAverage(ema))
         self._start_penalty = StartPenalty(encoder, l2_sp=l2_sp, relations=relations)
         self.interpolate = interpolate
+        self.monitor = monitor
         self._card = card
         self._chunk = chunk
         self.gradient_norm: Tensor | None = None
@@ -115,7 +116,7 @@ class MetricLearning(lightning.LightningModule):
             self._scheduler,
             optimizer,
             total_steps=int(self.trainer.estimated_stepping_batches),
-            monitor=MONITOR,
+            monitor=self.monitor,
             validate_every=self.trainer.check_val_every_n_epoch or 1,
         )
         return {"optimizer": optimizer, "lr_scheduler": schedule}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 from torch import nn
 
 from src.catalog.catalogue import Catalogue, open_catalogue
@@ -13,9 +14,11 @@ from src.catalog.leakage import check_leakage
 from src.contracts.settings import TrainSettings
 from src.datamodules.augmentation import augmentation_of
 from src.datamodules.catalogue_datamodule import CatalogueDataModule, check_batch_fits
+from src.datamodules.fixed_batch import FixedBatch
 from src.datamodules.training_set import training_set
 from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import Evaluation, evaluate_split, print_metrics, write_metrics
+from src.eval.logged_metrics import direction, made_metrics
 from src.eval.per_query import write_queries
 from src.eval.validation import RetrievalValidation, validation_rows
 from src.losses.build import build_objective, try_objective
@@ -27,6 +30,8 @@ from src.models.warm_start import initial_encoder
 from src.sweeps.report import study_reports
 from src.tracking.loggers import run_arguments, run_config, tracked
 from src.tracking.result import log_result
+from src.training.callbacks import made_callbacks
+from src.training.falling_loss import FallingLoss
 from src.training.hard_negatives import (
     click_neighbourhoods,
     neighbour_searches,
@@ -35,6 +40,7 @@ from src.training.hard_negatives import (
 )
 from src.training.last_checkpoint import last_checkpoint
 from src.training.metric_learning import MetricLearning
+from src.training.monitor import Monitor
 from src.training.trainer import build_trainer, fit
 
 __all__ = ["train"]
@@ -50,30 +56,40 @@ def train(settings: TrainSettings, folder: Path, *, make: Callable[..., Any]) ->
 
     Returns:
         The best checkpoint; None in processes other than the first, which end after training, and after
-        `trainer.lightning.fast_dev_run`.
+        `trainer.lightning.fast_dev_run` and `trainer.overfit`, which are trials.
     """
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    logged = made_metrics(settings.metric, make)
+    monitor = Monitor(f"val/{settings.metric.monitor}", direction(logged, settings.metric))
     trainer_settings = asdict(settings.trainer)
-    batch, chunk, compiled, resume, arguments = (
-        trainer_settings.pop(name) for name in ("eval_batch", "chunk", "compile", "resume", "lightning")
+    batch, chunk, compiled, resume, overfit, arguments = (
+        trainer_settings.pop(name) for name in ("eval_batch", "chunk", "compile", "resume", "overfit", "lightning")
     )
     try_objective(settings.loss, settings.miner, make=make)
     own_augmentation = make(settings.augmentation) if settings.augmentation else None
-    own_callbacks = [make(callback) for callback in settings.callbacks.values()]
+    own_callbacks = made_callbacks(settings.callbacks, make=make, monitor=monitor)
     catalogue = _checked_catalogue(settings, folder)
     images, rows = training_set(catalogue), validation_rows(catalogue)
     pairs = read_click_pairs(catalogue, images, settings.clicks)
     lasting = click_neighbourhoods(pairs, images) if pairs else None
     data = settings.data
+    augment = augmentation_of(data.augmentation, own_augmentation)
+    sampler = sampler_with_neighbourhoods(make(settings.sampler), lasting)
+    roles: dict[str, Any] = {}
+    if overfit:
+        fixed = FixedBatch(sampler(images, p=data.p, k=data.k, seed=settings.seed), steps=overfit)
+        sampler, augment = (lambda *_, **__: fixed), None
+        rows = np.unique(images.rows[fixed.batch])
+        roles = {"queries": rows, "gallery": rows}
     datamodule = CatalogueDataModule(
         catalogue,
         images,
         spec=settings.preprocessing,
         val_rows=rows,
-        sampler=sampler_with_neighbourhoods(make(settings.sampler), lasting),
+        sampler=sampler,
         p=data.p,
         k=data.k,
-        augmentation=augmentation_of(data.augmentation, own_augmentation),
+        augmentation=augment,
         workers=data.workers,
         eval_batch=batch,
         cache=Path(data.cache),
@@ -96,23 +112,32 @@ def train(settings: TrainSettings, folder: Path, *, make: Callable[..., Any]) ->
         objective=objective,
         optimizer=make(settings.optimizer),
         scheduler=make(settings.scheduler),
+        monitor=monitor,
         card=card,
         chunk=chunk,
         **asdict(settings.optim),
     )
+    validation = RetrievalValidation(catalogue, rows, logged, monitor=settings.metric.monitor, **roles)
+    validation.rehearse(encoder.dim)
     loggers = [make(logger, **run_arguments(logger, card)) for logger in settings.logger.values()]
-    with tracked(loggers, run_config(settings, card), continued=last is not None):
+    with tracked(loggers, run_config(settings, card), continued=last is not None, best=monitor):
         callbacks = [
-            RetrievalValidation(catalogue, rows),
+            validation,
+            *([FallingLoss()] if overfit else []),
             *neighbour_searches(datamodule, images, neighbours=settings.neighbours, lasting=lasting, batch=batch),
             *study_reports(folder),
             *own_callbacks,
         ]
         trainer = build_trainer(
-            folder=folder, loggers=loggers, callbacks=callbacks, arguments=make(arguments), **trainer_settings
+            folder=folder,
+            loggers=loggers,
+            callbacks=callbacks,
+            monitor=monitor,
+            arguments=make(arguments),
+            **trainer_settings,
         )
         checkpoint = fit(trainer, module, datamodule, epochs=settings.trainer.epochs, resume=last, compiled=compiled)
-        if checkpoint is None or not trainer.is_global_zero:
+        if checkpoint is None or overfit or not trainer.is_global_zero:
             return None
         evaluation, metrics = _evaluate(settings, folder, catalogue, checkpoint, method=method_of(card))
         log_result(

@@ -3,12 +3,14 @@
 import inspect
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from src.contracts.errors import ConfigError
+from src.training.monitor import Monitor
 
 __all__ = ["constant", "cosine", "lightning_schedule", "one_cycle"]
 
@@ -72,7 +74,7 @@ def lightning_schedule(
     optimizer: Optimizer,
     *,
     total_steps: int,
-    monitor: str,
+    monitor: Monitor,
     validate_every: int,
 ) -> dict[str, Any]:
     """Build a schedule, and describe to Lightning when it is stepped.
@@ -84,18 +86,26 @@ def lightning_schedule(
         make: builds the schedule of an optimiser; gets `total_steps` if it has such an argument without a value.
         optimizer: the optimiser.
         total_steps: number of training steps.
-        monitor: name of the metric for `ReduceLROnPlateau`.
+        monitor: for `ReduceLROnPlateau`, which gets its `mode`.
         validate_every: epochs between validations.
 
     Returns:
         What a LightningModule's `configure_optimizers` returns as `lr_scheduler`; its curves are `lr/GROUP`.
+
+    Raises:
+        ConfigError: `ReduceLROnPlateau` was given the other mode.
     """
+    if getattr(make, "func", make) is ReduceLROnPlateau:
+        mode = getattr(make, "keywords", {}).get("mode", monitor.mode)
+        if mode != monitor.mode:
+            raise ConfigError(f"`scheduler.mode={mode}`: the best {monitor.name} is its {monitor.mode}; leave it out")
+        make = partial(make, mode=mode)
     by_step = "total_steps" in inspect.signature(make).parameters
     given = "total_steps" in getattr(make, "keywords", {})
     schedule = make(optimizer, total_steps=total_steps) if by_step and not given else make(optimizer)
     described = {"scheduler": schedule, "name": "lr", "interval": "step" if by_step else "epoch"}
     if isinstance(schedule, ReduceLROnPlateau):
-        return described | {"monitor": monitor, "frequency": validate_every}
+        return described | {"monitor": monitor.name, "frequency": validate_every}
     return described
 
 

@@ -20,7 +20,8 @@ from src.training.checkpoint_io import AtomicCheckpointIO
 from src.training.failures import StopWhenNotFinite, explained_failures
 from src.training.interpolation import choose_share
 from src.training.last_checkpoint import LAST, LastCheckpoint
-from src.training.metric_learning import MONITOR, MetricLearning
+from src.training.metric_learning import MetricLearning
+from src.training.monitor import MONITOR, Monitor
 
 __all__ = ["BEST", "build_trainer", "fit"]
 
@@ -44,7 +45,7 @@ _SET_ELSEWHERE = {
 _REFUSED = {
     "enable_checkpointing": "a run is its best checkpoint",
     "limit_val_batches": "the metrics need all images of the split; validate less often with `trainer.validate_every`",
-    "overfit_batches": "batches are made of items; train on few items with `data.shop.parents` or a small `data.root`",
+    "overfit_batches": "batches are made of items; train on one with debug=overfit",
     "use_distributed_sampler": "the loaders give each process its share",
 }
 """Arguments that would break a run, and why."""
@@ -64,23 +65,25 @@ def build_trainer(
     checkpoint_every: int,
     devices: int = 1,
     sync_batchnorm: bool = False,
+    monitor: Monitor = MONITOR,
     arguments: Mapping[str, Any] | None = None,
 ) -> lightning.Trainer:
-    """Build a trainer that keeps the checkpoint with the best validation Recall@1 and stops when it no longer improves.
+    """Build a trainer that keeps the checkpoint with the best monitored value and stops when it no longer improves.
 
     Args:
         folder: the run's; checkpoints go into `folder/checkpoints`.
         loggers: loggers of the metrics.
-        callbacks: one of them must log `val/recall@1`.
+        callbacks: one of them must log the monitored value. An `EarlyStopping` among them takes the place of ours.
         epochs: most epochs.
         precision: Lightning's name.
         gradient_clip: largest norm of the gradient.
-        patience: validations without a better Recall@1 before training stops.
+        patience: validations without a better value before training stops.
         validate_every: epochs between validations.
         accelerator: Lightning's name.
         checkpoint_every: steps between checkpoints of the latest state.
         devices: number of GPUs or CPU processes; above 1 this script is started once for each further one.
         sync_batchnorm: see `TrainerSettings`.
+        monitor: the value.
         arguments: further arguments of `lightning.Trainer`, which take precedence.
 
     Raises:
@@ -98,9 +101,15 @@ def build_trainer(
     # Every process has the loss of the whole batch and the metrics of all images, so there is nothing to reduce.
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*", module=r"lightning\..*")
     checkpoint = ModelCheckpoint(
-        dirpath=folder / BEST.parent, filename=BEST.stem, monitor=MONITOR, mode="max", enable_version_counter=False
+        dirpath=folder / BEST.parent,
+        filename=BEST.stem,
+        monitor=monitor.name,
+        mode=monitor.mode,
+        enable_version_counter=False,
     )
-    stopping = EarlyStopping(monitor=MONITOR, mode="max", patience=patience, check_finite=True)
+    stopping = []
+    if not any(isinstance(callback, EarlyStopping) for callback in callbacks):
+        stopping.append(EarlyStopping(monitor=monitor.name, mode=monitor.mode, patience=patience, check_finite=True))
     last = [] if given.get("fast_dev_run") else [LastCheckpoint(folder, every=checkpoint_every)]
     finite = StopWhenNotFinite(every=math.gcd(_LOG_EVERY, checkpoint_every))
     rates = [LearningRateMonitor("step")] if loggers else []
@@ -108,7 +117,7 @@ def build_trainer(
         ours: dict[str, Any] = {
             "default_root_dir": folder,
             "logger": list(loggers),
-            "callbacks": [*callbacks, finite, checkpoint, *last, stopping, *rates, RichProgressBar(leave=False)],
+            "callbacks": [*callbacks, finite, checkpoint, *last, *stopping, *rates, RichProgressBar(leave=False)],
             # With 0 it would not validate; `fit` does not train with epochs=0.
             "max_epochs": max(epochs, 1),
             "precision": precision,
@@ -199,7 +208,9 @@ def fit(
         )
     if module.interpolate:
         shares = module.interpolate
-        choose_share(trainer, module, datamodule, start=start, checkpoint=Path(best), shares=shares, monitor=MONITOR)
+        choose_share(
+            trainer, module, datamodule, start=start, checkpoint=Path(best), shares=shares, monitor=module.monitor
+        )
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return Path(best)

@@ -1,5 +1,6 @@
 """The package of `examples/extension`, outside of Lookalike, is trained, evaluated, exported and searched."""
 
+import csv
 import json
 import os
 import subprocess
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from src.contracts.bundle import ITEMS_TABLE, open_bundle
+from src.models.checkpoint import CARD
 from src.search import Searcher
 
 pytestmark = pytest.mark.slow
@@ -45,9 +48,20 @@ def trained(folder: Path, repository: Path, warm_python: Path) -> Path:
 
 def test_each_part_is_used(trained: Path) -> None:
     lines = (trained / "log" / "metrics.csv").read_text().splitlines()
-    assert {"train/my_steps", "lr/backbone", "lr/head", "lr/proxies"} <= set(lines[0].split(","))
+    logged = {"train/my_steps", "lr/backbone", "lr/head", "lr/proxies", "val/spread", "val/recall@1"}
+    assert logged <= set(lines[0].split(","))
     weights = json.loads((trained / "metrics.json").read_text())
     assert weights["queries"] > 0
+
+
+def test_its_metric_chooses_the_checkpoint(trained: Path) -> None:
+    with (trained / "log" / "metrics.csv").open() as file:
+        spread = [float(row["val/spread"]) for row in csv.DictReader(file) if row["val/spread"]]
+    assert len(spread) == 2
+    content = torch.load(trained / "checkpoints" / "best.ckpt", weights_only=True)
+    # The smaller, the better, as the class states it.
+    assert content["epoch"] == spread.index(min(spread))
+    assert content[CARD]["metric"]["monitor"] == "spread"
 
 
 def test_a_checkpoint_is_taken_where_its_package_is_trusted(
@@ -95,12 +109,34 @@ def test_a_miner_chooses_for_the_losses_of_the_library(folder: Path, repository:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_its_reader_finds_the_photos_again_where_it_is_trusted(
+    trained: Path, folder: Path, repository: Path, warm_python: Path
+) -> None:
+    shop = pq.read_table(folder / "shop" / "items.parquet", columns=["item_id", "image", "category"]).to_pylist()
+    products: dict[str, dict] = {}
+    for row in shop:
+        product = products.setdefault(row["item_id"], {"sku": row["item_id"], "kind": row["category"], "photos": []})
+        product["photos"].append(row["image"])
+    (folder / "shop" / "items.jsonl").write_text("\n".join(map(json.dumps, products.values())))
+    options = ["experiment=my_experiment", "data=my_data", f"hydra.run.dir={folder / 'read'}", "trainer.epochs=1"]
+    done = run(warm_python, repository, folder, "train.py", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    options = [f"checkpoint={folder / 'read' / 'checkpoints' / 'best.ckpt'}", "split=val", "report=false"]
+    options += ["trust=[my_parts]", f"output={folder / 'read again'}"]
+    done = run(warm_python, repository, folder, "evaluate.py", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    evaluated = json.loads((folder / "read again" / "metrics.json").read_text())
+    assert evaluated == json.loads((folder / "read" / "metrics.json").read_text())
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
         ("trust=[my_part]", "`trust=[my_part]`: cannot be imported (No module named 'my_part')"),
         ("model.head=NormHeads", "`model.head=NormHeads`: must be one of mlp, "),
         ("optimizer._target_=my_parts.training.Sign", "Sign"),
+        ("metric.monitor=spreads", "`metric.monitor=spreads`: must be one that is logged: recall@1, "),
+        ("metric.mode=max", "`metric.monitor=spread`: Spread has `higher_is_better=False`, against `metric.mode=max`"),
     ],
 )
 def test_what_is_not_there_is_named(

@@ -20,6 +20,7 @@ from src.datamodules.augmentation import augmentation_of
 from src.datamodules.catalogue_datamodule import CatalogueDataModule
 from src.datamodules.neighbourhood_sampler import NeighbourhoodSampler
 from src.datamodules.training_set import training_set
+from src.eval.retrieval_metric import RetrievalMetrics
 from src.eval.validation import RetrievalValidation, validation_rows
 from src.losses.cross_batch_memory import CrossBatchMemory
 from src.losses.objective import Objective
@@ -121,7 +122,7 @@ def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int 
     settings = asdict(
         TrainerSettings(epochs=EPOCHS, accelerator="cpu", validate_every=1, checkpoint_every=4, patience=patience)
     )
-    for name in ("eval_batch", "resume", "chunk", "compile", "lightning"):
+    for name in ("eval_batch", "resume", "chunk", "compile", "overfit", "lightning"):
         settings.pop(name)
     if where.endswith("saved"):
         kill_while_saving(where, step)
@@ -131,7 +132,11 @@ def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int 
     trainer = build_trainer(
         folder=folder,
         loggers=[],
-        callbacks=[RetrievalValidation(catalogue, rows), search, Killer(where, step)],
+        callbacks=[
+            RetrievalValidation(catalogue, rows, {"retrieval": RetrievalMetrics()}),
+            search,
+            Killer(where, step),
+        ],
         **settings,
     )
     fit(trainer, module, datamodule, epochs=EPOCHS, resume=last_checkpoint(folder, CARD_OF_RUN))

@@ -8,6 +8,7 @@ import torch
 
 from src.models.checkpoint import load_encoder
 from src.training.interpolation import SHARE, interpolated
+from src.training.monitor import MONITOR, Monitor
 from src.training.trainer import fit
 from tests.training.test_metric_learning import Colours, card, make_module, make_trainer  # noqa: F401  # card: a fixture
 
@@ -24,8 +25,8 @@ def test_it_is_a_line_between_the_two_and_counters_are_kept() -> None:
 class ScoreByDistance(lightning.Callback):
     """Wants the encoder's first weight to lie at a share of its way."""
 
-    def __init__(self, wanted: float | None, start: torch.Tensor) -> None:
-        self.wanted, self.start = wanted, start
+    def __init__(self, wanted: float | None, start: torch.Tensor, monitor: Monitor) -> None:
+        self.wanted, self.start, self.monitor = wanted, start, monitor
         self.end: torch.Tensor | None = None
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -37,24 +38,26 @@ class ScoreByDistance(lightning.Callback):
             score = 0.5
         else:
             score = 1 - float((weight - torch.lerp(self.start, self.end, self.wanted)).norm())
-        pl_module.log("val/recall@1", score)
+        pl_module.log(self.monitor.name, score if self.monitor.mode == "max" else -score)
 
 
 @pytest.mark.parametrize(
     ("wanted", "ema", "chosen"), [(0.6, 0.0, 0.6), (0.3, 0.5, 0.3), (1.0, 0.5, 1.0), (None, 0.0, 0.3)]
 )
+@pytest.mark.parametrize("monitor", [MONITOR, Monitor("val/error", "min")], ids=["max", "min"])
 def test_validation_chooses_and_the_checkpoint_holds_it(
     tmp_path: Path,
     card: dict,  # noqa: F811
     wanted: float | None,
     ema: float,
     chosen: float,
+    monitor: Monitor,
 ) -> None:
     lightning.seed_everything(0, verbose=False)
-    module = make_module(card, ema=ema, interpolate=[0.3, 0.6])
+    module = make_module(card, ema=ema, interpolate=[0.3, 0.6], monitor=monitor)
     begin = {name: value.clone() for name, value in module.encoder.state_dict().items()}
-    score = ScoreByDistance(wanted, next(module.encoder.parameters()).detach().clone())
-    trainer = make_trainer(tmp_path, epochs=1)
+    score = ScoreByDistance(wanted, next(module.encoder.parameters()).detach().clone(), monitor)
+    trainer = make_trainer(tmp_path, epochs=1, monitor=monitor)
     trainer.callbacks[0] = score
     best = fit(trainer, module, Colours(), epochs=1)
     content = torch.load(best, weights_only=True)

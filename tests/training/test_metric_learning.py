@@ -92,7 +92,7 @@ class Colours(lightning.LightningDataModule):
 
 def make_trainer(folder: Path, more: Sequence[lightning.Callback] = (), **changes: object) -> lightning.Trainer:
     settings = asdict(TrainerSettings(epochs=2, accelerator="cpu"))
-    for name in ("eval_batch", "resume", "chunk", "compile", "lightning"):
+    for name in ("eval_batch", "resume", "chunk", "compile", "overfit", "lightning"):
         settings.pop(name)
     loggers = [CSVLogger(folder, name="log", version="")]
     return build_trainer(folder=folder, loggers=loggers, callbacks=[ScoreByLoss(), *more], **{**settings, **changes})

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from src.contracts.errors import ConfigError
+from src.training.monitor import MONITOR, Monitor
 from src.training.schedules import constant, cosine, lightning_schedule, one_cycle
 
 RATES = (0.3, 0.02)
@@ -75,7 +76,7 @@ def test_a_share_that_is_none_is_refused(schedule: Callable[..., LRScheduler], w
 
 
 def described(make: Callable[..., LRScheduler | ReduceLROnPlateau]) -> dict[str, object]:
-    return lightning_schedule(make, optimizer(), total_steps=40, monitor="val/recall@1", validate_every=3)
+    return lightning_schedule(make, optimizer(), total_steps=40, monitor=MONITOR, validate_every=3)
 
 
 def test_a_schedule_over_all_steps_is_told_their_number_and_stepped_by_step() -> None:
@@ -92,5 +93,12 @@ def test_other_schedules_of_torch_count_epochs() -> None:
 
 
 def test_a_plateau_is_judged_after_each_validation() -> None:
-    found = described(partial(ReduceLROnPlateau, mode="max"))
+    found = described(partial(ReduceLROnPlateau, patience=2))
     assert (found["interval"], found["monitor"], found["frequency"]) == ("epoch", "val/recall@1", 3)
+    assert (found["scheduler"].mode, found["scheduler"].patience) == ("max", 2)
+    error = Monitor("val/error", "min")
+    found = lightning_schedule(ReduceLROnPlateau, optimizer(), total_steps=40, monitor=error, validate_every=1)
+    assert (found["scheduler"].mode, found["monitor"]) == ("min", "val/error")
+    assert described(partial(ReduceLROnPlateau, mode="max"))["scheduler"].mode == "max"
+    with pytest.raises(ConfigError, match=r"`scheduler\.mode=min`: the best val/recall@1 is its max; leave it out"):
+        described(partial(ReduceLROnPlateau, mode="min"))

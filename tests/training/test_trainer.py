@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import lightning
 import pytest
 import torch
 
 from src.contracts.errors import ConfigError, LookalikeError
 from src.training.failures import StopWhenNotFinite
 from src.training.last_checkpoint import LastCheckpoint
+from src.training.monitor import Monitor
 from src.training.trainer import BEST, fit
 from tests.training.test_metric_learning import Colours, make_module, make_trainer
 
@@ -32,6 +34,19 @@ def test_steps_are_limited_and_accumulated(tmp_path: Path) -> None:
     assert fit(trainer, make_module(), Colours(), epochs=5) == tmp_path / BEST
     # Ten batches are an epoch.
     assert (trainer.global_step, trainer.current_epoch) == (10, 2)
+
+
+class RisingError(lightning.Callback):
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        pl_module.log("val/error", float(trainer.current_epoch))
+
+
+def test_the_lowest_value_is_the_best_where_the_monitor_says_so(tmp_path: Path) -> None:
+    monitor = Monitor("val/error", "min")
+    trainer = make_trainer(tmp_path, more=[RisingError()], epochs=9, patience=2, monitor=monitor)
+    best = fit(trainer, make_module(monitor=monitor), Colours(), epochs=9)
+    assert torch.load(best, weights_only=True)["epoch"] == 0
+    assert trainer.current_epoch == 3
 
 
 def test_one_batch_of_each_keeps_nothing(tmp_path: Path) -> None:

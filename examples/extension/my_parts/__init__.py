@@ -1,5 +1,5 @@
-"""Parts of one's own. Importing the package registers the names of its backbone and its head."""
+"""Parts of one's own. Importing the package registers the names of its backbone, its head and its reader."""
 
-from my_parts import backbone, head
+from my_parts import backbone, head, reader
 
-__all__ = ["backbone", "head"]
+__all__ = ["backbone", "head", "reader"]

@@ -16,12 +16,13 @@ from src.contracts.settings.splits import (
     time_problems,
 )
 
-__all__ = ["MISSING", "DataSettings", "ShopSettings", "complete_data", "data_problems"]
+__all__ = ["MISSING", "READERS", "DataSettings", "ShopSettings", "complete_data", "data_problems"]
 
 MISSING: Any = "???"
 """OmegaConf's mark for a value that must be given."""
 
-_READERS = ("folder", "manifest", "shop", "cars", "cub", "inshop", "sop")
+READERS = ("folder", "manifest", "shop", "cars", "cub", "inshop", "sop")
+"""Those that Lookalike brings."""
 
 
 @dataclass
@@ -46,7 +47,8 @@ class DataSettings:
     """Where items come from, how they are split, and how batches are drawn from them.
 
     Attributes:
-        reader: `folder`, `manifest`, `shop`, or one of the public sets `cars`, `cub`, `inshop`, `sop`.
+        reader: `folder`, `manifest`, `shop`, or one of the public sets `cars`, `cub`, `inshop`, `sop`; or the name of
+            one that a package of `trust` registers.
         root: folder of the catalogue; image paths are relative to it.
         manifest: with `manifest`, the CSV or Parquet file, relative to `root`.
         csv: how CSV files are written.
@@ -113,12 +115,15 @@ def _as_text(pair: Sequence[Any]) -> tuple[str, str]:
     return str(theirs), str(ours)
 
 
-def complete_data(overrides: DataSettings, trained_on: Mapping[str, Any] | None) -> DataSettings:
+def complete_data(
+    overrides: DataSettings, trained_on: Mapping[str, Any] | None, *, trust: Sequence[str] = ()
+) -> DataSettings:
     """Fill what `overrides` leaves out with what an encoder was trained on, and check the result.
 
     Args:
         overrides: as composed; `MISSING` where nothing was said.
         trained_on: the card's `data`, or None where there is no checkpoint.
+        trust: packages that may register readers.
 
     Raises:
         ConfigError: values that are still missing, or that cannot work.
@@ -127,15 +132,17 @@ def complete_data(overrides: DataSettings, trained_on: Mapping[str, Any] | None)
     absent = [name for name, value in asdict(data).items() if value == MISSING]
     if absent:
         raise ConfigError(f"`data.{absent[0]}` is not given; name the catalogue with data=NAME (see conf/data)")
-    raise_all(data_problems(data))
+    raise_all(data_problems(data, trust=trust))
     return data
 
 
-def data_problems(data: DataSettings) -> list[str]:
-    """What in complete data settings cannot work, a line each."""
+def data_problems(data: DataSettings, *, trust: Sequence[str] = ()) -> list[str]:
+    """What in complete data settings cannot work, a line each; readers that packages of `trust` register are not known
+    yet.
+    """
     problems = csv_problems(data.csv)
-    if data.reader not in _READERS:
-        problems.append(f"`data.reader={data.reader}`: must be one of {', '.join(_READERS)}")
+    if data.reader not in READERS and not trust:
+        problems.append(f"`data.reader={data.reader}`: must be one of {', '.join(READERS)}")
     if data.split_by not in SPLIT_WAYS:
         problems.append(f"`data.split_by={data.split_by}`: must be one of {', '.join(SPLIT_WAYS)}")
     if data.split_by == "count":

@@ -40,7 +40,7 @@ class EvaluateSettings:
         model: with `baseline=pretrained`, the network; its head is left out.
         preprocessing: with `baseline=pretrained`, the pixels that its weights expect.
         seed: of `baseline=random` and `baseline=sift_vlad`.
-        trust: packages that are imported first, for a checkpoint whose backbone or head they register.
+        trust: packages that are imported first, for a checkpoint whose backbone, head or reader they register.
         output: folder for metrics.json.
         split: the split to read; by default `test` where the catalogue has one, else `val`.
         roles: `given` by the catalogue (where it names none: user photos ask and catalogue images answer, or without

@@ -107,7 +107,7 @@ class ExportSettings:
     Attributes:
         checkpoint: the encoder to export.
         output: the bundle's folder; an older bundle there is replaced, anything else is left alone.
-        trust: packages that are imported first, for a checkpoint whose backbone or head is theirs.
+        trust: packages that are imported first, for a checkpoint whose backbone, head or reader is theirs.
         data: the catalogue to index; what the encoder was trained on unless overridden.
         index: the vector index.
         precision: what backbone and head compute in: `fp32`, `fp16` or `int8`.

@@ -9,6 +9,7 @@ from src.contracts.settings.clicks import ClickSettings, click_problems
 from src.contracts.settings.component import Component, class_name, component_problems
 from src.contracts.settings.data import MISSING, DataSettings, data_problems
 from src.contracts.settings.encoder import EncoderSettings, encoder_problems
+from src.contracts.settings.metric import MetricSettings, metric_problems
 from src.contracts.settings.neighbours import NeighbourSettings, neighbour_problems
 from src.contracts.settings.objective import ObjectiveSettings, objective_problems
 from src.contracts.settings.optim import OptimSettings, optim_problems
@@ -26,8 +27,8 @@ class TrainSettings:
     """`python train.py`.
 
     Attributes:
-        trust: packages that are imported first, which may register backbones and heads of their own, and of which
-            checkpoints may name classes: importing runs their code.
+        trust: packages that are imported first, which may register backbones, heads and readers of their own, and of
+            which checkpoints may name classes: importing runs their code.
         augmentation: a transform of one image, uint8 of shape (3, height, width), as torchvision's v2; takes the place
             of `data.augmentation`.
     """
@@ -48,13 +49,14 @@ class TrainSettings:
     optim: OptimSettings = field(default_factory=OptimSettings)
     optimizer: Component = field(default_factory=lambda: dict(_ADAMW))
     scheduler: Component = field(default_factory=lambda: dict(_ONE_CYCLE))
+    metric: MetricSettings = field(default_factory=MetricSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     callbacks: Component = field(default_factory=dict)
     logger: Component = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise `ConfigError` with everything that cannot work."""
-        problems = [*data_problems(self.data), *encoder_problems(self.model, trust=self.trust)]
+        problems = [*data_problems(self.data, trust=self.trust), *encoder_problems(self.model, trust=self.trust)]
         problems += [*optim_problems(self.optim), *trainer_problems(self.trainer), *secret_problems(asdict(self))]
         problems += objective_problems(self.loss, self.miner, self.objective, p=self.data.p, k=self.data.k)
         problems += [
@@ -62,10 +64,12 @@ class TrainSettings:
             for name, value in self.callbacks.items()
             if not (isinstance(value, dict) and class_name(value))
         ]
+        if self.optim.ema and "MovingAverage" in map(class_name, self.callbacks.values()):
+            problems.append(f"`optim.ema={self.optim.ema}` with callbacks=ema: two averages; leave one out")
         for name in ("sampler", "optimizer", "scheduler", "augmentation", "callbacks", "logger"):
             problems += component_problems(name, getattr(self, name))
         problems += component_problems("trainer.lightning", self.trainer.lightning)
-        problems += click_problems(self.clicks)
+        problems += [*metric_problems(self.metric), *click_problems(self.clicks)]
         problems += neighbour_problems(
             self.neighbours,
             sampler=class_name(self.sampler),

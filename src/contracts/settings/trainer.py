@@ -23,7 +23,7 @@ class TrainerSettings:
         epochs: passes over the training items; 0 evaluates and saves the encoder as it is.
         precision: Lightning's name: `32-true`, `bf16-mixed`, `16-mixed`, `bf16-true`, ...
         gradient_clip: largest norm of the gradient.
-        patience: validations without a better Recall@1 before training stops.
+        patience: validations without a better `metric.monitor` before training stops.
         validate_every: epochs from one validation to the next.
         accelerator: Lightning's name: `auto`, `cpu`, `gpu`.
         eval_batch: images embedded at once.
@@ -32,6 +32,8 @@ class TrainerSettings:
         devices: GPUs, or with `accelerator=cpu` processes, that share each batch; `data.p` must be a multiple.
         sync_batchnorm: batch norms use the statistics of all GPUs' images, not of their own.
         chunk: images embedded at a time in training, for large batches in small memory; 0 embeds a batch at once.
+        overfit: train on one fixed batch, for so many steps an epoch, without augmentation, and validate on it, to see
+            whether the loss falls; 0 trains on all.
         compile: compile the encoder with `torch.compile`.
         lightning: further arguments of `lightning.Trainer`, by its names: `max_steps`, `limit_train_batches`,
             `accumulate_grad_batches`, `profiler`, `fast_dev_run`, ...
@@ -49,6 +51,7 @@ class TrainerSettings:
     devices: int = 1
     sync_batchnorm: bool = False
     chunk: int = 0
+    overfit: int = 0
     compile: bool = False
     lightning: dict[str, Any] = field(default_factory=dict)
 
@@ -63,6 +66,7 @@ def trainer_problems(trainer: TrainerSettings) -> list[str]:
         "checkpoint_every": 1,
         "devices": 1,
         "chunk": 0,
+        "overfit": 0,
     }
     problems = below(trainer, "trainer", least)
     if trainer.precision not in _PRECISIONS:
