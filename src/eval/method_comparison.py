@@ -14,10 +14,10 @@ corrects both.
 """
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-from src.eval.bootstrap import Interval, effective_products, logit_interval, product_totals, t_interval
 from src.eval.checkpoint_comparison import Difference, detectable
+from src.eval.intervals import Interval, effective_products, product_totals
 
 __all__ = ["compare_methods", "method_intervals"]
 
@@ -92,7 +92,7 @@ def method_intervals(runs: np.ndarray, products: np.ndarray, *, confidence: floa
             reason = "all queries are of one product" if behind == 1 else "all seeds and products have the same value"
             intervals.append(Interval(value, None, None, queries, behind, reason))
             continue
-        intervals.append(Interval(value, *logit_interval(value, variance**0.5, freedom, confidence), queries, behind))
+        intervals.append(Interval(value, *_logit_interval(value, variance**0.5, freedom, confidence), queries, behind))
     return intervals
 
 
@@ -146,6 +146,19 @@ def _student(value: float, variance: float, freedom: float, confidence: float) -
         same = "equal on every product and seed" if abs(value) < 1e-12 else "no spread between seeds or products"
         return Difference(value, p_value=1.0 if abs(value) < 1e-12 else None, reason=same)
     error = variance**0.5
-    low, high = t_interval(value, error, freedom, confidence)
+    low, high = _t_interval(value, error, freedom, confidence)
     p_value = float(2 * stats.t.sf(abs(value) / error, freedom))
     return Difference(value, low, high, p_value, detectable(error, freedom, confidence))
+
+
+def _logit_interval(value: float, error: float, freedom: float, confidence: float) -> tuple[float, float]:
+    """Student's interval on the logit scale, transformed back; value and error are on the scale from 0 to 1."""
+    ends = _t_interval(float(special.logit(value)), error / (value * (1 - value)), freedom, confidence)
+    low, high = (float(special.expit(end)) for end in ends)
+    return low, high
+
+
+def _t_interval(value: float, error: float, freedom: float, confidence: float) -> tuple[float, float]:
+    """Student's interval; fewer than one degree of freedom count as one."""
+    half = float(special.stdtrit(max(freedom, 1.0), (1 + confidence) / 2)) * error
+    return value - half, value + half
