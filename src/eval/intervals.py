@@ -21,6 +21,7 @@ __all__ = [
     "product_totals",
     "score_ends",
     "score_p_value",
+    "too_few_products",
 ]
 
 FEWEST = 3.0
@@ -76,6 +77,20 @@ def effective_products(counts: np.ndarray) -> np.ndarray:
     return counts.sum(axis=0) ** 2 / np.maximum((counts**2).sum(axis=0), 1.0)
 
 
+def too_few_products(counts: np.ndarray) -> str | None:
+    """Why queries do not determine an interval, or None: fewer than `FEWEST` effective products.
+
+    Args:
+        counts: queries of each product, float64 of shape (products,).
+    """
+    products, effective = int((counts > 0).sum()), float(effective_products(counts[:, None])[0])
+    if products == 1:
+        return "all queries are of one product"
+    if effective < FEWEST:
+        return f"{products} products count as {effective:.1f} of equal size: at least {FEWEST:g} are needed"
+    return None
+
+
 def cluster_intervals(values: np.ndarray, products: np.ndarray, *, confidence: float = 0.95) -> list[Interval]:
     """Intervals of averages of metrics between 0 and 1.
 
@@ -103,7 +118,15 @@ def cluster_intervals(values: np.ndarray, products: np.ndarray, *, confidence: f
     return [mean_interval(*column, confidence, logit=True) for column in zip(sums.T, counts.T, strict=True)]
 
 
-def mean_interval(sums: np.ndarray, counts: np.ndarray, confidence: float, *, logit: bool = False) -> Interval:
+def mean_interval(
+    sums: np.ndarray,
+    counts: np.ndarray,
+    confidence: float,
+    *,
+    logit: bool = False,
+    extra: float = 0.0,
+    extra_freedom: float = 1.0,
+) -> Interval:
     """Interval of one average over queries.
 
     Args:
@@ -111,28 +134,34 @@ def mean_interval(sums: np.ndarray, counts: np.ndarray, confidence: float, *, lo
         counts: queries of each product, float64 of shape (products,).
         confidence: of the interval.
         logit: whether the values are between 0 and 1, and the interval is built on the logit scale.
+        extra: variance of the average beyond that over products, as of a method's seeds.
+        extra_freedom: its degrees of freedom.
     """
     queries, products = int(counts.sum()), int((counts > 0).sum())
     if not queries:
         return Interval(None, None, None, 0, 0, "no query has a positive")
     value = float(sums.sum() / queries)
     effective = float(effective_products(counts[:, None])[0])
-    if products == 1:
-        return Interval(value, None, None, queries, 1, "all queries are of one product")
-    if effective < FEWEST:
-        reason = f"{products} products count as {effective:.1f} of equal size: at least {FEWEST:g} are needed"
+    reason = too_few_products(counts)
+    if reason:
         return Interval(value, None, None, queries, products, reason)
     if logit and not 1e-12 < value < 1 - 1e-12:
         bound = ((1 - confidence) / 2) ** (1 / effective)
         low, high = (0.0, 1 - bound) if value < 0.5 else (bound, 1.0)
         return Interval(round(value), low, high, queries, products)
     residuals = (sums - counts * value) / queries
-    if not np.abs(residuals).max() > 1e-12:
+    over_products = float((residuals**2).sum())
+    if over_products + extra <= 1e-24:
         return Interval(value, None, None, queries, products, "all products have the same value")
+    # Satterthwaite's degrees of freedom (1946); without extra variance those of the products.
+    parts = over_products**2 / (effective - 1) + extra**2 / extra_freedom
+    freedom = (over_products + extra) ** 2 / parts
     slope = value * (1 - value) if logit else 1.0
     centre = float(special.logit(value)) if logit else value
-    ends = (centre + end for end in score_ends(residuals / slope, counts / queries, confidence))
-    low, high = (float(special.expit(end)) if logit else end for end in ends)
+    found = score_ends(
+        residuals / slope, counts / queries, confidence, freedom=max(freedom, 1.0), extra=extra / slope**2
+    )
+    low, high = (float(special.expit(centre + end)) if logit else centre + end for end in found)
     return Interval(value, low, high, queries, products)
 
 
@@ -141,30 +170,31 @@ def score_ends(
     shares: np.ndarray,
     confidence: float,
     *,
-    effective: float | None = None,
+    freedom: float | None = None,
     extra: float = 0.0,
 ) -> tuple[float, float]:
     """Ends of the score interval, relative to the estimate.
 
     If the estimate is too large by e, product g contributes r_g + e c_g to that error. The interval holds all values
-    with e^2 <= q (sum (r_g + e c_g)^2 + extra), a quadratic inequality. q is K times the quantile of the beta
-    distribution with 1/2 and (K - 1)/2, for K effective products; with equal shares that is Student's interval.
+    with e^2 <= q (sum (r_g + e c_g)^2 + extra), a quadratic inequality. q = K t^2 / (t^2 + K - 1) with Student's
+    quantile t and K = 1 / sum c_g^2 effective products: with equal shares that is Student's interval. q < K, so that
+    the interval is finite.
 
     Args:
         residuals: r, what each product contributes to the estimate's error at the estimate; they sum to 0. float64 of
             shape (products,).
         shares: c, the products' shares in the estimate; they sum to 1. float64 of shape (products,).
         confidence: of the interval.
-        effective: K; by default 1 / sum c_g^2, and at most that, so that the interval is finite.
+        freedom: Student's degrees of freedom; by default K - 1.
         extra: variance that the residuals do not hold.
     """
-    squares = float((shares**2).sum())
-    effective = effective or 1 / squares
-    limit = effective * float(special.betaincinv(0.5, (effective - 1) / 2, confidence))
-    left = 1 - limit * squares
+    effective = 1 / float((shares**2).sum())
+    quantile = float(special.stdtrit(effective - 1 if freedom is None else freedom, (1 + confidence) / 2)) ** 2
+    share = quantile / (quantile + effective - 1)
+    limit = effective * share
     tilt = limit * float((residuals * shares).sum())
-    root = (tilt**2 + left * limit * (float((residuals**2).sum()) + extra)) ** 0.5
-    return (-tilt - root) / left, (-tilt + root) / left
+    root = (tilt**2 + (1 - share) * limit * (float((residuals**2).sum()) + extra)) ** 0.5
+    return (-tilt - root) / (1 - share), (-tilt + root) / (1 - share)
 
 
 def score_p_value(
@@ -172,7 +202,7 @@ def score_p_value(
     residuals: np.ndarray,
     shares: np.ndarray,
     *,
-    effective: float | None = None,
+    freedom: float | None = None,
     extra: float = 0.0,
 ) -> float:
     """Two-sided p-value of the hypothesis that the true value is 0; below 0.05 exactly where `score_ends` exclude 0.
@@ -181,10 +211,13 @@ def score_p_value(
         estimate: the estimate.
         residuals: as for `score_ends`.
         shares: as for `score_ends`.
-        effective: as for `score_ends`.
+        freedom: as for `score_ends`.
         extra: as for `score_ends`.
     """
-    under = residuals + estimate * shares
-    effective = effective or 1 / float((shares**2).sum())
-    reached = estimate**2 / (float((under**2).sum()) + extra) / effective
-    return float(special.betaincc(0.5, (effective - 1) / 2, min(reached, 1.0)))
+    effective = 1 / float((shares**2).sum())
+    under = float(((residuals + estimate * shares) ** 2).sum()) + extra
+    left = effective * under - estimate**2
+    if left <= 0:
+        return 0.0
+    quantile = abs(estimate) * ((effective - 1) / left) ** 0.5
+    return float(2 * special.stdtr(effective - 1 if freedom is None else freedom, -quantile))

@@ -182,7 +182,7 @@ def _against_rest(
     shares = counts / totals * (totals[::-1] / totals.sum())
     extra = float(variances[1] * effective[1] / effective[0] - variances[0])
     if extra > 0:
-        known = {"effective": float(effective[1]), "extra": extra}
+        known = {"freedom": float(effective[1]) - 1, "extra": extra}
         shares[:, 0] = 0.0
     else:
         known = {}
