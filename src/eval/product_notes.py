@@ -8,7 +8,7 @@ from src.eval.intervals import FEWEST, effective_products
 
 __all__ = ["product_notes"]
 
-_FEW = 10.0
+_FEW = 20.0
 """With fewer effective products the intervals of values near 0 and 1 are too short (`benchmarks.null_simulations`)."""
 
 
@@ -34,7 +34,9 @@ def product_notes(table: pa.Table) -> list[str]:
     effective = float(effective_products(counts[:, None])[0])
     if effective < _FEW and len(counts) > 1:
         consequence = (
-            f"below {FEWEST:g} a single value has no interval" if effective < FEWEST else "intervals are long and rough"
+            f"below {FEWEST:g} a value has no interval"
+            if effective < FEWEST
+            else "intervals are rough, and too short for values near 0 and 1"
         )
         notes.append(
             f"{len(table):,} queries of {len(counts):,} products count as {effective:.1f} products of equal size "

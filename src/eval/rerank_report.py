@@ -45,8 +45,8 @@ def measure_reranking(
     Returns:
         `depth`, `queries` (with a positive), `settings`, and `stages`: for the search and then for each stage `stage`,
         `ms_per_query`, `metrics`, and `delta`: by metric the change since the search with a 95 % interval, paired over
-        queries. Where the gallery has the column `in_stock`, `in_stock@10` is the share of the
-        first ten results that are in stock.
+        queries. Where the gallery has the column `in_stock`, `in_stock@10` is the share of the first ten results that
+        are in stock.
     """
     ks = tuple(sorted({*protocol.metrics.get("recall", ()), settings.depth}))
     protocol = replace(protocol, metrics={**protocol.metrics, "recall": ks})

@@ -70,10 +70,18 @@ def test_few_products_with_most_queries_are_named(tmp_path: Path, capsys) -> Non
     evaluated(tmp_path, ["large"] * 40 + [f"parent-{n // 2}" for n in range(8)], report=True, map_images=0)
     expected = (
         "96 queries of 5 products count as 1.4 products of equal size ((sum n)^2 / sum n^2; the largest has 83% of the "
-        "queries): below 3 a single value has no interval"
+        "queries): below 3 a value has no interval"
     )
     assert capsys.readouterr().out.count(expected) == 1
     assert (tmp_path / "report.html").read_text().count(expected) == 1
+
+
+def test_a_dozen_products_are_called_few(tmp_path: Path) -> None:
+    folder = evaluated(tmp_path, [f"parent-{n // 4}" for n in range(48)])
+    assert product_notes(pq.read_table(folder / "queries.parquet")) == [
+        "96 queries of 12 products count as 12.0 products of equal size ((sum n)^2 / sum n^2; the largest has 8% of "
+        "the queries): intervals are rough, and too short for values near 0 and 1"
+    ]
 
 
 def test_comparisons_say_so_too_and_refuse_other_products(tmp_path: Path, capsys) -> None:
