@@ -63,8 +63,8 @@ for name, overrides in LOSSES.items():
 # %% [markdown]
 # ## Compare
 #
-# Runs that differ by their seed alone are found to be one method. Products are resampled, not queries, since the
-# queries of a product succeed and fail together.
+# Runs that differ by their seed alone are found to be one method. The unit of the tests is the product, not the query,
+# since the queries of a product succeed and fail together.
 
 # %%
 from src.eval.compare import main as compare

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from src.eval.bootstrap import Interval, effective_products, product_totals, ratio_errors, t_interval
 from src.eval.embedded import Embedded
+from src.eval.intervals import Interval, mean_interval, product_totals
 from src.eval.relevance import Codes, column_codes, matches, paired_codes
 
 __all__ = ["OverIndexing", "measure_bias"]
@@ -52,9 +52,7 @@ def measure_bias(
     level: str = "item",
     columns: Sequence[str] = ("color", "brand"),
     depth: int = 10,
-    resamples: int = 10_000,
     confidence: float = 0.95,
-    seed: int = 0,
 ) -> list[OverIndexing]:
     """Measure over-indexing on some attributes.
 
@@ -66,9 +64,7 @@ def measure_bias(
         level: `item` where results are items, each with the value of its first image; `image` where they are images.
         columns: attributes; those that queries or gallery lack are left out.
         depth: number of results that count.
-        resamples: draws of products.
         confidence: of the intervals.
-        seed: of the draws.
 
     Returns:
         One entry for each attribute. Queries without a value of it, or without results, are left out; a result without
@@ -89,8 +85,9 @@ def measure_bias(
         counted = (of_queries >= 0) & (number > 0)
         share = np.where(counted, shared / np.maximum(number, 1), np.nan)
         ideal = np.where(counted, _ideal_shares((of_queries, of_gallery[candidates]), groups, own, number), np.nan)
-        excess = _interval(share - ideal, products, resamples=resamples, confidence=confidence, seed=seed)
         if counted.any():
+            sums, counts = product_totals((share - ideal)[:, None], products)
+            excess = mean_interval(sums[:, 0], counts[:, 0], confidence)
             found.append(OverIndexing(column, depth, float(np.nanmean(share)), float(np.nanmean(ideal)), excess))
     return found
 
@@ -142,18 +139,3 @@ def _ideal_shares(codes: Codes, groups: Sequence[Codes], own: np.ndarray, number
         left -= taken
         before, sharing_before = np.maximum(before, size), np.maximum(sharing_before, sharing)
     return expected / np.maximum(number - left, 1.0)
-
-
-def _interval(values: np.ndarray, products: np.ndarray, *, resamples: int, confidence: float, seed: int) -> Interval:
-    """Student's interval of an average between -1 and 1, products resampled."""
-    sums, counts = product_totals(values[:, None], products)
-    total, behind = int(counts.sum()), int((counts > 0).sum())
-    if not total:
-        return Interval(None, None, None, 0, 0, "no query has a value")
-    value = float(sums.sum() / total)
-    error = float(ratio_errors(sums, counts, resamples=resamples, seed=seed)[0]) if behind > 1 else 0.0
-    if error == 0:
-        reason = "all queries are of one product" if behind == 1 else "all products have the same value"
-        return Interval(value, None, None, total, behind, reason)
-    low, high = t_interval(value, error, float(effective_products(counts)[0]) - 1, confidence)
-    return Interval(value, low, high, total, behind)

@@ -1,18 +1,18 @@
-"""Compare two checkpoints on the same queries: interval and permutation test of their difference."""
+"""Compare two checkpoints on the same queries: permutation test and interval of their difference."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from src.eval.bootstrap import effective_products, product_totals, ratio_errors, t_interval
+from src.eval.intervals import effective_products, product_totals
+from src.eval.sign_flips import sign_flip_test
 
-__all__ = ["POWER", "Difference", "compare_checkpoints", "detectable", "sign_flip_p_values"]
+__all__ = ["POWER", "Difference", "compare_checkpoints", "detectable"]
 
 POWER = 0.8
 """Probability with which a difference of the size `detectable` is found."""
 
-_CHUNK = 8 << 20
 _TOLERANCE = 1e-9
 
 
@@ -48,28 +48,35 @@ def compare_checkpoints(
 ) -> list[Difference]:
     """Compare two runs query by query.
 
-    The interval is Student's. Its standard error comes from resampling products (the same draws for both runs), its
-    degrees of freedom are the effective number of products minus one. The p-value is the paired permutation test's.
+    The p-value is the paired permutation test's that swaps the runs product by product, and the interval holds the
+    differences that this test does not reject (`sign_flip_test`): it leaves out 0 exactly where p <= 1 - confidence.
 
     Args:
         candidate: float64 of shape (queries, metrics); NaN where a query has no positive.
         baseline: as `candidate`, of the same queries.
         products: shape (queries,): the product of each query.
-        resamples: number of draws of products, and the largest number of permutations.
+        resamples: largest number of permutations.
         confidence: of the intervals.
-        seed: of the draws.
+        seed: of the permutations.
 
     Returns:
         One difference for each metric.
+
+    Raises:
+        ValueError: a query has a value in one of the runs only, or a value is infinite.
     """
     if not len(candidate):
         return [Difference(None, reason="no query has a positive")] * candidate.shape[1]
+    if np.isinf(candidate).any() or np.isinf(baseline).any():
+        raise ValueError("a value is infinite")
+    alone = np.isnan(candidate) != np.isnan(baseline)
+    if alone.any():
+        raise ValueError(f"query {np.flatnonzero(alone.any(axis=1))[0]} has a value in one of the two runs only")
     sums, counts = product_totals(candidate - baseline, products)
-    errors = ratio_errors(sums, counts, resamples=resamples, seed=seed)
     freedom = effective_products(counts) - 1
-    p_values = sign_flip_p_values(sums, permutations=resamples, seed=seed)
+    tests = sign_flip_test(sums, counts, permutations=resamples, confidence=confidence, seed=seed)
     found = []
-    for m in range(sums.shape[1]):
+    for m, (p_value, low, high) in enumerate(zip(*tests, strict=True)):
         total, with_queries = counts[:, m].sum(), int((counts[:, m] > 0).sum())
         value = float(sums[:, m].sum() / total) if total else None
         if value is None:
@@ -78,12 +85,13 @@ def compare_checkpoints(
             found.append(Difference(value, reason="all queries are of one product"))
         elif not np.abs(sums[:, m]).max() > _TOLERANCE:
             found.append(Difference(value, p_value=1.0, reason="equal on every product"))
-        elif errors[m] == 0:
-            found.append(Difference(value, p_value=float(p_values[m]), reason="the same difference on every product"))
+        elif not np.isfinite(high - low):
+            reason = f"{with_queries} products are too few for an interval at {confidence:.0%}"
+            found.append(Difference(value, p_value=float(p_value), reason=reason))
         else:
-            low, high = t_interval(value, float(errors[m]), float(freedom[m]), confidence)
-            seen = detectable(float(errors[m]), float(freedom[m]), confidence)
-            found.append(Difference(value, low, high, float(p_values[m]), seen))
+            error = float(high - low) / 2 / stats.t.ppf((1 + confidence) / 2, max(freedom[m], 1.0))
+            seen = detectable(error, float(freedom[m]), confidence)
+            found.append(Difference(value, float(low), float(high), float(p_value), seen))
     return found
 
 
@@ -97,39 +105,3 @@ def detectable(error: float, freedom: float, confidence: float) -> float:
     """
     freedom = max(freedom, 1.0)
     return float(stats.t.ppf((1 + confidence) / 2, freedom) + stats.t.ppf(POWER, freedom)) * error
-
-
-def sign_flip_p_values(sums: np.ndarray, *, permutations: int = 10_000, seed: int = 0) -> np.ndarray:
-    """Two-sided p-values of the paired permutation test that swaps the two runs product by product.
-
-    Swapping a product changes the sign of its sum of differences. All sign patterns are enumerated where there are at
-    most `permutations`; otherwise that many are drawn, and the observed pattern counts as one of them (Phipson and
-    Smyth, 2010), so that a p-value is never 0.
-
-    Args:
-        sums: float64 of shape (products, metrics): sum over each product's queries of candidate minus baseline.
-        permutations: largest number of patterns.
-        seed: of the draws.
-
-    Returns:
-        float64 of shape (metrics,).
-    """
-    sums = sums[np.abs(sums).max(axis=1, initial=0.0) > _TOLERANCE]
-    products = len(sums)
-    limits = np.abs(sums.sum(axis=0)) - _TOLERANCE * np.maximum(np.abs(sums).sum(axis=0), 1.0)
-    exact = products < 63 and 2**products <= permutations
-    patterns = 2**products if exact else permutations
-    rng = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK // (8 * max(products, 1)))
-    reached = np.zeros(sums.shape[1])
-    for start in range(0, patterns, chunk):
-        rows = min(chunk, patterns - start)
-        if exact:
-            flipped = (np.arange(start, start + rows)[:, None] >> np.arange(products) & 1).astype(np.uint8)
-        else:
-            drawn = np.frombuffer(rng.bytes(rows * -(-products // 8)), np.uint8).reshape(rows, -1)
-            flipped = np.unpackbits(drawn, axis=1, count=products)
-        # A flipped sum is subtracted twice: once to remove it, once for its new sign.
-        totals = sums.sum(axis=0) - 2 * (flipped.astype(np.float64) @ sums)
-        reached += (np.abs(totals) >= limits).sum(axis=0)
-    return reached / patterns if exact else (reached + 1) / (patterns + 1)

@@ -14,6 +14,7 @@ from src.eval.explanations.explained_results import Explained, explain_worst
 from src.eval.hard_cases import write_hard_cases
 from src.eval.per_query import about_queries, write_queries
 from src.eval.pictures import draw_results
+from src.eval.product_notes import product_notes
 from src.eval.protocol import protocol_of
 from src.eval.report.build import write_report
 from src.eval.rerank_report import measure_reranking, print_reranking, write_reranking
@@ -35,11 +36,11 @@ def evaluate(settings: EvaluateSettings) -> None:
     title = f"{about['name']}: {about['split']} split" if about["split"] else about["name"]
     write_queries(evaluation.per_query, output / "queries.parquet", **about)
     cases = write_hard_cases(evaluation.per_query, output / "hard_cases.json")
-    metrics = evaluation.metrics | confidence_metrics(
-        evaluation, resamples=settings.resamples, confidence=settings.confidence
-    )
+    measured = confidence_metrics(evaluation, confidence=settings.confidence) if settings.resamples else {}
+    metrics = evaluation.metrics | measured
+    notes = product_notes(evaluation.per_query) if settings.resamples else []
     write_metrics(metrics, output / "metrics.json")
-    print_metrics(metrics, title)
+    print_metrics(metrics, title, notes)
     slices: list[Slice] = []
     if settings.resamples:
         slices = slice_queries(evaluation.per_query, settings.slices, confidence=settings.confidence)
@@ -47,7 +48,13 @@ def evaluate(settings: EvaluateSettings) -> None:
         write_slices(slices, names, output / "slices.parquet")
         print_slices(slices, names[0])
     if settings.rerank.stages:
-        reranked = measure_reranking(evaluation, protocol_of(settings), settings.rerank, memory_mb=settings.memory_mb)
+        reranked = measure_reranking(
+            evaluation,
+            protocol_of(settings),
+            settings.rerank,
+            resamples=settings.resamples,
+            memory_mb=settings.memory_mb,
+        )
         write_reranking(reranked, output / "rerank.json")
         print_reranking(reranked)
     if settings.pictures and catalogue:
@@ -62,6 +69,7 @@ def evaluate(settings: EvaluateSettings) -> None:
             slices=slices,
             hard_cases=cases,
             confidence=settings.confidence,
+            notes=notes,
             config=about,
             catalogue=catalogue,
             explained=_explained(settings, catalogue, evaluation, model),

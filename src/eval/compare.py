@@ -112,8 +112,8 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoints", action="store_true", help="compare single runs, even where a method has several seeds"
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals (default 0.95)")
-    parser.add_argument("--resamples", type=int, default=10_000, help="draws and permutations (default 10000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draws (default 0)")
+    parser.add_argument("--resamples", type=int, default=10_000, help="most permutations of a test (default 10000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the permutations (default 0)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a Markdown table")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained HTML page")
     return parser

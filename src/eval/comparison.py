@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from src.contracts.errors import ConfigError
-from src.eval.bootstrap import Interval, cluster_intervals
 from src.eval.checkpoint_comparison import Difference, compare_checkpoints
+from src.eval.intervals import Interval, cluster_intervals
 from src.eval.method_comparison import compare_methods, method_intervals
+from src.eval.product_notes import product_notes
 from src.eval.runs import Run, check_comparable
 
 __all__ = ["Comparison", "Contender", "Line", "compare_runs", "group_runs", "holm", "verdict_of"]
@@ -67,9 +68,10 @@ class Comparison:
     Attributes:
         lines: one for each metric and contender.
         confidence: of the intervals; 1 minus the level of the tests.
-        resamples: draws of products, and permutations.
+        resamples: largest number of permutations.
         queries: number of queries with a positive, on the first metric.
         products: number of their products.
+        notes: on the products, of `product_notes`.
     """
 
     lines: list[Line]
@@ -77,6 +79,7 @@ class Comparison:
     resamples: int
     queries: int
     products: int
+    notes: tuple[str, ...] = ()
 
 
 def group_runs(runs: Sequence[Run], *, by_method: bool = True) -> list[Contender]:
@@ -123,15 +126,16 @@ def compare_runs(
     methods are compared; the other then needs several seeds as well, unless its result does not depend on a seed.
 
     The verdict is "can't tell" unless the p-value, after Holm's correction over the contenders (metric by metric), is
-    at most 1 - confidence, and the interval of the difference does not contain 0.
+    at most 1 - confidence. The interval of the difference, which is not corrected, leaves out 0 where the uncorrected
+    p-value is at most that.
 
     Args:
         contenders: all of them, the baseline among them.
         baseline: the contender that the others are compared with.
         metrics: names of columns, the primary one first.
-        resamples: draws of products, and permutations.
+        resamples: largest number of permutations.
         confidence: of the intervals.
-        seed: of the draws.
+        seed: of the permutations.
 
     Raises:
         ConfigError: the runs were not evaluated on the same queries.
@@ -153,7 +157,7 @@ def compare_runs(
     intervals = {
         label: method_intervals(runs, products, confidence=confidence)
         if len(runs) > 1
-        else cluster_intervals(runs[0], products, **draws)
+        else cluster_intervals(runs[0], products, confidence=confidence)
         for label, runs in values.items()
     }
     lines = []
@@ -167,7 +171,8 @@ def compare_runs(
             own, corrected = intervals[each.label][m], adjusted[each.label]
             lines.append(Line(metric, each.label, len(each.runs), own, differences[m], corrected, question, verdict))
     first = lines[0].interval
-    return Comparison(lines, confidence, resamples, first.queries, first.products)
+    notes = tuple(product_notes(baseline.runs[0].table))
+    return Comparison(lines, confidence, resamples, first.queries, first.products, notes)
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:

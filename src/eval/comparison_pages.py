@@ -97,14 +97,17 @@ def explanation(comparison: Comparison) -> list[str]:
     percent = f"{comparison.confidence:.0%}"
     lines = [line for line in comparison.lines if line.difference is not None]
     sentences = [
-        f"{comparison.queries:,} queries of {comparison.products:,} products. In brackets {percent} intervals that "
-        f"resample products ({comparison.resamples:,} draws), not queries."
+        f"{comparison.queries:,} queries of {comparison.products:,} products. In brackets {percent} intervals over "
+        "products, not queries."
     ]
+    sentences += [f"{note[0].upper()}{note[1:]}." for note in comparison.notes]
     questions = {line.question for line in lines}
     if "checkpoint" in questions:
         sentences.append(
-            "One run against one run: the verdict is about these checkpoints. One seed does not show which METHOD is "
-            "better; train both with at least 3 seeds and give all runs."
+            "One run against one run: the verdict is about these checkpoints. p is a permutation test's that swaps "
+            f"them product by product (at most {comparison.resamples:,} permutations); the interval holds the "
+            "differences that it does not reject. One seed does not show which METHOD is better; train both with at "
+            "least 3 seeds and give all runs."
         )
     if "method" in questions:
         sentences.append(

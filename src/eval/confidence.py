@@ -3,28 +3,27 @@
 import pyarrow as pa
 
 from src.eval.bias import measure_bias
-from src.eval.bootstrap import cluster_intervals
 from src.eval.evaluation import Evaluation
+from src.eval.intervals import cluster_intervals
 from src.eval.per_query import about_queries
 from src.eval.runs import metric_values
 
 __all__ = ["confidence_metrics", "interval_metrics"]
 
 
-def interval_metrics(per_query: pa.Table, *, resamples: int = 10_000, confidence: float = 0.95) -> dict[str, float]:
+def interval_metrics(per_query: pa.Table, *, confidence: float = 0.95) -> dict[str, float]:
     """The ends of each metric's interval, named as in metrics.json.
 
     Args:
         per_query: of `per_query_table`.
-        resamples: draws of products.
         confidence: of the intervals.
 
     Returns:
-        `NAME_low` and `NAME_high`; a metric without an interval (all queries are of one product) has neither.
+        `NAME_low` and `NAME_high`; a metric without an interval (too few products) has neither.
     """
     names = about_queries(per_query)["metrics"]
     products = per_query["product"].to_numpy()
-    intervals = cluster_intervals(metric_values(per_query, names), products, resamples=resamples, confidence=confidence)
+    intervals = cluster_intervals(metric_values(per_query, names), products, confidence=confidence)
     ends: dict[str, float] = {}
     for name, interval in zip(names, intervals, strict=True):
         if interval.low is not None and interval.high is not None:
@@ -32,14 +31,11 @@ def interval_metrics(per_query: pa.Table, *, resamples: int = 10_000, confidence
     return ends
 
 
-def confidence_metrics(
-    evaluation: Evaluation, *, resamples: int = 10_000, confidence: float = 0.95
-) -> dict[str, float]:
+def confidence_metrics(evaluation: Evaluation, *, confidence: float = 0.95) -> dict[str, float]:
     """The entries of metrics.json beside the metrics.
 
     Args:
         evaluation: the evaluation.
-        resamples: draws of products; 0 gives nothing.
         confidence: of the intervals.
 
     Returns:
@@ -47,9 +43,7 @@ def confidence_metrics(
         `COLUMN_excess@10` with its ends, which is the difference of `COLUMN_share@10` and `COLUMN_ideal@10`. With
         `exclude` in the protocol over-indexing is not measured.
     """
-    if not resamples:
-        return {}
-    flat = interval_metrics(evaluation.per_query, resamples=resamples, confidence=confidence)
+    flat = interval_metrics(evaluation.per_query, confidence=confidence)
     protocol = about_queries(evaluation.per_query)["protocol"]
     if protocol["exclude"] is not None:
         # The ideal ranking would have other candidates for each query.
@@ -60,7 +54,6 @@ def confidence_metrics(
         evaluation.ranking.top_rows,
         evaluation.per_query["product"].to_numpy(),
         level=protocol["level"],
-        resamples=resamples,
         confidence=confidence,
     )
     for each in measured:

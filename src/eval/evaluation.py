@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -163,8 +163,8 @@ def read_metrics(path: Path) -> dict[str, float | int]:
     return metrics
 
 
-def print_metrics(metrics: Mapping[str, float | int], title: str) -> None:
-    """Print the metrics as a table; `NAME_low` and `NAME_high` are shown beside `NAME`."""
+def print_metrics(metrics: Mapping[str, float | int], title: str, notes: Sequence[str] = ()) -> None:
+    """Print the metrics as a table, `NAME_low` and `NAME_high` beside `NAME`; then `notes`, a line each."""
     table = Table(title=title, title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
@@ -179,4 +179,7 @@ def print_metrics(metrics: Mapping[str, float | int], title: str) -> None:
         table.add_row(
             name, shown, *([f"{metrics[f'{name}_low']:.4f} to {metrics[f'{name}_high']:.4f}"] if known else [])
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for note in notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)

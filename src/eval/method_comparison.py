@@ -14,10 +14,10 @@ corrects both.
 """
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-from src.eval.bootstrap import Interval, effective_products, logit_interval, product_totals, t_interval
 from src.eval.checkpoint_comparison import Difference, detectable
+from src.eval.intervals import Interval, effective_products, mean_interval, product_totals, too_few_products
 
 __all__ = ["compare_methods", "method_intervals"]
 
@@ -46,7 +46,7 @@ def compare_methods(
     """
     runs = np.concatenate([candidate, baseline])
     seeds = (len(candidate), len(baseline))
-    values, covariances, effective = _run_covariances(runs, products)
+    values, covariances, counts = _run_covariances(runs, products)
     found = []
     for m in range(runs.shape[2]):
         if not np.isfinite(values[:, m]).all():
@@ -57,12 +57,13 @@ def compare_methods(
         if any(runs_of < 2 and not fixed for runs_of, fixed in zip(seeds, seedless, strict=True)):
             found.append(Difference(value, reason="at least two seeds of each method are needed"))
             continue
-        if effective[m] <= 1:
-            found.append(Difference(value, reason="all queries are of one product"))
+        reason = too_few_products(counts[:, m])
+        if reason:
+            found.append(Difference(value, reason=reason))
             continue
         own = covariances[m, : seeds[0], : seeds[0]], covariances[m, seeds[0] :, seeds[0] :]
         shared = sum(map(_off_diagonal, own)) - 2 * covariances[m, : seeds[0], seeds[0] :].mean()
-        behind = float(effective[m])
+        behind = float(effective_products(counts)[m])
         parts = [_seed_part(first, own[0], behind), _seed_part(second, own[1], behind), (max(shared, 0.0), behind - 1)]
         found.append(_student(value, *_satterthwaite(parts), confidence))
     return found
@@ -76,28 +77,21 @@ def method_intervals(runs: np.ndarray, products: np.ndarray, *, confidence: floa
         products: shape (queries,): the product of each query.
         confidence: of the intervals.
     """
-    values, covariances, effective = _run_covariances(runs, products)
+    values, covariances, counts = _run_covariances(runs, products)
+    sums, _ = product_totals(runs.mean(axis=0), products)
     intervals = []
     for m in range(runs.shape[2]):
-        queries = int(np.isfinite(runs[0, :, m]).sum())
-        behind = len(np.unique(products[np.isfinite(runs[0, :, m])]))
-        if not queries:
-            intervals.append(Interval(None, None, None, 0, 0, "no query has a positive"))
-            continue
-        value = float(values[:, m].mean())
-        shared = max(_off_diagonal(covariances[m]), 0.0)
-        seeds = _seed_part(values[:, m], covariances[m], float(effective[m]))
-        variance, freedom = _satterthwaite([seeds, (shared, effective[m] - 1)])
-        if behind == 1 or variance <= 0:
-            reason = "all queries are of one product" if behind == 1 else "all seeds and products have the same value"
-            intervals.append(Interval(value, None, None, queries, behind, reason))
-            continue
-        intervals.append(Interval(value, *logit_interval(value, variance**0.5, freedom, confidence), queries, behind))
+        noise, seeds = _noise(covariances[m]), len(runs)
+        # The products' part holds the noise of single products; what the seeds' spread has beyond it is added.
+        extra = max(float(values[:, m].var(ddof=1)) - noise, 0.0) / seeds
+        intervals.append(
+            mean_interval(sums[:, m], counts[:, m], confidence, logit=True, extra=extra, extra_freedom=seeds - 1)
+        )
     return intervals
 
 
 def _run_covariances(runs: np.ndarray, products: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Averages (runs, metrics), their jackknife covariances over products (metrics, runs, runs), effective products."""
+    """Averages (runs, metrics), their jackknife covariances over products (metrics, runs, runs), and counts."""
     totals = [product_totals(run, products) for run in runs]
     sums, counts = np.stack([part for part, _ in totals]), totals[0][1]
     queries = counts.sum(axis=0)
@@ -108,7 +102,7 @@ def _run_covariances(runs: np.ndarray, products: np.ndarray) -> tuple[np.ndarray
     without = np.where((counts > 0) & np.isfinite(without), without - values[:, None], 0.0)
     covariances = np.einsum("rpm,spm->mrs", without, without)
     covariances *= ((behind - 1) / np.maximum(behind, 1))[:, None, None]
-    return values, covariances, effective_products(counts)
+    return values, covariances, counts
 
 
 def _seed_part(values: np.ndarray, covariance: np.ndarray, products: float) -> tuple[float, float]:
@@ -119,11 +113,16 @@ def _seed_part(values: np.ndarray, covariance: np.ndarray, products: float) -> t
     """
     if len(values) == 1:
         return 0.0, 1.0
-    noise = np.trace(covariance) / len(values) - _off_diagonal(covariance)
+    noise = _noise(covariance)
     spread = values.var(ddof=1)
     if spread < noise:
         return float(noise / len(values)), products - 1
     return float(spread / len(values)), len(values) - 1.0
+
+
+def _noise(covariance: np.ndarray) -> float:
+    """Variance of a run's average by the products that this seed alone finds harder or easier."""
+    return float(np.trace(covariance) / len(covariance) - _off_diagonal(covariance))
 
 
 def _off_diagonal(matrix: np.ndarray) -> float:
@@ -146,6 +145,6 @@ def _student(value: float, variance: float, freedom: float, confidence: float) -
         same = "equal on every product and seed" if abs(value) < 1e-12 else "no spread between seeds or products"
         return Difference(value, p_value=1.0 if abs(value) < 1e-12 else None, reason=same)
     error = variance**0.5
-    low, high = t_interval(value, error, freedom, confidence)
+    half = float(special.stdtrit(max(freedom, 1.0), (1 + confidence) / 2)) * error
     p_value = float(2 * stats.t.sf(abs(value) / error, freedom))
-    return Difference(value, low, high, p_value, detectable(error, freedom, confidence))
+    return Difference(value, value - half, value + half, p_value, detectable(error, freedom, confidence))

@@ -41,7 +41,7 @@ def per_query_table(
         protocol: of the evaluation.
 
     Returns:
-        `image_id`, `item_id`, `product` (the parent, or the item where there is none; intervals resample products),
+        `image_id`, `item_id`, `product` (the parent, or the item where there is none: the intervals' unit),
         `positives` (int64); a float64 column for each metric, named as in metrics.json, null where the query has no
         positive; `result_image_ids`, `result_item_ids`, `result_scores` (float32), `result_grades` (int8), lists of the
         best results; and the queries' attributes under their own names. The schema's metadata is read by

@@ -27,7 +27,12 @@ _FIRST = 10
 
 
 def measure_reranking(
-    evaluation: Evaluation, protocol: Protocol, settings: RerankSettings, *, memory_mb: int = MEMORY_MB
+    evaluation: Evaluation,
+    protocol: Protocol,
+    settings: RerankSettings,
+    *,
+    resamples: int = 10_000,
+    memory_mb: int = MEMORY_MB,
 ) -> dict[str, Any]:
     """Measure the metrics after each stage with intervals of their change, and the time of each stage.
 
@@ -35,13 +40,14 @@ def measure_reranking(
         evaluation: of the search alone.
         protocol: of the evaluation. Recall at the stages' depth is added: re-ranking cannot exceed it.
         settings: the stages.
+        resamples: largest number of permutations behind the intervals (`compare_checkpoints`); 0 leaves them out.
         memory_mb: of the search.
 
     Returns:
         `depth`, `queries` (with a positive), `settings`, and `stages`: for the search and then for each stage `stage`,
         `ms_per_query`, `metrics`, and `delta`: by metric the change since the search with a 95 % interval, paired over
-        queries, products resampled. Where the gallery has the column `in_stock`, `in_stock@10` is the share of the
-        first ten results that are in stock.
+        queries. Where the gallery has the column `in_stock`, `in_stock@10` is the share of the first ten results that
+        are in stock.
     """
     ks = tuple(sorted({*protocol.metrics.get("recall", ()), settings.depth}))
     protocol = replace(protocol, metrics={**protocol.metrics, "recall": ks})
@@ -59,10 +65,14 @@ def measure_reranking(
         line["metrics"] = {name: float(value.mean()) for name, value in values.items()}
         if values is not first:
             after, before = (np.column_stack([side[name] for name in first]) for side in (values, first))
-            changes = compare_checkpoints(after, before, products)
+            changes = compare_checkpoints(after, before, products, resamples=resamples) if resamples else None
             line["delta"] = {
-                name: {"value": change.value, "low": change.low, "high": change.high}
-                for name, change in zip(first, changes, strict=True)
+                name: {
+                    "value": line["metrics"][name] - stages[0]["metrics"][name],
+                    "low": changes[place].low if changes else None,
+                    "high": changes[place].high if changes else None,
+                }
+                for place, name in enumerate(first)
             }
         stages.append(line)
     about = {"depth": settings.depth, "queries": int(answerable.sum()), "settings": asdict(settings)}

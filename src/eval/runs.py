@@ -117,7 +117,7 @@ def metric_values(table: pa.Table, metrics: Sequence[str]) -> np.ndarray:
 
 
 def check_comparable(runs: Sequence[Run], metrics: Sequence[str]) -> None:
-    """Raise `ConfigError` unless all runs were evaluated on the same queries and have these metrics.
+    """Raise `ConfigError` unless all runs were evaluated on the same queries and products and have these metrics.
 
     The message names the difference: the protocol, the queries, or the gallery.
     """
@@ -130,6 +130,11 @@ def check_comparable(runs: Sequence[Run], metrics: Sequence[str]) -> None:
             raise ConfigError(
                 f"{first.given} and {run.given} cannot be compared query by query: {_what_differs(first, run)}; "
                 "evaluate both in the same way"
+            )
+        if run.table["product"] != first.table["product"]:
+            raise ConfigError(
+                f"{first.given} and {run.given}: the queries' products differ, since parent_id was added or changed "
+                "between the two; evaluate both with the same parent_id"
             )
 
 

@@ -16,12 +16,19 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from scipy import stats
 
 from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import ConfigError
-from src.eval.bootstrap import Interval, cluster_intervals, effective_products, product_totals, t_interval
 from src.eval.comparison import holm
+from src.eval.intervals import (
+    FEWEST,
+    Interval,
+    cluster_intervals,
+    effective_products,
+    product_totals,
+    score_ends,
+    score_p_value,
+)
 from src.eval.per_query import about_queries
 from src.eval.runs import metric_values
 from src.eval.slice_columns import default_columns, slice_values
@@ -65,18 +72,14 @@ def slice_queries(
     table: pa.Table,
     columns: Sequence[str] | None = None,
     *,
-    resamples: int = 2000,
     confidence: float = 0.95,
-    seed: int = 0,
 ) -> list[Slice]:
     """Measure all slices of some columns, the worst first.
 
     Args:
         table: of `per_query_table`.
         columns: columns to slice by; None takes `default_columns`.
-        resamples: draws of products for each slice's intervals.
         confidence: of the intervals.
-        seed: of the draws.
 
     Returns:
         Slices by the upper end of their difference to the rest; those without one and tiny ones come last.
@@ -97,9 +100,7 @@ def slice_queries(
         known = codes >= 0
         for code, word in enumerate(words):
             inside = codes == code
-            intervals = cluster_intervals(
-                values[inside], products[inside], resamples=resamples, confidence=confidence, seed=seed
-            )
+            intervals = cluster_intervals(values[inside], products[inside], confidence=confidence)
             tiny = intervals[0].products < TINY
             rest = _against_rest(values[known, 0], products[known], inside[known], confidence)
             p_values[str(len(found))] = None if tiny or rest is None else rest[3]
@@ -160,33 +161,37 @@ def print_slices(slices: Sequence[Slice], metric: str, *, shown: int = 8) -> Non
 def _against_rest(
     values: np.ndarray, products: np.ndarray, inside: np.ndarray, confidence: float
 ) -> tuple[float, float, float, float] | None:
-    """Slice minus rest: difference, interval, p-value; None where one side has fewer than two products.
+    """Slice minus rest: difference, score interval, p-value; None where one side has too few effective products.
 
-    The standard error is that of the difference of two ratios, linearised over products, which may have queries on
-    both sides. The variance of a slice with few products may be small by chance: it is taken to be at least that of as
-    many products of the rest.
+    The variance is that of the difference of two ratios, linearised over products, which may have queries on both
+    sides, under the hypothesised difference. The variance of a slice with few products may be small by chance: it is
+    taken to be at least that of as many products of the rest.
     """
     sums, counts = zip(
         *(product_totals(np.where(side, values, np.nan)[:, None], products) for side in (inside, ~inside)), strict=True
     )
     sums, counts = np.hstack(sums), np.hstack(counts)
-    totals, behind = counts.sum(axis=0), (counts > 0).sum(axis=0)
-    if behind.min() < 2:
+    totals, effective = counts.sum(axis=0), effective_products(counts)
+    if totals.min() == 0 or effective.min() < FEWEST:
         return None
     means = sums.sum(axis=0) / totals
     residuals = (sums - means * counts) / totals
-    variances = (residuals**2).sum(axis=0) * behind / (behind - 1)
-    effective = effective_products(counts)
-    floor = variances[1] * effective[1] / effective[0]
-    freedom = effective[1] if floor > variances[0] else effective[0]
-    variance = max(variances[0], floor) + variances[1] - 2 * (residuals[:, 0] * residuals[:, 1]).sum()
+    variances = (residuals**2).sum(axis=0)
+    # If the difference is too large by e and all queries' average is right, the slice's average is too large by e times
+    # the rest's share of the queries, and the rest's too small by e times the slice's.
+    shares = counts / totals * (totals[::-1] / totals.sum())
+    extra = float(variances[1] * effective[1] / effective[0] - variances[0])
+    if extra > 0:
+        known = {"freedom": float(effective[1]) - 1, "extra": extra}
+        shares[:, 0] = 0.0
+    else:
+        known = {}
+    parts, shares = residuals[:, 0] - residuals[:, 1], shares.sum(axis=1)
     difference = float(means[0] - means[1])
-    if variance <= 1e-24:
+    if float(parts @ parts) + max(extra, 0.0) <= 1e-24:
         return None
-    error = float(variance**0.5)
-    low, high = t_interval(difference, error, float(freedom) - 1, confidence)
-    p_value = float(2 * stats.t.sf(abs(difference) / error, max(float(freedom) - 1, 1.0)))
-    return difference, low, high, p_value
+    low, high = (difference + end for end in score_ends(parts, shares, confidence, **known))
+    return difference, low, high, score_p_value(difference, parts, shares, **known)
 
 
 def _words(value: float | None, low: float | None, high: float | None, sign: str) -> str:

@@ -32,14 +32,16 @@ def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Mapping[
         if len(contenders) == 1:
             return sentences
         best = contenders[0]
-        lines = compare_runs(contenders, best, [settings.metric], resamples=_RESAMPLES).lines
+        comparison = compare_runs(contenders, best, [settings.metric], resamples=_RESAMPLES)
     except LookalikeError as error:
         return [*sentences, f"trials cannot be compared query by query: {error}"]
+    lines = comparison.lines
     own = lines[0].interval
-    ends = "" if own.low is None else f", 95% interval {own.low:.4f} to {own.high:.4f} (products resampled)"
+    ends = "" if own.low is None else f", 95% interval {own.low:.4f} to {own.high:.4f} (over products)"
     alike = sum(line.verdict == "can't tell" for line in lines[1:])
     sentences.append(f"{best.label}: {settings.metric} {own.value:.4f}{ends}")
     note = "" if len(settings.seeds) > 1 else "; one seed each: a difference may come from the seed"
+    sentences += comparison.notes
     sentences.append(
         f"{alike} of {len(lines) - 1} other finished trials do not differ from it significantly (paired, Holm's "
         f"correction){note}"

@@ -20,6 +20,7 @@ from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import Evaluation, evaluate_split, print_metrics, write_metrics
 from src.eval.logged_metrics import direction, made_metrics
 from src.eval.per_query import write_queries
+from src.eval.product_notes import product_notes
 from src.eval.validation import RetrievalValidation, validation_rows
 from src.losses.build import build_objective, try_objective
 from src.losses.click_preference import ClickPreference
@@ -177,5 +178,5 @@ def _evaluate(
         seed=settings.seed,
     )
     write_metrics(metrics, folder / "metrics.json")
-    print_metrics(metrics, f"{settings.name}: validation, best checkpoint")
+    print_metrics(metrics, f"{settings.name}: validation, best checkpoint", product_notes(evaluation.per_query))
     return evaluation, metrics

@@ -16,6 +16,7 @@ VIT = {"img_size": 32, "embed_dim": 32, "depth": 2, "num_heads": 2}
 _VIT = ("model.pretrained=false", *(f"++model.backbone_kwargs.{name}={value}" for name, value in VIT.items()))
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "benchmarks.confidence": ("--queries", "200", "--permutations", "100", "--rounds", "1"),
     "benchmarks.decoding_memory": ("--side", "200"),
     "benchmarks.embeddings": (),
     "benchmarks.encoders": ("--seconds", "0.01", "--images", "24", "--new"),

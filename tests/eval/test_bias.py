@@ -64,7 +64,7 @@ def test_the_excess_is_that_of_a_slow_reference(rng, level, leave_one_out) -> No
     rows = np.array([rng.permutation(len(gallery))[:8] for _ in range(30)])
     rows[3:6, 4:] = -1
     rows[6] = -1
-    for entry in measure_bias(queries, gallery, rows, queries.item_ids, level=level, depth=6, resamples=200):
+    for entry in measure_bias(queries, gallery, rows, queries.item_ids, level=level, depth=6):
         expected = reference(queries, gallery, rows, level, entry.column, 6)
         assert entry.excess.value == pytest.approx(np.nanmean(expected))
         assert entry.excess.queries == np.isfinite(expected).sum() < 30
@@ -88,7 +88,7 @@ def test_the_ideal_ranking_does_not_over_index_and_a_colour_ranking_does(rng) ->
     queries, gallery = everything.take(np.arange(150)), everything.take(np.arange(150, 400))
     ideal = ranked(queries, gallery, rng, "item_id", "parent_id", "category")
     by_color = ranked(queries, gallery, rng, "item_id", "color")
-    options = {"level": "image", "resamples": 500}
+    options = {"level": "image"}
     color, brand = measure_bias(queries, gallery, ideal, queries.item_ids, **options)
     assert (color.column, brand.column) == ("color", "brand")
     assert color.excess.low < 0 < color.excess.high
@@ -105,6 +105,6 @@ def test_what_is_absent_is_left_out(rng) -> None:
     bare = Embedded(everything.vectors, everything.image_ids, everything.item_ids)
     rows = np.tile(np.arange(5), (20, 1))
     assert measure_bias(bare, bare, rows, bare.item_ids) == []
-    assert measure_bias(everything, everything, np.full((20, 3), -1), everything.item_ids, resamples=100) == []
-    one = measure_bias(everything, everything, rows, np.zeros(20), columns=["color"], resamples=100)[0]
+    assert measure_bias(everything, everything, np.full((20, 3), -1), everything.item_ids) == []
+    one = measure_bias(everything, everything, rows, np.zeros(20), columns=["color"])[0]
     assert (one.excess.low, one.excess.reason) == (None, "all queries are of one product")

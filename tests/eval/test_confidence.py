@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from src.eval.bootstrap import cluster_intervals
 from src.eval.confidence import confidence_metrics, interval_metrics
 from src.eval.embedded import Embedded
 from src.eval.evaluation import evaluate_embedded
+from src.eval.intervals import cluster_intervals
 
 
 @pytest.fixture
@@ -33,19 +33,16 @@ def everything() -> Embedded:
 
 def test_every_metric_has_its_interval_and_colour_its_excess(everything) -> None:
     evaluation = evaluate_embedded(everything, everything)
-    flat = confidence_metrics(evaluation, resamples=400)
+    flat = confidence_metrics(evaluation)
     table = evaluation.per_query
     for name in ("recall@1", "ndcg@10", "mrr"):
         assert flat[f"{name}_low"] < evaluation.metrics[name] < flat[f"{name}_high"]
-    expected = cluster_intervals(
-        table["mrr"].to_numpy()[:, None], table["product"].to_numpy(), resamples=400, confidence=0.95
-    )[0]
+    expected = cluster_intervals(table["mrr"].to_numpy()[:, None], table["product"].to_numpy(), confidence=0.95)[0]
     assert (flat["mrr_low"], flat["mrr_high"]) == pytest.approx((expected.low, expected.high))
     assert flat["color_excess@10"] == pytest.approx(flat["color_share@10"] - flat["color_ideal@10"])
     assert flat["color_excess@10_low"] < flat["color_excess@10"] < flat["color_excess@10_high"]
     assert not any(name.startswith("brand") for name in flat)
-    assert confidence_metrics(evaluation, resamples=0) == {}
-    narrow = interval_metrics(table, resamples=400, confidence=0.5)
+    narrow = interval_metrics(table, confidence=0.5)
     assert flat["mrr_low"] < narrow["mrr_low"] < narrow["mrr_high"] < flat["mrr_high"]
 
 

@@ -108,3 +108,25 @@ def test_a_methods_own_interval_holds_seeds_and_products(rng) -> None:
     assert method_intervals(np.full((2, 5, 1), np.nan), np.arange(5))[0].reason == "no query has a positive"
     assert method_intervals(rng.random((2, 5, 1)), np.zeros(5))[0].reason == "all queries are of one product"
     assert method_intervals(np.full((2, 5, 1), 0.5), np.arange(5))[0].low is None
+
+
+def test_a_methods_interval_follows_from_both_variances(rng) -> None:
+    part = np.clip(runs(rng, 4, rng.random(400), seed_spread=0.1, noise=0.05), 0, 1)
+    found = method_intervals(part, np.arange(400))[0]
+    means, value = part[:, :, 0].mean(axis=1), part.mean()
+    # The mean run's variance over products, and what the seeds' spread has beyond the noise of single products.
+    covariance = np.cov(part[:, :, 0]) / 400
+    noise = np.trace(covariance) / 4 - covariance[~np.eye(4, dtype=bool)].mean()
+    parts = [(covariance.mean(), 399), ((means.var(ddof=1) - noise) / 4, 3)]
+    variance = sum(each for each, _ in parts)
+    freedom = variance**2 / sum(each**2 / degrees for each, degrees in parts)
+    half = stats.t.ppf(0.975, freedom) * variance**0.5 / (value * (1 - value))
+    ends = np.log(value / (1 - value)) + np.array([-half, half])
+    assert (found.low, found.high) == pytest.approx(tuple(1 / (1 + np.exp(-ends))), abs=0.002)
+
+
+def test_methods_with_too_few_effective_products_have_no_interval(rng) -> None:
+    products = np.repeat(np.arange(12), [110, *[1] * 11])
+    found = compare_methods(*rng.random((2, 3, len(products), 1)), products)[0]
+    assert (found.low, found.p_value) == (None, None)
+    assert found.reason == "12 products count as 1.2 of equal size: at least 3 are needed"

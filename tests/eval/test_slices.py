@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from src.contracts.errors import ConfigError
-from src.eval.bootstrap import cluster_intervals
+from src.eval.intervals import cluster_intervals
 from src.eval.slice_columns import default_columns, slice_values
 from src.eval.slices import print_slices, slice_queries, write_slices
 
@@ -45,10 +45,10 @@ def table(rng, products: int = 60, weak: str | None = None, **columns) -> pa.Tab
 
 def test_a_slice_is_measured_as_its_queries_alone(rng) -> None:
     queries = table(rng)
-    for found in slice_queries(queries, ["color", "domain"], resamples=300):
+    for found in slice_queries(queries, ["color", "domain"]):
         inside = np.array(queries[found.column].to_pylist(), object) == found.value
         values = np.column_stack([queries[name].to_numpy() for name in ("recall@1", "mrr")])[inside]
-        assert found.intervals == cluster_intervals(values, queries["product"].to_numpy()[inside], resamples=300)
+        assert found.intervals == cluster_intervals(values, queries["product"].to_numpy()[inside])
         rest = ~inside
         hits = queries["recall@1"].to_numpy()
         assert found.difference == pytest.approx(np.nanmean(hits[inside]) - np.nanmean(hits[rest]))
@@ -56,7 +56,7 @@ def test_a_slice_is_measured_as_its_queries_alone(rng) -> None:
 
 
 def test_a_weak_colour_comes_first_and_is_called_worse(rng, capsys) -> None:
-    found = slice_queries(table(rng, weak="green"), resamples=300)
+    found = slice_queries(table(rng, weak="green"))
     assert (found[0].column, found[0].value, found[0].worse) == ("color", "green", True)
     assert found[0].high < 0
     assert not any(each.worse for each in found if each.column == "domain")
@@ -72,7 +72,7 @@ def test_a_few_unlucky_queries_are_not_the_worst(rng) -> None:
     rare = [value == "rare" for value in queries["brand"].to_pylist()]
     hits = [0.0 if unlucky else hit for hit, unlucky in zip(hits, rare, strict=True)]
     queries = queries.set_column(queries.column_names.index("recall@1"), "recall@1", pa.array(hits, pa.float64()))
-    found = slice_queries(queries, ["color", "brand"], resamples=300)
+    found = slice_queries(queries, ["color", "brand"])
     last = found[-1]
     assert (last.value, last.intervals[0].value, last.tiny, last.worse, last.p_value) == (
         "rare",
@@ -89,7 +89,7 @@ def test_chance_is_seldom_called_a_weakness() -> None:
     for number in range(80):
         rng = np.random.default_rng(number)
         queries = table(rng, 80, brand=lambda product: [f"brand-{n % 11}" for n in product])
-        alarms += any(each.worse for each in slice_queries(queries, ["color", "domain", "brand"], resamples=20))
+        alarms += any(each.worse for each in slice_queries(queries, ["color", "domain", "brand"]))
     # One-sided and corrected over 16 slices: 2.5 of 100 families at most, and 2 errors of Monte Carlo.
     assert alarms / 80 <= 0.06
 
@@ -103,7 +103,7 @@ def test_a_slice_whose_products_are_all_alike_is_not_sure_of_it(rng) -> None:
     names = pa.array([f"product-{n}" for n in product])
     queries = queries.set_column(queries.column_names.index("product"), "product", names)
     queries = queries.append_column("brand", pa.array(np.where(product < 5, "five", "rest")))
-    five = next(each for each in slice_queries(queries, ["brand"], resamples=100) if each.value == "five")
+    five = next(each for each in slice_queries(queries, ["brand"]) if each.value == "five")
     assert not five.tiny
     assert five.p_value > 0.01
 
@@ -159,7 +159,7 @@ def test_slices_that_make_no_sense_are_refused(rng) -> None:
 
 
 def test_the_file_has_all_of_it_in_order(rng, tmp_path: Path) -> None:
-    found = slice_queries(table(rng, 20, shelf=lambda product: np.where(product < 1, "one", None)), resamples=100)
+    found = slice_queries(table(rng, 20, shelf=lambda product: np.where(product < 1, "one", None)))
     write_slices(found, ["recall@1", "mrr"], tmp_path / "deep" / "slices.parquet")
     rows = pq.read_table(tmp_path / "deep" / "slices.parquet").to_pylist()
     assert [(row["column"], row["value"]) for row in rows] == [(each.column, each.value) for each in found]

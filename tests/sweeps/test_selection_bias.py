@@ -35,10 +35,12 @@ def test_trials_that_are_as_good_are_counted(tmp_path: Path, seeds: list[int]) -
     for number, noise in enumerate([0.8, 0.8, 3.0, 3.0]):
         for seed in seeds:
             evaluated(tmp_path / trial_folder(number, seed), noise, 10 * number + seed)
-    optimistic, best, alike = selection_bias_notes(tmp_path, SweepSettings(seeds=seeds), {0: 0, 1: 1, 2: 2, 7: 3}, 6)
+    ranked = {0: 0, 1: 1, 2: 2, 7: 3}
+    optimistic, best, unit, alike = selection_bias_notes(tmp_path, SweepSettings(seeds=seeds), ranked, 6)
     assert optimistic.startswith("selected on validation from 6 trials: the best value is optimistic")
     assert best.startswith("trial 0: recall@1 ")
     assert "95% interval" in best
+    assert unit.startswith("no query has a parent_id: in the intervals and tests each item counts as a product")
     assert alike.startswith("1 of 3 other finished trials do not differ from it significantly")
     assert ("may come from the seed" in alike) == (len(seeds) == 1)
 

@@ -59,7 +59,8 @@ class EvaluateSettings:
         report: whether to write report.html, one file with all of it.
         explanations: false positives in the report that are explained; 0 explains none.
         map_images: images on the report's map of the embedding; 0 draws none.
-        resamples: draws of products behind each interval; 0 leaves out intervals, slices and over-indexing.
+        resamples: most permutations of the paired tests behind re-ranking's intervals; 0 leaves out all intervals,
+            slices and over-indexing.
         confidence: of the intervals.
         slices: columns to slice by; null takes what the catalogue has, an empty list none.
         rerank: stages after the search, measured beside it.

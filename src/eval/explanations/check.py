@@ -17,11 +17,11 @@ from src.contracts.atomic_file import write_atomically
 from src.contracts.errors import GateError
 from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings import DataSettings, complete_data
-from src.eval.bootstrap import Interval
 from src.eval.checkpoint_comparison import Difference
 from src.eval.explanations.masked_pairs import read_pairs
 from src.eval.explanations.method_checks import DomainCheck, check_method, failures
 from src.eval.explanations.pairs import METHODS
+from src.eval.intervals import Interval
 from src.models.checkpoint import load_encoder
 
 __all__ = ["main"]

@@ -23,7 +23,7 @@ class MaskedPairs:
     Attributes:
         pixels: of the queries and of the results, uint8 of shape (pairs, size, size, 3) each.
         masks: bool of shape (pairs, size, size) each.
-        products: the query's product, shape (pairs,); intervals resample products.
+        products: the query's product, shape (pairs,); the unit of the intervals.
     """
 
     pixels: tuple[np.ndarray, np.ndarray]
@@ -49,5 +49,5 @@ def read_pairs(
     rows = [np.array([catalogue.row_of[image] for image in side], dtype=np.int64) for side in images]
     pixels = [np.concatenate(list(iterate_pixels(catalogue, side, spec, batch=64))) for side in rows]
     masks = [read_masks(catalogue, side, spec) for side in rows]
-    products = catalogue.column("parent_id", rows[0])
-    return MaskedPairs((pixels[0], pixels[1]), (masks[0], masks[1]), products.astype(str))
+    products = evaluation.per_query["product"].to_numpy()[chosen]
+    return MaskedPairs((pixels[0], pixels[1]), (masks[0], masks[1]), products)

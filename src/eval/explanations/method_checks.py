@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from rich.progress import track
 
-from src.eval.bootstrap import Interval, cluster_intervals
 from src.eval.checkpoint_comparison import Difference, compare_checkpoints
 from src.eval.evenly_spread import evenly_spread
 from src.eval.explanations.masked_pairs import MaskedPairs
 from src.eval.explanations.pairs import explain_pairs
 from src.eval.explanations.pointing import centre_hits, energy_inside, pointing_hits
 from src.eval.explanations.randomised import randomised_from_top, rank_correlation
+from src.eval.intervals import Interval, cluster_intervals
 from src.models.encoder import Encoder
 
 __all__ = ["DomainCheck", "check_method", "failures"]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from src.catalog.catalogue import Catalogue
-from src.eval.bootstrap import Interval, cluster_intervals
 from src.eval.evaluation import Evaluation
 from src.eval.explanations.explained_results import Explained
+from src.eval.intervals import Interval, cluster_intervals
 from src.eval.per_query import about_queries
 from src.eval.report.dataset import audit_dataset
 from src.eval.report.document import write_page
@@ -27,7 +27,6 @@ _LARGEST_K = 100
 _MOST_SLICES = 40
 _MOST_CASES = 12
 _SIDE = 96
-_CURVE_RESAMPLES = 2000
 
 
 def write_report(
@@ -39,6 +38,7 @@ def write_report(
     slices: Sequence[Slice],
     hard_cases: Mapping[str, Sequence[Mapping[str, Any]]],
     confidence: float,
+    notes: Sequence[str] = (),
     config: Mapping[str, Any],
     catalogue: Catalogue | None = None,
     explained: Sequence[Explained] = (),
@@ -55,6 +55,7 @@ def write_report(
         slices: the worst first.
         hard_cases: of `src.eval.hard_cases.hard_cases`.
         confidence: of the intervals.
+        notes: of `product_notes`.
         config: shown unchanged.
         catalogue: where the images are; None, for embeddings without images, leaves out the sections with images.
         explained: pairs of images with maps of what makes them similar.
@@ -65,8 +66,9 @@ def write_report(
     parts = {
         "title": title,
         "metrics_note": (
-            f"Averages over the queries that have a positive; intervals ({confidence:.0%}) from resampling products."
+            f"Averages over the queries that have a positive; intervals ({confidence:.0%}) over products, not queries."
         ),
+        "notes": notes,
         "headline": [_headline(name, metrics) for name in about["metrics"]],
         "counts": {name: metrics[name] for name in ("queries", "queries_without_positives")},
         "curve": _curve(evaluation, confidence),
@@ -116,7 +118,7 @@ def _curve(evaluation: Evaluation, confidence: float) -> Curve:
     ks = np.unique(np.geomspace(1, largest, 30).round().astype(int))
     found = np.where(ranking.positives[:, None] > 0, ranking.ranks[:, :1] <= ks, np.nan)
     products = evaluation.per_query["product"].to_numpy()
-    intervals = cluster_intervals(found, products, resamples=_CURVE_RESAMPLES, confidence=confidence)
+    intervals = cluster_intervals(found, products, confidence=confidence)
     ends = np.array([_drawn_ends(interval) for interval in intervals], dtype=np.float64)
     return draw_curve(ks, ends[:, 0], ends[:, 1], ends[:, 2], "Recall@")
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from src.eval.bootstrap import Interval
 from src.eval.checkpoint_comparison import Difference
 from src.eval.explanations import pairs as pairs_module
 from src.eval.explanations.check import main
 from src.eval.explanations.masked_pairs import MaskedPairs
 from src.eval.explanations.method_checks import DomainCheck, check_method, failures
+from src.eval.intervals import Interval
 from src.models.checkpoint import CARD
 from tests.eval.explanations.planted import SPEC, color_seer, patches, tiny_cnn
 

@@ -56,15 +56,15 @@ def write(
     evaluation: Evaluation,
     catalogue: Catalogue | None,
     *,
-    resamples: int = 200,
+    measured: bool = True,
     explained: Sequence[Explained] = (),
 ) -> Path:
     write_report(
         path,
         title=TITLE,
         evaluation=evaluation,
-        metrics=evaluation.metrics | confidence_metrics(evaluation, resamples=resamples),
-        slices=slice_queries(evaluation.per_query, resamples=resamples) if resamples else [],
+        metrics=evaluation.metrics | (confidence_metrics(evaluation) if measured else {}),
+        slices=slice_queries(evaluation.per_query) if measured else [],
         hard_cases=hard_cases(evaluation.per_query),
         confidence=0.95,
         config={"name": "</pre><script>alert(1)</script>"},
@@ -107,7 +107,7 @@ def page(browser: Browser, report: Path) -> Iterator[Page]:
 @in_browser
 def test_shows_each_metric_with_its_interval(page: Page, evaluation: Evaluation) -> None:
     rows = page.locator("#metrics tbody tr")
-    metrics = evaluation.metrics | confidence_metrics(evaluation, resamples=200)
+    metrics = evaluation.metrics | confidence_metrics(evaluation)
     shown = {row.split("\t")[0]: row.split("\t")[1:3] for row in rows.all_inner_texts()}
     names = [name for name in metrics if f"{name}_low" in metrics and "excess" not in name]
     assert list(shown) == names
@@ -203,7 +203,7 @@ def test_one_file_that_names_no_other(report: Path) -> None:
 
 
 def test_vectors_without_images_and_without_intervals(evaluation: Evaluation, tmp_path: Path) -> None:
-    text = write(tmp_path / "report.html", evaluation, None, resamples=0).read_text()
+    text = write(tmp_path / "report.html", evaluation, None, measured=False).read_text()
     for absent in ("gallery", "hard", "data", "slices", "bias"):
         assert f'id="{absent}"' not in text
     for present in ("metrics", "curve", "config"):
