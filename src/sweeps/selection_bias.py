@@ -1,6 +1,6 @@
 """The best of many trials is selected by chance as well: its interval, and the trials that do not differ from it."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from src.contracts.errors import LookalikeError
@@ -14,13 +14,13 @@ __all__ = ["selection_bias_notes"]
 _RESAMPLES = 2_000
 
 
-def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Mapping[int, int], trials: int) -> list[str]:
+def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Sequence[int], trials: int) -> list[str]:
     """Sentences on the uncertainty of the best trial.
 
     Args:
         folder: the sweep's, with each trial's validation queries.
         settings: of the sweep.
-        ranked: `folder_number` of each finished trial by its number, the best first.
+        ranked: numbers of the finished trials, the best first.
         trials: number of all trials.
     """
     sentences = [
@@ -28,7 +28,7 @@ def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Mapping[
         "with new seeds"
     ]
     try:
-        contenders = [_contender(folder, settings, *each) for each in ranked.items()]
+        contenders = [_contender(folder, settings, number) for number in ranked]
         if len(contenders) == 1:
             return sentences
         best = contenders[0]
@@ -47,6 +47,6 @@ def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Mapping[
     return sentences
 
 
-def _contender(folder: Path, settings: SweepSettings, number: int, place: int) -> Contender:
-    runs = [open_run(str(folder / trial_folder(place, seed) / "validation")) for seed in settings.seeds]
+def _contender(folder: Path, settings: SweepSettings, number: int) -> Contender:
+    runs = [open_run(str(folder / trial_folder(number, seed) / "validation")) for seed in settings.seeds]
     return Contender(f"trial {number}", tuple(runs))

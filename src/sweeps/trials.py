@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from src.contracts.errors import LookalikeError
 from src.contracts.settings.sweep import SweepSettings
 from src.eval.evaluation import read_metrics
-from src.sweeps.study import ended_trials, folder_number
+from src.sweeps.study import ask, ended_trials, trial_numbers
 from src.sweeps.trial_file import PRUNED_AT, TrialFile, write_trial
 
 __all__ = ["Job", "Launch", "override", "run_trials", "trial_folder"]
@@ -66,13 +66,14 @@ def run_trials(
     """
     in_a_row = 0
     while (left := wanted - ended_trials(study)) > 0:
-        batch = [study.ask(dict(space)) for _ in range(min(settings.parallel, left))]
+        batch = [ask(study, settings, space) for _ in range(min(settings.parallel, left))]
         failed = _first_seeds(study, folder, settings, batch, launch)
         pruned = {number for number in range(len(batch)) if _pruned_at(study, batch[number]) is not None}
         running = [n for n in range(len(batch)) if failed[n] is None and n not in pruned]
         others = [(n, seed) for n in running for seed in settings.seeds[1:]]
         if others:
-            for (n, _), message in zip(others, launch([_job(batch[n], seed) for n, seed in others]), strict=True):
+            jobs = [_job(study, batch[n], seed) for n, seed in others]
+            for (n, _), message in zip(others, launch(jobs), strict=True):
                 failed[n] = failed[n] or message
         for n, trial in enumerate(batch):
             message = _end(study, folder, settings, trial, failed[n], n in pruned)
@@ -85,7 +86,7 @@ def run_trials(
 
 
 def trial_folder(number: int, seed: int) -> str:
-    """The folder of a trial with this `folder_number`, relative to the sweep's folder."""
+    """The folder of a trial with this number in the sweep (`trial_numbers`), relative to the sweep's folder."""
     return f"trial-{number:04d}/seed-{seed}"
 
 
@@ -94,17 +95,17 @@ def override(key: str, value: Any) -> str:
     return f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
 
 
-def _job(trial: optuna.Trial, seed: int) -> Job:
+def _job(study: optuna.Study, trial: optuna.Trial, seed: int) -> Job:
     overrides = [override(key, value) for key, value in trial.params.items()]
     # A trial that continues an interrupted one resumes from its last checkpoint.
-    resume = ["trainer.resume=true"] if folder_number(trial) != trial.number else []
-    return Job(trial_folder(folder_number(trial), seed), [*overrides, f"seed={seed}", *resume])
+    resume = ["trainer.resume=true"] if "again_for" in trial.user_attrs else []
+    return Job(trial_folder(trial_numbers(study)[trial.number], seed), [*overrides, f"seed={seed}", *resume])
 
 
 def _first_seeds(
     study: optuna.Study, folder: Path, settings: SweepSettings, batch: Sequence[optuna.Trial], launch: Launch
 ) -> list[str | None]:
-    jobs = [_job(trial, settings.seeds[0]) for trial in batch]
+    jobs = [_job(study, trial, settings.seeds[0]) for trial in batch]
     for job, trial in zip(jobs, batch, strict=True):
         file = TrialFile(
             str(folder.resolve()), trial._trial_id, settings.metric, settings.pruner, settings.pruner_options
@@ -127,20 +128,21 @@ def _end(
 ) -> str | None:
     """Tell the study the result of a trial; return the message where it failed."""
     shown = " ".join(override(key, value) for key, value in trial.params.items())
+    number = trial_numbers(study)[trial.number]
     if message is None and pruned:
         study.tell(trial, state=TrialState.PRUNED)
-        log.info("trial %d pruned: %s", trial.number, shown)
+        log.info("trial %d pruned: %s", number, shown)
         return None
     value = math.nan
     if message is None:
-        value, message = _objective(folder, settings, folder_number(trial))
+        value, message = _objective(folder, settings, number)
     if message is not None:
         trial.set_user_attr("message", message)
         study.tell(trial, state=TrialState.FAIL)
-        log.warning("trial %d failed: %s: %s", trial.number, shown, message)
+        log.warning("trial %d failed: %s: %s", number, shown, message)
         return message
     study.tell(trial, value)
-    log.info("trial %d: %s %.4f (best %.4f): %s", trial.number, settings.metric, value, study.best_value, shown)
+    log.info("trial %d: %s %.4f (best %.4f): %s", number, settings.metric, value, study.best_value, shown)
     return None
 
 

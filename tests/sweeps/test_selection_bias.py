@@ -35,7 +35,7 @@ def test_trials_that_are_as_good_are_counted(tmp_path: Path, seeds: list[int]) -
     for number, noise in enumerate([0.8, 0.8, 3.0, 3.0]):
         for seed in seeds:
             evaluated(tmp_path / trial_folder(number, seed), noise, 10 * number + seed)
-    optimistic, best, alike = selection_bias_notes(tmp_path, SweepSettings(seeds=seeds), {0: 0, 1: 1, 2: 2, 7: 3}, 6)
+    optimistic, best, alike = selection_bias_notes(tmp_path, SweepSettings(seeds=seeds), [0, 1, 2, 3], 6)
     assert optimistic.startswith("selected on validation from 6 trials: the best value is optimistic")
     assert best.startswith("trial 0: recall@1 ")
     assert "95% interval" in best
@@ -46,5 +46,5 @@ def test_trials_that_are_as_good_are_counted(tmp_path: Path, seeds: list[int]) -
 def test_trials_on_other_queries_are_not_compared(tmp_path: Path) -> None:
     evaluated(tmp_path / trial_folder(0, 0), 0.8, 0)
     evaluated(tmp_path / trial_folder(1, 0), 0.8, 0, items=50)
-    assert "cannot be compared query by query: " in selection_bias_notes(tmp_path, SweepSettings(), {0: 0, 1: 1}, 2)[1]
-    assert len(selection_bias_notes(tmp_path, SweepSettings(), {0: 0}, 1)) == 1
+    assert "cannot be compared query by query: " in selection_bias_notes(tmp_path, SweepSettings(), [0, 1], 2)[1]
+    assert len(selection_bias_notes(tmp_path, SweepSettings(), [0], 1)) == 1
