@@ -106,8 +106,8 @@ def open_study(
 def ask(study: optuna.Study, settings: SweepSettings, space: Mapping[str, BaseDistribution]) -> optuna.Trial:
     """The next trial: one that is queued, or one that the sampler proposes.
 
-    The sampler is seeded anew for each trial, by its number, so that a sweep that was killed and continued proposes what
-    it would have proposed.
+    The sampler is seeded anew for each trial, by its number, so that a sweep that was killed and continued proposes
+    what it would have proposed.
     """
     study.sampler = _sampler(settings, len({*trial_numbers(study).values()}))
     return study.ask(dict(space))
