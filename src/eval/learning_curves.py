@@ -3,10 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from src.eval.training_log import Point
 
-__all__ = ["CurveLine", "Curves", "draw_learning_curves"]
+__all__ = ["COLOURS", "CurveLine", "Curves", "as_svg", "draw_learning_curves"]
+
+COLOURS = ("#4e79a7", "#f28e2b", "#e15759", "#59a14f", "#b07aa1", "#76b7b2", "#edc948", "#ff9da7", "#9c755f", "#8a8a8a")
+"""Of the contenders, in turn."""
 
 _WIDTH, _HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 34
@@ -101,6 +107,14 @@ def draw_learning_curves(metric: str, curves: Mapping[str, Sequence[Sequence[Poi
         [(at_y(value), f"{value:.4g}") for value in values],
         lines,
     )
+
+
+def as_svg(curves: Curves) -> str:
+    """The drawing as an SVG element, in the colours `COLOURS`; a tooltip names each line."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("learning_curves.svg.jinja").render(curves=curves, colours=COLOURS)
 
 
 def _round_step(wanted: float) -> float:

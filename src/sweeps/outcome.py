@@ -99,7 +99,8 @@ def _worst_last(trial: FrozenTrial) -> float:
 
 def _note(trial: FrozenTrial) -> str:
     if trial.state == TrialState.PRUNED:
-        return f"after epoch {trial.user_attrs.get(PRUNED_AT)}"
+        why = trial.user_attrs.get("message")
+        return f"after epoch {trial.user_attrs.get(PRUNED_AT)}" + (f": {why}" if why else "")
     if trial.state == TrialState.FAIL:
         return str(trial.user_attrs.get("message", ""))
     return ""

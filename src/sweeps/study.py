@@ -82,20 +82,24 @@ def open_study(
         storage=storage, study_name=NAME, direction="maximize", load_if_exists=True, pruner=pruner
     )
     study.sampler = _sampler(settings, 0)
-    about = {
+    about: dict[str, Any] = {
         "searched": {key: distribution_to_json(distribution) for key, distribution in space.items()},
         "overrides": fixed,
         "metric": settings.metric,
         "seeds": settings.seeds,
         "grid": settings.sampler == "grid",
     }
+    if settings.rungs:
+        # Its trials begin together, so that a race takes no further ones.
+        about["race"] = {"rungs": settings.rungs, "risk": settings.risk, "trials": settings.trials}
     known = study.user_attrs.get(_ABOUT)
     if known is None:
         if settings.sampler == "grid":
             _queue_grid(study, space)
         study.set_user_attr(_ABOUT, about)
     elif known != about:
-        changed = ", ".join(f"{name} was {known.get(name)!r}" for name in about if known.get(name) != about[name])
+        names = [name for name in {**about, **known} if known.get(name) != about.get(name)]
+        changed = ", ".join(f"{name} was {known.get(name)!r}" for name in names)
         raise ConfigError(
             f"{folder}: holds another sweep ({changed}); use the same settings, or name another hydra.sweep.dir"
         )

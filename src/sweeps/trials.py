@@ -15,10 +15,11 @@ from optuna.trial import TrialState
 from src.contracts.errors import LookalikeError
 from src.contracts.settings.sweep import SweepSettings
 from src.eval.evaluation import read_metrics
-from src.sweeps.study import ask, ended_trials, trial_numbers
+from src.eval.labels import distinguishing_labels
+from src.sweeps.study import ask, counted_trials, ended_trials, trial_numbers
 from src.sweeps.trial_file import PRUNED_AT, TrialFile, write_trial
 
-__all__ = ["Job", "Launch", "override", "run_trials", "trial_folder"]
+__all__ = ["Job", "Launch", "objective", "override", "run_trials", "trial_folder", "trial_labels"]
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +91,40 @@ def trial_folder(number: int, seed: int) -> str:
     return f"trial-{number:04d}/seed-{seed}"
 
 
+def trial_labels(study: optuna.Study) -> dict[int, str]:
+    """A label for each trial by its number in the sweep: its parameters that distinguish it, else its number."""
+    trials = counted_trials(study)
+    shown = [{key: override(key, value).partition("=")[2] for key, value in each.params.items()} for each in trials]
+    labels = distinguishing_labels(shown)
+    unique = len({*labels}) == len(labels)
+    return {number: label if unique else f"trial {number}" for number, label in enumerate(labels)}
+
+
 def override(key: str, value: Any) -> str:
     """`key=value` as an override; floats have four significant digits, so that they are easy to repeat."""
     return f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+
+
+def objective(folder: Path, settings: SweepSettings, number: int) -> tuple[float, str | None]:
+    """The mean of a trial's metric over seeds, or NaN and a message.
+
+    Args:
+        folder: the sweep's.
+        settings: of the sweep.
+        number: the trial's, in the sweep.
+    """
+    values = []
+    for seed in settings.seeds:
+        path = folder / trial_folder(number, seed) / "metrics.json"
+        try:
+            metrics = read_metrics(path)
+        except json.JSONDecodeError:
+            metrics = {}
+        if settings.metric not in metrics:
+            return math.nan, f"{path} has no {settings.metric}; it has {', '.join(metrics) or 'nothing'}"
+        values.append(float(metrics[settings.metric]))
+    mean = sum(values) / len(values)
+    return mean, None if math.isfinite(mean) else f"{settings.metric} is {mean}"
 
 
 def _job(study: optuna.Study, trial: optuna.Trial, seed: int) -> Job:
@@ -135,7 +167,7 @@ def _end(
         return None
     value = math.nan
     if message is None:
-        value, message = _objective(folder, settings, number)
+        value, message = objective(folder, settings, number)
     if message is not None:
         trial.set_user_attr("message", message)
         study.tell(trial, state=TrialState.FAIL)
@@ -144,19 +176,3 @@ def _end(
     study.tell(trial, value)
     log.info("trial %d: %s %.4f (best %.4f): %s", number, settings.metric, value, study.best_value, shown)
     return None
-
-
-def _objective(folder: Path, settings: SweepSettings, number: int) -> tuple[float, str | None]:
-    """The mean of the metric over seeds, or NaN and a message."""
-    values = []
-    for seed in settings.seeds:
-        path = folder / trial_folder(number, seed) / "metrics.json"
-        try:
-            metrics = read_metrics(path)
-        except json.JSONDecodeError:
-            metrics = {}
-        if settings.metric not in metrics:
-            return math.nan, f"{path} has no {settings.metric}; it has {', '.join(metrics) or 'nothing'}"
-        values.append(float(metrics[settings.metric]))
-    mean = sum(values) / len(values)
-    return mean, None if math.isfinite(mean) else f"{settings.metric} is {mean}"

@@ -113,7 +113,16 @@ def build_trainer(
         ours: dict[str, Any] = {
             "default_root_dir": folder,
             "logger": list(loggers),
-            "callbacks": [*callbacks, *pause, finite, checkpoint, *last, stopping, *rates, RichProgressBar(leave=False)],
+            "callbacks": [
+                *callbacks,
+                *pause,
+                finite,
+                checkpoint,
+                *last,
+                stopping,
+                *rates,
+                RichProgressBar(leave=False),
+            ],
             # With 0 it would not validate; `fit` does not train with epochs=0.
             "max_epochs": max(epochs, 1),
             "precision": precision,
@@ -203,7 +212,7 @@ def fit(
             "`trainer.lightning.limit_train_batches=10`"
         )
     # A paused training is not at its end yet.
-    if module.interpolate and not any(isinstance(callback, Pause) for callback in trainer.callbacks):
+    if module.interpolate and (trainer.max_epochs or epochs) >= epochs:
         shares = module.interpolate
         choose_share(trainer, module, datamodule, start=start, checkpoint=Path(best), shares=shares, monitor=MONITOR)
     if torch.distributed.is_available() and torch.distributed.is_initialized():

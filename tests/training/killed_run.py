@@ -82,9 +82,7 @@ def kill_while_saving(where: str, step: int) -> None:
     checkpoint_io.torch.save = save
 
 
-def run(
-    folder: Path, data: Any, where: str = "", step: int = -1, patience: int = 5, pause_at: float = 1.0
-) -> None:
+def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int = 5, pause_at: float = 1.0) -> None:
     """Train in a folder, from its last checkpoint if it has one; die where told to."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -121,7 +119,9 @@ def run(
         **optim,
     )
     settings = asdict(
-        TrainerSettings(epochs=EPOCHS, accelerator="cpu", validate_every=1, checkpoint_every=4, patience=patience, pause_at=pause_at)
+        TrainerSettings(
+            epochs=EPOCHS, accelerator="cpu", validate_every=1, checkpoint_every=4, patience=patience, pause_at=pause_at
+        )
     )
     for name in ("eval_batch", "resume", "chunk", "compile", "lightning"):
         settings.pop(name)

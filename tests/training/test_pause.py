@@ -13,7 +13,15 @@ from tests.training.test_metric_learning import Colours, make_module, make_train
 
 @pytest.mark.parametrize(
     ("share", "epochs", "validate_every", "epoch"),
-    [(0.01, 10, 1, 1), (0.2, 10, 1, 2), (0.7, 10, 1, 7), (0.5, 5, 1, 3), (0.2, 10, 3, 3), (0.9, 10, 4, 10), (1, 3, 1, 3)],
+    [
+        (0.01, 10, 1, 1),
+        (0.2, 10, 1, 2),
+        (0.7, 10, 1, 7),
+        (0.5, 5, 1, 3),
+        (0.2, 10, 3, 3),
+        (0.9, 10, 4, 10),
+        (1, 3, 1, 3),
+    ],
 )
 def test_the_share_is_rounded_up_to_an_epoch_that_is_validated(share, epochs, validate_every, epoch) -> None:
     assert pause_epoch(share, epochs=epochs, validate_every=validate_every) == epoch
