@@ -55,14 +55,14 @@ def run_name(name: str, overrides: Sequence[str], seed: int) -> str:
         overrides: of the command line; those that do not change what is trained are left out.
         seed: of the run.
 
-    >>> run_name("grocery", ["experiment=grocery", "loss=triplet", "optim.lr=3e-4", "data.root=/data/shop"], 1)
+    >>> run_name("grocery", ["data=grocery", "loss=triplet", "optim.lr=3e-4", "data.root=/data/shop"], 1)
     'grocery, triplet, lr 3e-4, seed 1'
     """
     given = dict(override.lstrip("+").partition("=")[::2] for override in overrides)
     told = {key: value for key, value in given.items() if not _is_untold(key)}
     shorts = _short_keys([*told])
     parts = [_part(shorts[key].lstrip("~"), key, "none" if key.startswith("~") else told[key]) for key in told]
-    return ", ".join([name, *parts, f"seed {seed}"])
+    return ", ".join([*dict.fromkeys([name, *parts]), f"seed {seed}"])
 
 
 def _is_untold(key: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from src.eval.runs import open_run
+from src.eval.training_log import learning_curve
 
 pytestmark = pytest.mark.slow
 
@@ -105,3 +106,27 @@ def test_a_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path: Path, reposi
         "metrics-001.csv",
         "metrics.csv",
     ]
+
+
+def test_a_race_trains_on_where_its_trainings_paused(tmp_path: Path, repository: Path, warm_python: Path) -> None:
+    folder = tmp_path / "race"
+    command = [
+        *on_a_tiny_shop(tmp_path, repository, warm_python),
+        "data.k=2",
+        "trainer.epochs=2",
+        "trainer.lightning.limit_train_batches=2",
+        "sweep=racing",
+        "optim.lr=1e-3,1e-2",
+        "hydra.sweeper.rungs=[0.5]",
+        f"hydra.sweep.dir={folder}",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=dict(os.environ))
+    assert done.returncode == 0, done.stdout + done.stderr
+    # So small a shop tells nothing apart.
+    assert "4 epochs trained of 4 (100%) that all 2 trials would take; trials behind each look: 2, 2" in done.stdout
+    assert "race: at 50%, 2 of 2 trials stay; the best: lr 1e-" in done.stdout
+    for number in range(2):
+        run = folder / f"trial-{number:04d}" / "seed-0"
+        assert [epoch for epoch, _ in learning_curve(run, "recall@1")] == [1, 2]
+        assert (run / "log" / "metrics-001.csv").is_file()
+    assert (folder / "race.html").read_text().count("<polyline") == 2

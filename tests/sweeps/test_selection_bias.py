@@ -14,7 +14,7 @@ from src.sweeps.selection_bias import selection_bias_notes
 from src.sweeps.trials import trial_folder
 
 
-def evaluated(folder: Path, noise: float, seed: int, *, items: int = 60) -> None:
+def evaluated(folder: Path, noise: float, seed: int, *, items: int = 60, method: str = "m") -> None:
     """A trial whose photos of an item lie `noise` apart."""
     directions = np.random.default_rng(0).standard_normal((items, 16))
     rng = np.random.default_rng(seed)
@@ -27,7 +27,7 @@ def evaluated(folder: Path, noise: float, seed: int, *, items: int = 60) -> None
         table = pa.table({"image_id": ids, "item_id": names})
         sides.append(Embedded(vectors, np.array(ids, object), np.array(names, object), table))
     table = evaluate_embedded(*sides).per_query
-    write_queries(table, folder / "validation" / "queries.parquet", name="t", split="val", method="m", seed=seed)
+    write_queries(table, folder / "validation" / "queries.parquet", name="t", split="val", method=method, seed=seed)
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
