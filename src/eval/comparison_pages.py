@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.eval import learning_curves
 from src.eval.comparison import Comparison, Line
 from src.eval.contender_trainings import Trainings
-from src.eval.learning_curves import COLOURS, as_svg
 
 __all__ = ["HEADER", "as_html", "as_markdown", "explanation", "print_comparison"]
 
@@ -84,8 +84,7 @@ def as_html(comparison: Comparison, trainings: Trainings) -> str:
         differences=trainings.differences,
         curves=trainings.curves,
         # Its text is escaped there.
-        drawing=Markup(as_svg(trainings.curves)) if trainings.curves else "",  # noqa: S704
-        colours=COLOURS,
+        drawing=Markup(learning_curves.as_html(trainings.curves)) if trainings.curves else "",  # noqa: S704
     )
 
 

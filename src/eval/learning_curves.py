@@ -9,9 +9,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from src.eval.training_log import Point
 
-__all__ = ["COLOURS", "CurveLine", "Curves", "as_svg", "draw_learning_curves"]
+__all__ = ["CurveLine", "Curves", "as_html", "draw_learning_curves"]
 
-COLOURS = ("#4e79a7", "#f28e2b", "#e15759", "#59a14f", "#b07aa1", "#76b7b2", "#edc948", "#ff9da7", "#9c755f", "#8a8a8a")
+_COLOURS = (
+    "#4e79a7",
+    "#f28e2b",
+    "#e15759",
+    "#59a14f",
+    "#b07aa1",
+    "#76b7b2",
+    "#edc948",
+    "#ff9da7",
+    "#9c755f",
+    "#8a8a8a",
+)
 """Of the contenders, in turn."""
 
 _WIDTH, _HEIGHT = 720, 300
@@ -109,12 +120,15 @@ def draw_learning_curves(metric: str, curves: Mapping[str, Sequence[Sequence[Poi
     )
 
 
-def as_svg(curves: Curves) -> str:
-    """The drawing as an SVG element, in the colours `COLOURS`; a tooltip names each line."""
+def as_html(curves: Curves) -> str:
+    """The drawing as an SVG element and a list of the contenders in their colours; a tooltip names each line."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template("learning_curves.svg.jinja").render(curves=curves, colours=COLOURS)
+    template = environment.get_template("learning_curves.html.jinja")
+    return template.render(
+        curves=curves, labels={line.contender: line.label for line in curves.lines}, colours=_COLOURS
+    )
 
 
 def _round_step(wanted: float) -> float:

@@ -104,14 +104,12 @@ def _page(
     )
     # Not escaped: they are our own files.
     style = Markup((here.parent / "eval" / "report" / "page.css").read_text())  # noqa: S704
-    drawing = Markup(learning_curves.as_svg(curves)) if curves else ""  # noqa: S704
+    drawing = Markup(learning_curves.as_html(curves)) if curves else ""  # noqa: S704
     return environment.get_template("race.html.jinja").render(
         style=style,
         sentences=sentences,
         header=header,
         rows=rows,
-        labels=[*points],
         drawing=drawing,
-        colours=learning_curves.COLOURS,
         metric=settings.metric,
     )

@@ -29,8 +29,6 @@ def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Sequence
     ]
     try:
         contenders = [_contender(folder, settings, number) for number in ranked]
-        if len(contenders) == 1:
-            return sentences
         best = contenders[0]
         lines = compare_runs(contenders, best, [settings.metric], resamples=_RESAMPLES).lines
     except LookalikeError as error:
@@ -39,6 +37,8 @@ def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Sequence
     ends = "" if own.low is None else f", 95% interval {own.low:.4f} to {own.high:.4f} (products resampled)"
     alike = sum(line.verdict == "can't tell" for line in lines[1:])
     sentences.append(f"{best.label}: {settings.metric} {own.value:.4f}{ends}")
+    if len(contenders) == 1:
+        return sentences
     note = "" if len(settings.seeds) > 1 else "; one seed each: a difference may come from the seed"
     sentences.append(
         f"{alike} of {len(lines) - 1} other finished trials do not differ from it significantly (paired, Holm's "

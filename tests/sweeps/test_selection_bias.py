@@ -47,4 +47,6 @@ def test_trials_on_other_queries_are_not_compared(tmp_path: Path) -> None:
     evaluated(tmp_path / trial_folder(0, 0), 0.8, 0)
     evaluated(tmp_path / trial_folder(1, 0), 0.8, 0, items=50)
     assert "cannot be compared query by query: " in selection_bias_notes(tmp_path, SweepSettings(), [0, 1], 2)[1]
-    assert len(selection_bias_notes(tmp_path, SweepSettings(), [0], 1)) == 1
+    # A race may leave one.
+    _, alone = selection_bias_notes(tmp_path, SweepSettings(), [0], 1)
+    assert "95% interval" in alone
