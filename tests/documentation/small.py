@@ -35,6 +35,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.null_simulations": ("--simulations", "2", "--processes", "1"),
     "benchmarks.plain_loops": ("--epochs", "1", "--steps", "2"),
     "benchmarks.preprocessing": ("--count", "4"),
+    "benchmarks.racing_risk": ("--simulations", "2", "--processes", "1"),
     "benchmarks.searcher": ("--items", "500"),
     "benchmarks.training_speed": (
         *("--rounds", "1", "--steps", "10", "--parents", "130", "--size", "32", "--backbone", "resnet10t"),
