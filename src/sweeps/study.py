@@ -14,6 +14,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution, distribution_to_json
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from src.contracts.errors import ConfigError
@@ -78,8 +79,9 @@ def open_study(
     _cut_incomplete_record(folder / JOURNAL)
     storage = storage_of(folder)
     pruner = load_pruner(settings.pruner, settings.pruner_options)
+    directions = [StudyDirection.MAXIMIZE, *([StudyDirection.MINIMIZE] if settings.milliseconds else [])]
     study = optuna.create_study(
-        storage=storage, study_name=NAME, direction="maximize", load_if_exists=True, pruner=pruner
+        storage=storage, study_name=NAME, directions=directions, load_if_exists=True, pruner=pruner
     )
     study.sampler = _sampler(settings, 0)
     about: dict[str, Any] = {
@@ -92,6 +94,8 @@ def open_study(
     if settings.rungs:
         # Its trials begin together, so that a race takes no further ones.
         about["race"] = {"rungs": settings.rungs, "risk": settings.risk, "trials": settings.trials}
+    if settings.milliseconds:
+        about["milliseconds"] = True
     known = study.user_attrs.get(_ABOUT)
     if known is None:
         if settings.sampler == "grid":

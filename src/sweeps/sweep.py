@@ -7,6 +7,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from src.contracts.settings.sweep import SweepSettings
+from src.sweeps.front import write_front
 from src.sweeps.outcome import print_outcome, write_trials
 from src.sweeps.race import run_race
 from src.sweeps.race_report import write_race_report
@@ -23,7 +24,7 @@ def run_sweep(
     fixed: list[str],
     launch: Launch,
 ) -> optuna.Study:
-    """Run or continue the sweep of a folder; print its trials and write them to `trials.csv`, a race to `race.html`.
+    """Run or continue the sweep of a folder; print its trials and write them to `trials.csv`.
 
     Args:
         folder: the sweep's.
@@ -47,4 +48,6 @@ def run_sweep(
         print_outcome(study, folder, settings, fixed)
         if settings.rungs:
             write_race_report(study, folder, settings)
+        if settings.milliseconds:
+            write_front(study, folder, settings)
     return study

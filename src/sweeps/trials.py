@@ -16,6 +16,7 @@ from src.contracts.errors import LookalikeError
 from src.contracts.settings.sweep import SweepSettings
 from src.eval.evaluation import read_metrics
 from src.eval.labels import distinguishing_labels
+from src.sweeps.encoder_time import milliseconds
 from src.sweeps.study import ask, counted_trials, ended_trials, trial_numbers
 from src.sweeps.trial_file import PRUNED_AT, TrialFile, write_trial
 
@@ -173,6 +174,11 @@ def _end(
         study.tell(trial, state=TrialState.FAIL)
         log.warning("trial %d failed: %s: %s", number, shown, message)
         return message
+    if settings.milliseconds:
+        spent = milliseconds(folder / trial_folder(number, settings.seeds[0]) / "checkpoints" / "best.ckpt")
+        study.tell(trial, [value, spent])
+        log.info("trial %d: %s %.4f, %.2f ms an image: %s", number, settings.metric, value, spent, shown)
+        return None
     study.tell(trial, value)
     log.info("trial %d: %s %.4f (best %.4f): %s", number, settings.metric, value, study.best_value, shown)
     return None

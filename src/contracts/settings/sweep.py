@@ -33,6 +33,8 @@ class SweepSettings:
             a race. It proposes all trials before the first is trained. Empty: no race.
         risk: of a race: largest probability with which it drops the best trial.
         metric: of metrics.json, to be as large as possible.
+        milliseconds: a second objective, to be as small as possible: the encoder's time an image. The sweep then looks
+            for the front of trials that no other beats in both.
         failures: trials that fail in a row before the sweep is given up.
         params: what is searched, in Hydra's words: `optim.lr: tag(log, interval(1e-4, 1e-2))`, `data.p: range(8, 33,
             step=8)`, `loss: choice(triplet, infonce)`. The command line's take their place.
@@ -49,6 +51,7 @@ class SweepSettings:
     rungs: list[float] = field(default_factory=list)
     risk: float = 0.05
     metric: str = "recall@1"
+    milliseconds: bool = False
     failures: int = 5
     params: dict[str, Any] = field(default_factory=dict)
 
@@ -73,4 +76,9 @@ class SweepSettings:
             )
         if self.rungs and self.pruner != "none":
             problems.append(f"`hydra.sweeper.pruner={self.pruner}`: a race drops trials itself; set none")
+        if self.milliseconds and (self.rungs or self.pruner != "none"):
+            problems.append(
+                "`hydra.sweeper.milliseconds=true`: trials that are best in one of two objectives cannot be dropped by "
+                "the other; set hydra.sweeper.pruner=none hydra.sweeper.rungs=[]"
+            )
         raise_all(problems)
