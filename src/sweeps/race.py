@@ -92,6 +92,9 @@ def _train(
     while todo:
         batch, todo = todo[: settings.parallel], todo[settings.parallel :]
         batch = [each for each in batch if each[0] in running]
+        for _, place, _ in batch:
+            # By it a launcher whose process was lost sees whether the training had ended; it is of the rung before.
+            (folder / place / "metrics.json").unlink(missing_ok=True)
         messages = launch([_job(running[number], place, seed, share) for number, place, seed in batch]) if batch else []
         for (number, place, _), message in zip(batch, messages, strict=True):
             in_a_row = in_a_row + 1 if message else 0

@@ -139,7 +139,8 @@ def _first_seeds(
     study: optuna.Study, folder: Path, settings: SweepSettings, batch: Sequence[optuna.Trial], launch: Launch
 ) -> list[str | None]:
     jobs = [_job(study, trial, settings.seeds[0]) for trial in batch]
-    for job, trial in zip(jobs, batch, strict=True):
+    # Optuna takes no reports where there are two objectives.
+    for job, trial in zip(jobs, batch, strict=True) if not settings.milliseconds else ():
         file = TrialFile(
             str(folder.resolve()), trial._trial_id, settings.metric, settings.pruner, settings.pruner_options
         )

@@ -111,6 +111,8 @@ def _training(given: Sequence[str]) -> list[str]:
         wanted.append("neighbours.first_epoch=0")
     if "sweep" in values:
         wanted.append("hydra.sweeper.trials=1")
+    if values.get("sweep") == "racing":
+        wanted.append("hydra.sweeper.rungs=[0.5]")
     if recipe == "grocery" and values.get("optim.interpolate") != "[]" and values.get("model.head") != "linear":
         wanted.append("optim.interpolate=[0.5]")
     return wanted

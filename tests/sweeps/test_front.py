@@ -16,6 +16,7 @@ from src.sweeps import trials
 from src.sweeps.encoder_time import milliseconds
 from src.sweeps.front import front_of
 from src.sweeps.sweep import run_sweep
+from src.sweeps.trial_file import read_trial
 
 SPACE = {"model": CategoricalDistribution(["small", "large"]), "optim.lr": FloatDistribution(1e-4, 1e-2, log=True)}
 
@@ -40,6 +41,8 @@ def test_a_sweep_for_two_objectives_reports_its_front_and_continues(
         for job in jobs:
             given = dict(override.split("=", 1) for override in job.overrides)
             (tmp_path / job.folder).mkdir(parents=True, exist_ok=True)
+            # Optuna takes no reports of such a trial.
+            assert read_trial(tmp_path / job.folder) is None
             value = float(given["optim.lr"]) + (0.1 if given["model"] == "large" else 0)
             # By which the clock below knows its network.
             (tmp_path / job.folder / "metrics.json").write_text(json.dumps({"recall@1": value}))

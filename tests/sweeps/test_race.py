@@ -41,6 +41,7 @@ class Trainings:
         if given["loss"] in self.failing:
             return "out of memory"
         run = self.folder / job.folder
+        assert not (run / "metrics.json").exists(), "the rung before would be taken for this one"
         # Training longer makes all of them better.
         loss, seed = given["loss"], 10 * [*NOISE].index(given["loss"]) + int(given["seed"])
         evaluated(run, NOISE[loss] * (1 + 0.2 / epoch), seed, method=loss)
