@@ -12,6 +12,9 @@ _UNTOLD = (
 )  # fmt: skip
 """Overrides that say where and how a run is made, not what it trains; and those that a name holds anyway."""
 
+_LONGEST = 100
+"""Characters of a run's name; Weights & Biases takes 128, with the seed and what an export adds."""
+
 
 def distinguishing_labels(configs: Sequence[Mapping[str, str]]) -> list[str]:
     """The shortest labels that tell configs apart: few keys, names before numbers.
@@ -38,8 +41,12 @@ def distinguishing_labels(configs: Sequence[Mapping[str, str]]) -> list[str]:
     values = {key: [config.get(key, _NOT_SET) for config in configs] for key in keys}
     chosen: list[str] = []
     groups: list[tuple[str, ...]] = [()] * len(configs)
+
+    def rank(key: str) -> tuple[bool, bool]:
+        return _is_untold(key), all(_is_number(value) for value in values[key] if value != _NOT_SET)
+
     # A sort keeps the order of equals.
-    for key in sorted(keys, key=lambda key: all(_is_number(value) for value in values[key] if value != _NOT_SET)):
+    for key in sorted(keys, key=rank):
         finer = [(*group, value) for group, value in zip(groups, values[key], strict=True)]
         if len({*finer}) > len({*groups}):
             chosen, groups = [*chosen, key], finer
@@ -62,7 +69,8 @@ def run_name(name: str, overrides: Sequence[str], seed: int) -> str:
     told = {key: value for key, value in given.items() if not _is_untold(key)}
     shorts = _short_keys([*told])
     parts = [_part(shorts[key].lstrip("~"), key, "none" if key.startswith("~") else told[key]) for key in told]
-    return ", ".join([*dict.fromkeys([name, *parts]), f"seed {seed}"])
+    text = ", ".join(dict.fromkeys([name, *parts]))
+    return f"{text if len(text) <= _LONGEST else text[: _LONGEST - 3] + '...'}, seed {seed}"
 
 
 def _is_untold(key: str) -> bool:

@@ -132,8 +132,8 @@ def as_html(curves: Curves) -> str:
 def round_ticks(low: float, high: float) -> list[float]:
     """About five round numbers, evenly spaced, from at most `low` to at least `high`.
 
-    >>> round_ticks(0.13, 0.61)
-    [0.1, 0.2, 0.30000000000000004, 0.4, 0.5, 0.6, 0.7000000000000001]
+    >>> round_ticks(13, 61)
+    [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0]
     """
     step = _round_step((high - low) / _TICKS or 0.1)
     first = math.floor(low / step + 1e-9)

@@ -26,6 +26,9 @@ def varied(*changes: dict[str, str]) -> list[str]:
         ([{}, {"model.weights": "/home/me/w.ckpt"}], ["no weights", "weights w.ckpt"]),
         ([{"optim.lr": "0.12345"}, {"optim.lr": "16"}], ["lr 0.1235", "lr 16"]),
         ([{"a.p": "1", "b.p": "1"}, {"a.p": "1", "b.p": "2"}], ["p 1", "p 2"]),
+        # Where the data are only where nothing else differs.
+        ([{"data.root": "/a/one"}, {"data.root": "/b/two", "optim.lr": "1"}], ["lr 1e-3", "lr 1"]),
+        ([{"data.root": "/a/one"}, {"data.root": "/b/two"}], ["root one", "root two"]),
         ([{}, {}], ["", ""]),
     ],
 )  # fmt: skip
@@ -45,3 +48,4 @@ def test_a_run_is_named_after_what_it_changes() -> None:
     overrides += ["seed=2", "~model.weights", "miner=none", "data.augmentation='strong'", "trainer.resume=true"]
     assert run_name("demo", overrides, 2) == "demo, triplet, lr 3e-4, no weights, no miner, augmentation strong, seed 2"
     assert run_name("demo", [], 0) == "demo, seed 0"
+    assert len(run_name("demo", [f"loss.part_{n}=true" for n in range(40)], 7)) < 128
