@@ -18,7 +18,7 @@ from src.sweeps.elimination import differences_to_best, is_worse, level_of_a_tes
 
 __all__ = ["Field", "raced"]
 
-_RESAMPLES = 2_000
+_RESAMPLES = 1_000
 """Fewer than in earnest: enough for tests at these levels."""
 
 
@@ -115,7 +115,7 @@ _FIELDS = {
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--simulations", type=int, default=400, help="of each row (default 400)")
+    parser.add_argument("--simulations", type=int, default=200, help="of each row (default 200)")
     parser.add_argument("--processes", type=int, default=2, help="default 2")
     arguments = parser.parse_args()
     print("\n".join(_table(arguments.simulations, arguments.processes)))
