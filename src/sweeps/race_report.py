@@ -48,13 +48,16 @@ def race_sentences(race: Race, settings: SweepSettings, *, trials: int) -> list[
     """
     whole = trials * max(each.epochs for each in race.looks[-1].standings)
     stayed = [sum(not each.dropped for each in look.standings) for look in race.looks]
-    told = "methods" if len(settings.seeds) > 1 else "checkpoints of one seed"
+    one = len(settings.seeds) == 1
+    luck = "one seed each: a method may be dropped for its training's bad luck; set hydra.sweeper.seeds=[0,1,2]"
     return [
         f"{race.epochs} epochs trained of {whole} ({race.epochs / max(whole, 1):.0%}) that all {trials} trials would "
         f"take; trials behind each look: {', '.join(map(str, stayed))}",
         f"the best trial is dropped in at most {settings.risk:.0%} of races: each test has the one-sided level "
-        f"{race.level:.2g}, Bonferroni's for {trials - 1} others and {len(settings.rungs)} looks. It compares {told} "
-        "after as many epochs; a trial that would be the best only later can be dropped",
+        f"{race.level:.2g}, Bonferroni's for {trials - 1} others and {len(settings.rungs)} looks. It compares "
+        f"{'checkpoints' if one else 'methods'} after as many epochs; a trial that would be the best only later can be "
+        "dropped",
+        *([luck] if one else []),
     ]
 
 
