@@ -80,6 +80,20 @@ compare(
 )
 
 # %% [markdown]
+# ## How they learned
+#
+# Recall@1 on the validation split after each epoch: a line for each run, a dot at the checkpoint that was kept.
+
+# %%
+from IPython.display import HTML
+
+from src.eval.learning_curves import as_html, draw_learning_curves
+from src.eval.training_log import learning_curve
+
+curves = {name: [learning_curve(work / f"{name}-{seed}", "recall@1") for seed in range(SEEDS)] for name in LOSSES}
+HTML(as_html(draw_learning_curves("recall@1", curves)))
+
+# %% [markdown]
 # ## Where they differ
 #
 # The table of queries of each run holds what each query found. Here: the queries that one loss answers and the other

@@ -28,6 +28,7 @@ from src.contracts.exit_codes import exit_with_message
 from src.contracts.settings._problems import did_you_mean
 from src.contracts.settings._secrets import secret_problems
 from src.contracts.trust import import_trusted
+from src.eval.labels import run_name
 
 __all__ = ["CONF", "ResolveInSweeps", "command", "composed", "make", "register_schema", "settings_from"]
 
@@ -38,6 +39,11 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 _CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
 
 S = TypeVar("S")
+
+# `${run_name:NAME,SEED}` in conf/logger: the name of the run of this command line.
+OmegaConf.register_new_resolver(
+    "run_name", lambda name, seed: run_name(str(name), HydraConfig.get().overrides.task, int(seed)), replace=True
+)
 
 
 def command(

@@ -233,6 +233,9 @@ def test_each_logger_is_made(name: str, tmp_path: Path, monkeypatch: pytest.Monk
 def test_several_loggers_stand_beside_each_other(tmp_path: Path) -> None:
     settings = composed("train", "data=shop", "logger=[wandb,tensorboard,mlflow]", output=tmp_path)
     assert {*settings.logger} == {"csv", "wandb", "tensorboard", "mlflow"}
+    # A run is named after what its command line changes.
+    settings = composed("train", "data=shop", "logger=[wandb,mlflow]", "loss=triplet", "optim.lr=3e-4", output=tmp_path)
+    assert settings.logger["wandb"]["name"] == settings.logger["mlflow"]["run_name"] == "shop, triplet, lr 3e-4, seed 0"
 
 
 @pytest.mark.parametrize("name", options("sweep"))

@@ -158,7 +158,11 @@ class CatalogueDataModule(lightning.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """The fingerprint of the training set, and the number of batches drawn in this epoch."""
-        return {"images": self._images.fingerprint, "batches": self._loader.given if self._loader else 0}
+        batches = 0
+        if self._loader and self.trainer is not None:
+            # An epoch may be shorter than the sampler's (`limit_train_batches`).
+            batches = self._loader.given % int(min(len(self.sampler), self.trainer.num_training_batches))
+        return {"images": self._images.fingerprint, "batches": batches}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue within the epoch; refuse another training set.

@@ -10,7 +10,7 @@ from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
 from src.eval.comparison import Contender, compare_runs, group_runs
 from src.eval.comparison_pages import as_html, as_markdown, print_comparison
-from src.eval.contender_trainings import read_trainings
+from src.eval.contender_trainings import labelled, read_trainings
 from src.eval.runs import expand_sweep, open_run
 
 __all__ = ["main"]
@@ -51,7 +51,7 @@ def _compare(options: argparse.Namespace) -> None:
     folders = {os.path.normpath(run) for run in given}
     if options.baseline and os.path.normpath(options.baseline) not in folders and Path(options.baseline).exists():
         given.insert(0, options.baseline)
-    contenders = group_runs([open_run(run) for run in given], by_method=not options.checkpoints)
+    contenders = labelled(group_runs([open_run(run) for run in given], by_method=not options.checkpoints))
     if len(contenders) < 2:
         raise ConfigError(
             f"{len(given)} run(s) of one method: there is nothing to compare; give runs of another method, or "

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.eval import learning_curves
 from src.eval.comparison import Comparison, Line
 from src.eval.contender_trainings import Trainings
 
 __all__ = ["HEADER", "as_html", "as_markdown", "explanation", "print_comparison"]
 
 HEADER = ("metric", "run or method", "seeds", "value", "difference", "p", "verdict")
-_LINES = ("#4e79a7", "#f28e2b", "#e15759", "#59a14f", "#b07aa1", "#76b7b2", "#edc948", "#ff9da7", "#9c755f", "#8a8a8a")
 _COLOURS = {"better": "green", "worse": "red", "can't tell": "yellow", "baseline": "dim"}
 
 
@@ -83,7 +83,8 @@ def as_html(comparison: Comparison, trainings: Trainings) -> str:
         labels=trainings.labels,
         differences=trainings.differences,
         curves=trainings.curves,
-        colours=_LINES,
+        # Its text is escaped there.
+        drawing=Markup(learning_curves.as_html(trainings.curves)) if trainings.curves else "",  # noqa: S704
     )
 
 

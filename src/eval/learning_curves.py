@@ -3,10 +3,27 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from src.eval.training_log import Point
 
-__all__ = ["CurveLine", "Curves", "draw_learning_curves"]
+__all__ = ["CurveLine", "Curves", "as_html", "draw_learning_curves", "round_ticks"]
+
+_COLOURS = (
+    "#4e79a7",
+    "#f28e2b",
+    "#e15759",
+    "#59a14f",
+    "#b07aa1",
+    "#76b7b2",
+    "#edc948",
+    "#ff9da7",
+    "#9c755f",
+    "#8a8a8a",
+)
+"""Of the contenders, in turn."""
 
 _WIDTH, _HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 34
@@ -72,9 +89,8 @@ def draw_learning_curves(metric: str, curves: Mapping[str, Sequence[Sequence[Poi
     last = max(epoch for epoch, _ in points)
     first = min(epoch for epoch, _ in points)
     low, high = min(value for _, value in points), max(value for _, value in points)
-    step = _round_step((high - low) / _TICKS or 0.1)
-    low = math.floor(low / step + 1e-9) * step
-    high = max(math.ceil(high / step - 1e-9) * step, low + step)
+    values = round_ticks(low, high)
+    low, high = values[0], values[-1]
 
     def at_x(epoch: float) -> float:
         return _LEFT + (epoch - first) / max(last - first, 1e-9) * (right - _LEFT)
@@ -91,7 +107,6 @@ def draw_learning_curves(metric: str, curves: Mapping[str, Sequence[Sequence[Poi
                 caption = f"best {best[1]:.4f}, epoch {best[0]:g}"
                 lines.append(CurveLine(number, label, drawn, (at_x(best[0]), at_y(best[1])), caption))
     epochs = range(math.ceil(first), math.floor(last) + 1, max(1, math.ceil((last - first) / 10)))
-    values = [low + step * tick for tick in range(round((high - low) / step) + 1)]
     return Curves(
         metric,
         _WIDTH,
@@ -101,6 +116,29 @@ def draw_learning_curves(metric: str, curves: Mapping[str, Sequence[Sequence[Poi
         [(at_y(value), f"{value:.4g}") for value in values],
         lines,
     )
+
+
+def as_html(curves: Curves) -> str:
+    """The drawing as an SVG element and a list of the contenders in their colours; a tooltip names each line."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    template = environment.get_template("learning_curves.html.jinja")
+    return template.render(
+        curves=curves, labels={line.contender: line.label for line in curves.lines}, colours=_COLOURS
+    )
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """About five round numbers, evenly spaced, from at most `low` to at least `high`.
+
+    >>> round_ticks(13, 61)
+    [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0]
+    """
+    step = _round_step((high - low) / _TICKS or 0.1)
+    first = math.floor(low / step + 1e-9)
+    last = max(math.ceil(high / step - 1e-9), first + 1)
+    return [step * tick for tick in range(first, last + 1)]
 
 
 def _round_step(wanted: float) -> float:

@@ -8,7 +8,15 @@ from typing import Any
 
 import yaml
 
-__all__ = ["EARLIER", "Point", "config_differences", "flat_config", "learning_curve", "training_folder"]
+__all__ = [
+    "EARLIER",
+    "Point",
+    "config_differences",
+    "flat_config",
+    "learning_curve",
+    "training_choices",
+    "training_folder",
+]
 
 Point = tuple[float, float]
 """Epoch, from 1, and value."""
@@ -18,6 +26,10 @@ EARLIER = "metrics-*.csv"
 """Beside `metrics.csv`: the log up to the point where a run was continued, numbered."""
 
 _CONFIG = Path("log") / "hparams.yaml"
+_HYDRA = Path(".hydra") / "hydra.yaml"
+_NO_PART = ("callbacks", "debug", "experiment", "logger", "sweep")
+"""Config groups that set others, or do not decide what is trained."""
+
 _LEVELS = 3
 _OWN = ("format", "method", "name", "seed")
 """Entries that identify the run and do not say how it was trained."""
@@ -46,6 +58,18 @@ def flat_config(folder: Path) -> dict[str, str]:
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return {name: value for name, value in _flat(config, "") if name not in _OWN}
+
+
+def training_choices(folder: Path) -> dict[str, str]:
+    """The options of the config groups that a training was started with (`loss: triplet`).
+
+    Empty where the training was not started by Hydra.
+    """
+    try:
+        choices = yaml.safe_load((folder / _HYDRA).read_text(encoding="utf-8"))["hydra"]["runtime"]["choices"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return {}
+    return {name: str(value) for name, value in choices.items() if "/" not in name and name not in _NO_PART}
 
 
 def config_differences(configs: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:

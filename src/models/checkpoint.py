@@ -30,7 +30,7 @@ CARD = "lookalike"
 _FORMAT = 1
 _PREFIX = "encoder."
 _WITHOUT_EFFECT = {"data": ("cache", "workers"), "trainer": ("accelerator", "eval_batch")}
-_LEFT_OUT = ("checkpoint_every", "compile", "resume")
+_LEFT_OUT = ("checkpoint_every", "compile", "pause_at", "resume")
 """Trainer settings that do not influence the resulting weights."""
 
 

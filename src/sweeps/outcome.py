@@ -14,7 +14,7 @@ from rich.table import Table
 from src.contracts.atomic_file import atomic_file
 from src.contracts.settings.sweep import SweepSettings
 from src.sweeps.selection_bias import selection_bias_notes
-from src.sweeps.study import folder_number
+from src.sweeps.study import counted_trials, trial_numbers
 from src.sweeps.trial_file import PRUNED_AT
 from src.sweeps.trials import override, trial_folder
 
@@ -26,33 +26,36 @@ _ENOUGH = 10
 
 
 def write_trials(study: optuna.Study, path: Path) -> None:
-    """Write all trials as CSV, atomically: number, folder, state, value, parameters, message."""
-    trials = study.get_trials(deepcopy=False)
+    """Write the trials as CSV, atomically: number, folder, state, value, milliseconds, parameters, message."""
+    trials = counted_trials(study)
     keys = sorted({key for trial in trials for key in trial.params})
     with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["trial", "folder", "state", "value", *keys, "message"])
-        for trial in trials:
+        objectives = ["value", "milliseconds"][: len(study.directions)]
+        writer.writerow(["trial", "folder", "state", *objectives, *keys, "message"])
+        for number, trial in enumerate(trials):
             values = [override(key, trial.params[key]).partition("=")[2] if key in trial.params else "" for key in keys]
-            value = "" if trial.value is None else trial.value
-            place = trial_folder(folder_number(trial), 0).partition("/")[0]
-            writer.writerow([trial.number, place, trial.state.name.lower(), value, *values, _note(trial)])
+            measured = trial.values or [""] * len(objectives)
+            place = trial_folder(number, 0).partition("/")[0]
+            writer.writerow([number, place, trial.state.name.lower(), *measured, *values, _note(trial)])
 
 
 def print_outcome(study: optuna.Study, folder: Path, settings: SweepSettings, fixed: list[str]) -> None:
     """Print a table of the best trials, then the uncertainty of the best one and its command line."""
     console = Console()
-    again = {trial.user_attrs.get("again_for") for trial in study.get_trials(deepcopy=False)}
-    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number not in again]
-    finished = sorted(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), key=_worst_last)
+    trials, numbers = counted_trials(study), trial_numbers(study)
+    finished = sorted((trial for trial in trials if trial.state == TrialState.COMPLETE), key=_worst_last)
     others = [trial for trial in trials if trial.state in (TrialState.PRUNED, TrialState.FAIL)]
     table = Table(box=SIMPLE, pad_edge=False)
-    for name in ("trial", settings.metric, "parameters", ""):
+    for name in ("trial", settings.metric, *(["ms"] if settings.milliseconds else []), "parameters", ""):
         table.add_column(name)
     for trial in [*finished, *others][:_SHOWN]:
-        shown = f"{trial.value:.4f}" if trial.state == TrialState.COMPLETE else trial.state.name.lower()
+        values = trial.values if trial.state == TrialState.COMPLETE else None
+        shown = [f"{values[0]:.4f}"] if values else [trial.state.name.lower()]
+        if settings.milliseconds:
+            shown.append(f"{values[1]:.2f}" if values else "")
         parameters = " ".join(override(key, value) for key, value in trial.params.items())
-        table.add_row(str(trial.number), shown, parameters, _note(trial))
+        table.add_row(str(numbers[trial.number]), *shown, parameters, _note(trial))
     console.print(table)
     states = [trial.state for trial in trials]
     counts = (
@@ -62,11 +65,9 @@ def print_outcome(study: optuna.Study, folder: Path, settings: SweepSettings, fi
     if finished:
         shares = importances(study)
         if shares:
-            shown = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
-            lines.append(f"share of the metric's variance by parameter (fANOVA): {shown}")
-        lines += selection_bias_notes(
-            folder, settings, {trial.number: folder_number(trial) for trial in finished}, len(trials)
-        )
+            parts = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
+            lines.append(f"share of the metric's variance by parameter (fANOVA): {parts}")
+        lines += selection_bias_notes(folder, settings, [numbers[trial.number] for trial in finished], len(trials))
         lines += ["train the best again:", best_command(finished[0], fixed)]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -85,24 +86,26 @@ def importances(study: optuna.Study) -> dict[str, float]:
     Empty where fewer than ten trials finished, or parameters or values do not vary.
     """
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    varied = len(finished[0].params) > 1 and len({trial.value for trial in finished}) > 1 if finished else False
+    varied = len(finished[0].params) > 1 and len({trial.values[0] for trial in finished}) > 1 if finished else False
     if len(finished) < _ENOUGH or not varied:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.importance.get_param_importances(
-            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+            study,
+            evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0),
+            target=lambda trial: trial.values[0],
         )
 
 
 def _worst_last(trial: FrozenTrial) -> float:
-    assert trial.value is not None
-    return -trial.value
+    return -trial.values[0]
 
 
 def _note(trial: FrozenTrial) -> str:
     if trial.state == TrialState.PRUNED:
-        return f"after epoch {trial.user_attrs.get(PRUNED_AT)}"
+        why = trial.user_attrs.get("message")
+        return f"after epoch {trial.user_attrs.get(PRUNED_AT)}" + (f": {why}" if why else "")
     if trial.state == TrialState.FAIL:
-        return str(trial.user_attrs.get("message", "interrupted, and queued again"))
+        return str(trial.user_attrs.get("message", ""))
     return ""

@@ -46,7 +46,9 @@ class StudyReport(lightning.Callback):
         prune = False
         if trainer.is_global_zero:
             epoch = trainer.current_epoch + 1
-            self._trial.report(float(value), epoch)
+            # A trial that was killed has reported the epochs behind its last checkpoint already.
+            if epoch not in self._reported():
+                self._trial.report(float(value), epoch)
             # Pruning after the last epoch would save nothing.
             prune = epoch != trainer.max_epochs and self._trial.should_prune()
             if prune:
@@ -54,3 +56,6 @@ class StudyReport(lightning.Callback):
                 log.info("pruned after epoch %d: %s %.4f", epoch, self._metric, float(value))
         # All processes must stop together.
         trainer.should_stop = trainer.should_stop or bool(trainer.strategy.broadcast(prune))
+
+    def _reported(self) -> dict[int, float]:
+        return self._trial.storage.get_trial(self._trial._trial_id).intermediate_values

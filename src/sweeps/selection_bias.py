@@ -1,6 +1,6 @@
 """The best of many trials is selected by chance as well: its interval, and the trials that do not differ from it."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from src.contracts.errors import LookalikeError
@@ -14,13 +14,13 @@ __all__ = ["selection_bias_notes"]
 _RESAMPLES = 2_000
 
 
-def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Mapping[int, int], trials: int) -> list[str]:
+def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Sequence[int], trials: int) -> list[str]:
     """Sentences on the uncertainty of the best trial.
 
     Args:
         folder: the sweep's, with each trial's validation queries.
         settings: of the sweep.
-        ranked: `folder_number` of each finished trial by its number, the best first.
+        ranked: numbers of the finished trials, the best first.
         trials: number of all trials.
     """
     sentences = [
@@ -28,9 +28,7 @@ def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Mapping[
         "with new seeds"
     ]
     try:
-        contenders = [_contender(folder, settings, *each) for each in ranked.items()]
-        if len(contenders) == 1:
-            return sentences
+        contenders = [_contender(folder, settings, number) for number in ranked]
         best = contenders[0]
         comparison = compare_runs(contenders, best, [settings.metric], resamples=_RESAMPLES)
     except LookalikeError as error:
@@ -40,6 +38,8 @@ def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Mapping[
     ends = "" if own.low is None else f", 95% interval {own.low:.4f} to {own.high:.4f} (over products)"
     alike = sum(line.verdict == "can't tell" for line in lines[1:])
     sentences.append(f"{best.label}: {settings.metric} {own.value:.4f}{ends}")
+    if len(contenders) == 1:
+        return sentences
     note = "" if len(settings.seeds) > 1 else "; one seed each: a difference may come from the seed"
     sentences += comparison.notes
     sentences.append(
@@ -49,6 +49,6 @@ def selection_bias_notes(folder: Path, settings: SweepSettings, ranked: Mapping[
     return sentences
 
 
-def _contender(folder: Path, settings: SweepSettings, number: int, place: int) -> Contender:
-    runs = [open_run(str(folder / trial_folder(place, seed) / "validation")) for seed in settings.seeds]
+def _contender(folder: Path, settings: SweepSettings, number: int) -> Contender:
+    runs = [open_run(str(folder / trial_folder(number, seed) / "validation")) for seed in settings.seeds]
     return Contender(f"trial {number}", tuple(runs))

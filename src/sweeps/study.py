@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution, distribution_to_json
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from src.contracts.errors import ConfigError
@@ -21,12 +23,14 @@ from src.contracts.settings.sweep import SweepSettings
 __all__ = [
     "JOURNAL",
     "NAME",
+    "ask",
+    "counted_trials",
     "ended_trials",
     "load_pruner",
     "locked_folder",
     "open_study",
-    "folder_number",
     "storage_of",
+    "trial_numbers",
     "wanted_trials",
 ]
 
@@ -37,6 +41,9 @@ NAME = "sweep"
 """The study's name in its file."""
 
 _ABOUT = "about"
+_AGAIN_FOR = "again_for"
+"""Attribute of a trial that continues an interrupted one: Optuna's number of that one."""
+
 _PRUNERS = {
     "median": optuna.pruners.MedianPruner,
     "hyperband": optuna.pruners.HyperbandPruner,
@@ -72,24 +79,31 @@ def open_study(
     _cut_incomplete_record(folder / JOURNAL)
     storage = storage_of(folder)
     pruner = load_pruner(settings.pruner, settings.pruner_options)
+    directions = [StudyDirection.MAXIMIZE, *([StudyDirection.MINIMIZE] if settings.milliseconds else [])]
     study = optuna.create_study(
-        storage=storage, study_name=NAME, direction="maximize", load_if_exists=True, pruner=pruner
+        storage=storage, study_name=NAME, directions=directions, load_if_exists=True, pruner=pruner
     )
-    study.sampler = _sampler(settings, len(study.get_trials(deepcopy=False)))
-    about = {
+    study.sampler = _sampler(settings, 0)
+    about: dict[str, Any] = {
         "searched": {key: distribution_to_json(distribution) for key, distribution in space.items()},
         "overrides": fixed,
         "metric": settings.metric,
         "seeds": settings.seeds,
         "grid": settings.sampler == "grid",
     }
+    if settings.rungs:
+        # Its trials begin together, so that a race takes no further ones.
+        about["race"] = {"rungs": settings.rungs, "risk": settings.risk, "trials": settings.trials}
+    if settings.milliseconds:
+        about["milliseconds"] = True
     known = study.user_attrs.get(_ABOUT)
     if known is None:
         if settings.sampler == "grid":
             _queue_grid(study, space)
         study.set_user_attr(_ABOUT, about)
     elif known != about:
-        changed = ", ".join(f"{name} was {known.get(name)!r}" for name in about if known.get(name) != about[name])
+        names = [name for name in {**about, **known} if known.get(name) != about.get(name)]
+        changed = ", ".join(f"{name} was {known.get(name)!r}" for name in names)
         raise ConfigError(
             f"{folder}: holds another sweep ({changed}); use the same settings, or name another hydra.sweep.dir"
         )
@@ -97,16 +111,44 @@ def open_study(
     return study
 
 
+def ask(study: optuna.Study, settings: SweepSettings, space: Mapping[str, BaseDistribution]) -> optuna.Trial:
+    """The next trial: one that is queued, or one that the sampler proposes.
+
+    The sampler is seeded anew for each trial, by its number, so that a sweep that was killed and continued proposes
+    what it would have proposed.
+    """
+    study.sampler = _sampler(settings, len({*trial_numbers(study).values()}))
+    return study.ask(dict(space))
+
+
 def wanted_trials(study: optuna.Study, settings: SweepSettings) -> int:
     """How many trials must end: as many as the settings ask for, or all combinations of a grid."""
     if settings.sampler != "grid":
         return settings.trials
-    return sum("again_for" not in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+    return len({*trial_numbers(study).values()})
 
 
-def folder_number(trial: optuna.Trial | FrozenTrial) -> int:
-    """The number in the name of a trial's folder: its own, or that of the interrupted trial that it continues."""
-    return int(trial.user_attrs.get("place", trial.number))
+def trial_numbers(study: optuna.Study) -> dict[int, int]:
+    """The sweep's number of each trial by Optuna's number: it names its folder.
+
+    A trial that continues an interrupted one has the number of that one, and does not count. So a sweep that was killed
+    and continued has the numbers of one that was not.
+    """
+    numbers: dict[int, int] = {}
+    new = 0
+    for trial in study.get_trials(deepcopy=False):
+        interrupted = trial.user_attrs.get(_AGAIN_FOR)
+        numbers[trial.number] = new if interrupted is None else numbers[interrupted]
+        new += interrupted is None
+    return numbers
+
+
+def counted_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials by their number in the sweep, without those that were interrupted and queued again."""
+    numbers = trial_numbers(study)
+    # Of several with one number the last one continues the others.
+    last = {numbers[trial.number]: trial for trial in study.get_trials(deepcopy=False)}
+    return [last[number] for number in sorted(last)]
 
 
 def storage_of(folder: Path) -> JournalStorage:
@@ -117,9 +159,7 @@ def storage_of(folder: Path) -> JournalStorage:
 def ended_trials(study: optuna.Study) -> int:
     """How many trials have ended: finished, pruned, or failed and not queued again."""
     ended = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    trials = study.get_trials(deepcopy=False)
-    again = {trial.user_attrs.get("again_for") for trial in trials}
-    return sum(trial.state in ended and trial.number not in again for trial in trials)
+    return sum(trial.state in ended for trial in counted_trials(study))
 
 
 def load_pruner(name: str, options: Mapping[str, Any]) -> optuna.pruners.BasePruner:
@@ -151,7 +191,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _sampler(settings: SweepSettings, drawn: int) -> optuna.samplers.BaseSampler:
+def _sampler(settings: SweepSettings, number: int) -> optuna.samplers.BaseSampler:
     options: dict[str, Any] = dict(settings.sampler_options)
     if settings.sampler == "tpe" and settings.parallel > 1:
         # Without it, trials that are proposed together have similar parameters.
@@ -159,8 +199,8 @@ def _sampler(settings: SweepSettings, drawn: int) -> optuna.samplers.BaseSampler
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
-            # The number of drawn trials is added: a continued sweep must not draw the same trials again.
-            sampler = _SAMPLERS[settings.sampler](seed=settings.sampler_seed + drawn, **options)
+            seed = int(np.random.SeedSequence([settings.sampler_seed, number]).generate_state(1)[0])
+            sampler = _SAMPLERS[settings.sampler](seed=seed, **options)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"`hydra.sweeper.sampler_options={options}`, {settings.sampler}: {error}") from error
     return sampler
@@ -181,13 +221,20 @@ def _values(key: str, distribution: BaseDistribution) -> list[Any]:
 
 
 def _queue_interrupted(study: optuna.Study) -> None:
-    queued = {trial.user_attrs.get("again_for") for trial in study.get_trials(deepcopy=False)}
+    queued = {trial.user_attrs.get(_AGAIN_FOR) for trial in study.get_trials(deepcopy=False)}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         # The trial is queued before it is marked as failed, so that a kill between the two does not lose it.
         if trial.number not in queued:
             # A kill while parameters were drawn leaves a trial with only some of those that were queued for it.
             parameters = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-            study.enqueue_trial(parameters, user_attrs={"again_for": trial.number, "place": folder_number(trial)})
+            # What it has reported is not reported again: it is resumed behind that.
+            again = optuna.trial.create_trial(
+                state=TrialState.WAITING,
+                system_attrs={"fixed_params": parameters},
+                user_attrs={**trial.user_attrs, _AGAIN_FOR: trial.number},
+                intermediate_values=trial.intermediate_values,
+            )
+            study.add_trial(again)
         study.tell(trial.number, state=TrialState.FAIL)
 
 

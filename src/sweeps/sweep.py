@@ -7,7 +7,10 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from src.contracts.settings.sweep import SweepSettings
+from src.sweeps.front import write_front
 from src.sweeps.outcome import print_outcome, write_trials
+from src.sweeps.race import run_race
+from src.sweeps.race_report import write_race_report
 from src.sweeps.study import locked_folder, open_study, wanted_trials
 from src.sweeps.trials import Launch, run_trials
 
@@ -38,8 +41,13 @@ def run_sweep(
     with locked_folder(folder):
         study = open_study(folder, settings, space, fixed)
         try:
-            run_trials(study, folder, settings, space, wanted_trials(study, settings), launch)
+            run = run_race if settings.rungs else run_trials
+            run(study, folder, settings, space, wanted_trials(study, settings), launch)
         finally:
             write_trials(study, folder / "trials.csv")
         print_outcome(study, folder, settings, fixed)
+        if settings.rungs:
+            write_race_report(study, folder, settings)
+        if settings.milliseconds:
+            write_front(study, folder, settings)
     return study

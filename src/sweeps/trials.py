@@ -15,10 +15,12 @@ from optuna.trial import TrialState
 from src.contracts.errors import LookalikeError
 from src.contracts.settings.sweep import SweepSettings
 from src.eval.evaluation import read_metrics
-from src.sweeps.study import ended_trials, folder_number
+from src.eval.labels import distinguishing_labels
+from src.sweeps.encoder_time import milliseconds
+from src.sweeps.study import ask, counted_trials, ended_trials, trial_numbers
 from src.sweeps.trial_file import PRUNED_AT, TrialFile, write_trial
 
-__all__ = ["Job", "Launch", "override", "run_trials", "trial_folder"]
+__all__ = ["Job", "Launch", "objective", "override", "run_trials", "trial_folder", "trial_labels"]
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +68,14 @@ def run_trials(
     """
     in_a_row = 0
     while (left := wanted - ended_trials(study)) > 0:
-        batch = [study.ask(dict(space)) for _ in range(min(settings.parallel, left))]
+        batch = [ask(study, settings, space) for _ in range(min(settings.parallel, left))]
         failed = _first_seeds(study, folder, settings, batch, launch)
         pruned = {number for number in range(len(batch)) if _pruned_at(study, batch[number]) is not None}
         running = [n for n in range(len(batch)) if failed[n] is None and n not in pruned]
         others = [(n, seed) for n in running for seed in settings.seeds[1:]]
         if others:
-            for (n, _), message in zip(others, launch([_job(batch[n], seed) for n, seed in others]), strict=True):
+            jobs = [_job(study, batch[n], seed) for n, seed in others]
+            for (n, _), message in zip(others, launch(jobs), strict=True):
                 failed[n] = failed[n] or message
         for n, trial in enumerate(batch):
             message = _end(study, folder, settings, trial, failed[n], n in pruned)
@@ -85,8 +88,17 @@ def run_trials(
 
 
 def trial_folder(number: int, seed: int) -> str:
-    """The folder of a trial with this `folder_number`, relative to the sweep's folder."""
+    """The folder of a trial with this number in the sweep (`trial_numbers`), relative to the sweep's folder."""
     return f"trial-{number:04d}/seed-{seed}"
+
+
+def trial_labels(study: optuna.Study) -> dict[int, str]:
+    """A label for each trial by its number in the sweep: its parameters that distinguish it, else its number."""
+    trials = counted_trials(study)
+    shown = [{key: override(key, value).partition("=")[2] for key, value in each.params.items()} for each in trials]
+    labels = distinguishing_labels(shown)
+    unique = len({*labels}) == len(labels)
+    return {number: label if unique else f"trial {number}" for number, label in enumerate(labels)}
 
 
 def override(key: str, value: Any) -> str:
@@ -94,18 +106,41 @@ def override(key: str, value: Any) -> str:
     return f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
 
 
-def _job(trial: optuna.Trial, seed: int) -> Job:
+def objective(folder: Path, settings: SweepSettings, number: int) -> tuple[float, str | None]:
+    """The mean of a trial's metric over seeds, or NaN and a message.
+
+    Args:
+        folder: the sweep's.
+        settings: of the sweep.
+        number: the trial's, in the sweep.
+    """
+    values = []
+    for seed in settings.seeds:
+        path = folder / trial_folder(number, seed) / "metrics.json"
+        try:
+            metrics = read_metrics(path)
+        except json.JSONDecodeError:
+            metrics = {}
+        if settings.metric not in metrics:
+            return math.nan, f"{path} has no {settings.metric}; it has {', '.join(metrics) or 'nothing'}"
+        values.append(float(metrics[settings.metric]))
+    mean = sum(values) / len(values)
+    return mean, None if math.isfinite(mean) else f"{settings.metric} is {mean}"
+
+
+def _job(study: optuna.Study, trial: optuna.Trial, seed: int) -> Job:
     overrides = [override(key, value) for key, value in trial.params.items()]
     # A trial that continues an interrupted one resumes from its last checkpoint.
-    resume = ["trainer.resume=true"] if folder_number(trial) != trial.number else []
-    return Job(trial_folder(folder_number(trial), seed), [*overrides, f"seed={seed}", *resume])
+    resume = ["trainer.resume=true"] if "again_for" in trial.user_attrs else []
+    return Job(trial_folder(trial_numbers(study)[trial.number], seed), [*overrides, f"seed={seed}", *resume])
 
 
 def _first_seeds(
     study: optuna.Study, folder: Path, settings: SweepSettings, batch: Sequence[optuna.Trial], launch: Launch
 ) -> list[str | None]:
-    jobs = [_job(trial, settings.seeds[0]) for trial in batch]
-    for job, trial in zip(jobs, batch, strict=True):
+    jobs = [_job(study, trial, settings.seeds[0]) for trial in batch]
+    # Optuna takes no reports where there are two objectives.
+    for job, trial in zip(jobs, batch, strict=True) if not settings.milliseconds else ():
         file = TrialFile(
             str(folder.resolve()), trial._trial_id, settings.metric, settings.pruner, settings.pruner_options
         )
@@ -127,34 +162,24 @@ def _end(
 ) -> str | None:
     """Tell the study the result of a trial; return the message where it failed."""
     shown = " ".join(override(key, value) for key, value in trial.params.items())
+    number = trial_numbers(study)[trial.number]
     if message is None and pruned:
         study.tell(trial, state=TrialState.PRUNED)
-        log.info("trial %d pruned: %s", trial.number, shown)
+        log.info("trial %d pruned: %s", number, shown)
         return None
     value = math.nan
     if message is None:
-        value, message = _objective(folder, settings, folder_number(trial))
+        value, message = objective(folder, settings, number)
     if message is not None:
         trial.set_user_attr("message", message)
         study.tell(trial, state=TrialState.FAIL)
-        log.warning("trial %d failed: %s: %s", trial.number, shown, message)
+        log.warning("trial %d failed: %s: %s", number, shown, message)
         return message
+    if settings.milliseconds:
+        spent = milliseconds(folder / trial_folder(number, settings.seeds[0]) / "checkpoints" / "best.ckpt")
+        study.tell(trial, [value, spent])
+        log.info("trial %d: %s %.4f, %.2f ms an image: %s", number, settings.metric, value, spent, shown)
+        return None
     study.tell(trial, value)
-    log.info("trial %d: %s %.4f (best %.4f): %s", trial.number, settings.metric, value, study.best_value, shown)
+    log.info("trial %d: %s %.4f (best %.4f): %s", number, settings.metric, value, study.best_value, shown)
     return None
-
-
-def _objective(folder: Path, settings: SweepSettings, number: int) -> tuple[float, str | None]:
-    """The mean of the metric over seeds, or NaN and a message."""
-    values = []
-    for seed in settings.seeds:
-        path = folder / trial_folder(number, seed) / "metrics.json"
-        try:
-            metrics = read_metrics(path)
-        except json.JSONDecodeError:
-            metrics = {}
-        if settings.metric not in metrics:
-            return math.nan, f"{path} has no {settings.metric}; it has {', '.join(metrics) or 'nothing'}"
-        values.append(float(metrics[settings.metric]))
-    mean = sum(values) / len(values)
-    return mean, None if math.isfinite(mean) else f"{settings.metric} is {mean}"

@@ -22,6 +22,7 @@ from src.training.interpolation import choose_share
 from src.training.last_checkpoint import LAST, LastCheckpoint
 from src.training.metric_learning import MetricLearning
 from src.training.monitor import MONITOR, Monitor
+from src.training.pause import Pause, pause_epoch
 
 __all__ = ["BEST", "build_trainer", "fit"]
 
@@ -63,6 +64,7 @@ def build_trainer(
     validate_every: int,
     accelerator: str,
     checkpoint_every: int,
+    pause_at: float = 1.0,
     devices: int = 1,
     sync_batchnorm: bool = False,
     monitor: Monitor = MONITOR,
@@ -81,6 +83,7 @@ def build_trainer(
         validate_every: epochs between validations.
         accelerator: Lightning's name.
         checkpoint_every: steps between checkpoints of the latest state.
+        pause_at: share of the epochs after which training pauses.
         devices: number of GPUs or CPU processes; above 1 this script is started once for each further one.
         sync_batchnorm: see `TrainerSettings`.
         monitor: the value.
@@ -112,12 +115,23 @@ def build_trainer(
         stopping.append(EarlyStopping(monitor=monitor.name, mode=monitor.mode, patience=patience, check_finite=True))
     last = [] if given.get("fast_dev_run") else [LastCheckpoint(folder, every=checkpoint_every)]
     finite = StopWhenNotFinite(every=math.gcd(_LOG_EVERY, checkpoint_every))
+    until = pause_epoch(pause_at, epochs=epochs, validate_every=validate_every) if epochs else 0
+    pause = [Pause(until)] if until < epochs else []
     rates = [LearningRateMonitor("step")] if loggers else []
     try:
         ours: dict[str, Any] = {
             "default_root_dir": folder,
             "logger": list(loggers),
-            "callbacks": [*callbacks, finite, checkpoint, *last, *stopping, *rates, RichProgressBar(leave=False)],
+            "callbacks": [
+                *callbacks,
+                *pause,
+                finite,
+                checkpoint,
+                *last,
+                *stopping,
+                *rates,
+                RichProgressBar(leave=False),
+            ],
             # With 0 it would not validate; `fit` does not train with epochs=0.
             "max_epochs": max(epochs, 1),
             "precision": precision,
@@ -206,7 +220,8 @@ def fit(
             "lower `trainer.validate_every`, or give a short run short epochs with "
             "`trainer.lightning.limit_train_batches=10`"
         )
-    if module.interpolate:
+    # A paused training is not at its end yet.
+    if module.interpolate and (trainer.max_epochs or epochs) >= epochs:
         shares = module.interpolate
         choose_share(
             trainer, module, datamodule, start=start, checkpoint=Path(best), shares=shares, monitor=module.monitor

@@ -54,6 +54,7 @@ NOT_RUN: dict[str, str] = {
     r"wandb sync|tensorboard --logdir": "needs a network, or serves until it is stopped; --help is run",
     r"podman |kubectl apply|redis-benchmark ": "needs a container engine, a cluster or Redis; see tests/deploy",
     r"python -m benchmarks\.reduced_decoding": "needs weights of trained networks; --help is run",
+    r"python -m benchmarks\.racing$": "trains for half an hour; tests/integration/test_sweep.py races; --help is run",
     r"curl .*/rollback": "needs two bundles that differ; tests/serve/bundle/test_rollout.py does it",
     r"kill ": "the process is the reader's",
     r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",

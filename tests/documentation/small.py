@@ -36,6 +36,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.null_simulations": ("--simulations", "2", "--processes", "1"),
     "benchmarks.plain_loops": ("--epochs", "1", "--steps", "2"),
     "benchmarks.preprocessing": ("--count", "4"),
+    "benchmarks.racing_risk": ("--simulations", "2", "--processes", "1"),
     "benchmarks.searcher": ("--items", "500"),
     "benchmarks.training_speed": (
         *("--rounds", "1", "--steps", "10", "--parents", "130", "--size", "32", "--backbone", "resnet10t"),
@@ -112,6 +113,8 @@ def _training(given: Sequence[str]) -> list[str]:
         wanted.append("neighbours.first_epoch=0")
     if "sweep" in values:
         wanted.append("hydra.sweeper.trials=1")
+    if values.get("sweep") == "racing":
+        wanted.append("hydra.sweeper.rungs=[0.5]")
     if recipe == "grocery" and values.get("optim.interpolate") != "[]" and values.get("model.head") != "linear":
         wanted.append("optim.interpolate=[0.5]")
     return wanted

@@ -35,13 +35,20 @@ def shop(noise: float, seed: int, *, items: int = 60, gallery_items: int | None 
 
 
 def evaluate(
-    folder: Path, noise: float, seed: int | None = 1, *, method: str | None = "m", level: str = "item", **sizes: int
+    folder: Path,
+    noise: float,
+    seed: int | None = 1,
+    *,
+    method: str | None = "m",
+    level: str = "item",
+    name: str = "",
+    **sizes: int,
 ) -> str:
     evaluation = evaluate_embedded(*shop(noise, seed or 0, **sizes), Protocol(level=level))
     write_queries(
         evaluation.per_query,
         folder / "queries.parquet",
-        name=method or "vectors",
+        name=name or method or "vectors",
         split="test",
         method=method,
         seed=seed,
@@ -198,14 +205,16 @@ def test_a_seed_given_twice_is_refused(good, tmp_path: Path) -> None:
         group_runs([open_run(good[0]), open_run(good[0])], by_method=False)
 
 
-def trained(folder: Path, noise: float, seed: int, method: str, lr: float, curve: list[float]) -> str:
+def trained(
+    folder: Path, noise: float, seed: int, method: str, lr: float, curve: list[float], *, name: str = ""
+) -> str:
     """A training's folder: what it logged, and its evaluation on the validation split."""
     logger = CSVLogger(folder, name="log", version="")
     logger.log_hyperparams({"seed": seed, "method": method, "optim": {"lr": lr, "warmup": 0.1}})
     for epoch, value in enumerate(curve):
         logger.log_metrics({"val/recall@1": value, "epoch": epoch}, step=epoch)
     logger.save()
-    evaluate(folder / "validation", noise, seed, method=method)
+    evaluate(folder / "validation", noise, seed, method=method, name=name)
     return str(folder)
 
 
@@ -222,6 +231,23 @@ def test_runs_stand_side_by_side_with_what_differs_and_their_curves(tmp_path: Pa
     assert "optim.warmup" not in html + text.read_text()
     assert "prefers-color-scheme: dark" in html
     assert "http:" not in html + text.read_text()
+
+
+def test_runs_of_one_name_are_called_by_what_differs(tmp_path: Path, capsys) -> None:
+    runs = [trained(tmp_path / str(n), 1.0, 0, f"m{n}", lr, [0.5], name="demo") for n, lr in enumerate([0.001, 0.01])]
+    page, shown = tmp_path / "a.html", ["--metrics", "recall@1", "--resamples", "200"]
+    main([*runs, "--baseline", "lr 0.01", "--html", str(page), *shown])
+    assert re.search(r"lr 1e-3 +1 ", capsys.readouterr().out)
+    # In the table of settings, and as the key of the curves.
+    for label in ("lr 1e-3", "lr 0.01"):
+        assert page.read_text().count(f">{label}<") == 3
+    # By the options of the config groups where Hydra has left them.
+    for run, loss in zip(runs, ("triplet", "infonce"), strict=True):
+        (Path(run) / ".hydra").mkdir()
+        choices = f"{{loss: {loss}, logger: csv, hydra/launcher: basic}}"
+        (Path(run) / ".hydra" / "hydra.yaml").write_text(f"hydra: {{runtime: {{choices: {choices}}}}}")
+    main([*runs, "--baseline", "infonce", *shown])
+    assert "triplet" in capsys.readouterr().out
 
 
 def test_a_sweep_stands_for_the_trials_that_finished(tmp_path: Path) -> None:

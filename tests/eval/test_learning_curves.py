@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.eval.learning_curves import draw_learning_curves
+from src.eval.learning_curves import as_html, draw_learning_curves
 
 
 def points(drawn: str) -> list[tuple[float, float]]:
@@ -39,3 +39,11 @@ def test_what_does_not_vary_is_drawn_inside(run) -> None:
 def test_without_points_there_is_no_drawing() -> None:
     assert draw_learning_curves("recall@1", {}) is None
     assert draw_learning_curves("recall@1", {"a": [[]], "b": []}) is None
+
+
+def test_the_drawing_names_its_lines_and_escapes_their_names() -> None:
+    curves = draw_learning_curves("recall@1", {"a": [[]], "<b>": [[(1, 0.5), (2, 0.6)], [(1, 0.4)]]})
+    assert curves is not None
+    drawn = as_html(curves)
+    assert drawn.count("<polyline") == 2
+    assert drawn.count("<b>&lt;b&gt;</b>") == 1

@@ -77,3 +77,11 @@ def test_a_trial_behind_the_median_stops_and_others_do_not(study: optuna.Study, 
 
 def test_a_run_outside_of_a_sweep_reports_to_nobody(tmp_path: Path) -> None:
     assert study_reports(tmp_path) == []
+
+
+def test_epochs_that_were_reported_before_a_kill_are_not_reported_again(study: optuna.Study, tmp_path: Path) -> None:
+    killed = study.ask({"data.k": IntDistribution(1, 9)})
+    killed.report(0.2, 1)
+    study = open_study(tmp_path, SweepSettings(), {"data.k": IntDistribution(1, 9)}, [])
+    # Optuna warns of a second report of one epoch, and warnings are errors here.
+    assert train(study, tmp_path, [0.2, 0.4, 0.5, 0.6])[1] == pytest.approx({1: 0.2, 2: 0.4, 3: 0.5, 4: 0.6})

@@ -14,7 +14,7 @@ from src.sweeps.selection_bias import selection_bias_notes
 from src.sweeps.trials import trial_folder
 
 
-def evaluated(folder: Path, noise: float, seed: int, *, items: int = 60) -> None:
+def evaluated(folder: Path, noise: float, seed: int, *, items: int = 60, method: str = "m") -> None:
     """A trial whose photos of an item lie `noise` apart."""
     directions = np.random.default_rng(0).standard_normal((items, 16))
     rng = np.random.default_rng(seed)
@@ -27,7 +27,7 @@ def evaluated(folder: Path, noise: float, seed: int, *, items: int = 60) -> None
         table = pa.table({"image_id": ids, "item_id": names})
         sides.append(Embedded(vectors, np.array(ids, object), np.array(names, object), table))
     table = evaluate_embedded(*sides).per_query
-    write_queries(table, folder / "validation" / "queries.parquet", name="t", split="val", method="m", seed=seed)
+    write_queries(table, folder / "validation" / "queries.parquet", name="t", split="val", method=method, seed=seed)
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
@@ -35,7 +35,7 @@ def test_trials_that_are_as_good_are_counted(tmp_path: Path, seeds: list[int]) -
     for number, noise in enumerate([0.8, 0.8, 3.0, 3.0]):
         for seed in seeds:
             evaluated(tmp_path / trial_folder(number, seed), noise, 10 * number + seed)
-    ranked = {0: 0, 1: 1, 2: 2, 7: 3}
+    ranked = [0, 1, 2, 3]
     optimistic, best, unit, alike = selection_bias_notes(tmp_path, SweepSettings(seeds=seeds), ranked, 6)
     assert optimistic.startswith("selected on validation from 6 trials: the best value is optimistic")
     assert best.startswith("trial 0: recall@1 ")
@@ -48,5 +48,7 @@ def test_trials_that_are_as_good_are_counted(tmp_path: Path, seeds: list[int]) -
 def test_trials_on_other_queries_are_not_compared(tmp_path: Path) -> None:
     evaluated(tmp_path / trial_folder(0, 0), 0.8, 0)
     evaluated(tmp_path / trial_folder(1, 0), 0.8, 0, items=50)
-    assert "cannot be compared query by query: " in selection_bias_notes(tmp_path, SweepSettings(), {0: 0, 1: 1}, 2)[1]
-    assert len(selection_bias_notes(tmp_path, SweepSettings(), {0: 0}, 1)) == 1
+    assert "cannot be compared query by query: " in selection_bias_notes(tmp_path, SweepSettings(), [0, 1], 2)[1]
+    # A race may leave one.
+    _, alone = selection_bias_notes(tmp_path, SweepSettings(), [0], 1)
+    assert "95% interval" in alone

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.settings.sweep import SweepSettings
 from src.sweeps.outcome import best_command, importances
-from src.sweeps.study import JOURNAL, folder_number, locked_folder, open_study
+from src.sweeps.study import JOURNAL, locked_folder, open_study, trial_numbers
 from src.sweeps.sweep import run_sweep
 from src.sweeps.trial_file import PRUNED_AT, read_trial
 from src.sweeps.trials import Job
@@ -146,15 +146,18 @@ def test_a_killed_sweep_goes_on_and_runs_again_what_was_interrupted(tmp_path: Pa
     assert [trial.params for trial in trials[4:6]] == [trial.params for trial in trials[2:4]]
     assert [trial.user_attrs.get("again_for") for trial in trials[4:]] == [2, 3, None]
     # They go on where they were.
-    assert [job.folder for job in trained.jobs] == ["trial-0002/seed-0", "trial-0003/seed-0", "trial-0006/seed-0"]
+    assert [job.folder for job in trained.jobs] == ["trial-0002/seed-0", "trial-0003/seed-0", "trial-0004/seed-0"]
     assert ["trainer.resume=true" in job.overrides for job in trained.jobs] == [True, True, False]
     # No draw was repeated.
     assert len({trial.params["optim.lr"] for trial in trials}) == 5
+    # Nor does the sweep look for anything else than one that was not killed.
+    values = iter([0.25, 0.25, 0.5, 0.5, 0.5])
+    sweep(tmp_path / "whole", lambda _: next(values), space=space, fixed=(), trials=5, sampler="tpe", parallel=2)
+    assert (folder / "trials.csv").read_text() == (tmp_path / "whole" / "trials.csv").read_text()
     # More of the same sweep may be asked for.
     study, trained = sweep(folder, lambda _: 0.5, space=space, fixed=(), trials=7, sampler="tpe", parallel=2)
     assert len(trained.jobs) == 2
     assert "7 finished, 0 pruned, 0 failed" in capsys.readouterr().out
-    assert "interrupted, and queued again" in (folder / "trials.csv").read_text()
 
 
 def test_a_grid_is_every_combination_once_and_continues(tmp_path: Path) -> None:
@@ -275,7 +278,18 @@ def test_a_trial_that_was_killed_before_it_had_parameters_keeps_those_queued_for
     study.ask()
     study = open_study(tmp_path, settings, GRID, [])
     # Queued anew, and killed before the old one was closed.
-    study.enqueue_trial({"data.k": 3}, user_attrs={"again_for": study.ask(GRID).number, "place": 1})
+    study.enqueue_trial({"data.k": 3}, user_attrs={"again_for": study.ask(GRID).number})
     study, _ = sweep(tmp_path, lambda given: 0.5, space=GRID, fixed=(), sampler="grid")
     finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
-    assert sorted((folder_number(trial), trial.params["data.k"]) for trial in finished) == [*enumerate(range(2, 10))]
+    assert sorted((trial_numbers(study)[trial.number], trial.params["data.k"]) for trial in finished) == [
+        *enumerate(range(2, 10))
+    ]
+
+
+def test_what_a_killed_trial_had_reported_is_known_to_the_one_that_continues_it(tmp_path: Path) -> None:
+    study = open_study(tmp_path, SweepSettings(), SPACE, [])
+    trial = study.ask(SPACE)
+    trial.report(0.25, 1)
+    trial.set_user_attr(PRUNED_AT, 1)
+    again = open_study(tmp_path, SweepSettings(), SPACE, []).trials[1]
+    assert (again.intermediate_values, again.user_attrs[PRUNED_AT]) == ({1: 0.25}, 1)

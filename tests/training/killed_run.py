@@ -83,7 +83,7 @@ def kill_while_saving(where: str, step: int) -> None:
     checkpoint_io.torch.save = save
 
 
-def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int = 5) -> None:
+def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int = 5, pause_at: float = 1.0) -> None:
     """Train in a folder, from its last checkpoint if it has one; die where told to."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -120,7 +120,9 @@ def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int 
         **optim,
     )
     settings = asdict(
-        TrainerSettings(epochs=EPOCHS, accelerator="cpu", validate_every=1, checkpoint_every=4, patience=patience)
+        TrainerSettings(
+            epochs=EPOCHS, accelerator="cpu", validate_every=1, checkpoint_every=4, patience=patience, pause_at=pause_at
+        )
     )
     for name in ("eval_batch", "resume", "chunk", "compile", "overfit", "lightning"):
         settings.pop(name)

@@ -121,6 +121,17 @@ def test_kills_at_any_time_change_nothing(tmp_path: Path, data: DataSettings, un
     assert same(contents(tmp_path), uninterrupted)
 
 
+def test_a_run_that_is_paused_ends_as_one_that_is_not(
+    tmp_path: Path, data: DataSettings, uninterrupted: dict[str, Any]
+) -> None:
+    # A third of three epochs, and the same again, as after a kill behind it.
+    for share, steps in ((1 / 3, 7), (1 / 3, 7), (0.5, 14)):
+        assert finish(tmp_path, data, pause_at=share) == 0
+        assert contents(tmp_path)["steps"][0] == steps
+    assert finish(tmp_path, data) == 0
+    assert same(contents(tmp_path), uninterrupted)
+
+
 def test_a_run_in_a_moved_folder_goes_on_there_and_stays_stopped(tmp_path: Path, data: DataSettings) -> None:
     """Every recall is 1 here, so patience ends the run after its second epoch."""
     here, there = tmp_path / "here", tmp_path / "there"

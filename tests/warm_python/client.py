@@ -30,7 +30,8 @@ def main() -> int:
             code = int(answers.readline())
     if code < 0:
         # Ended by a signal: end in the same way.
-        signal.signal(-code, signal.SIG_DFL)
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return code
 

@@ -13,6 +13,8 @@ SAMPLERS = ("tpe", "random", "gp", "grid")
 PRUNERS = ("median", "hyperband", "halving", "none")
 """Who ends a trial early: Optuna's pruners."""
 
+_PROPOSED_AT_ONCE = ("grid", "random")
+
 
 @dataclass
 class SweepSettings:
@@ -27,7 +29,12 @@ class SweepSettings:
         trials: how many are finished, pruned or failed before the sweep ends; `grid` has as many as combinations.
         parallel: trials that are launched together; what runs side by side is the launcher's.
         seeds: of the training, a run each; the objective is their mean. Pruning goes by the first.
+        rungs: shares of the epochs after which trials are compared, and those that are worse than the best are dropped:
+            a race. It proposes all trials before the first is trained. Empty: no race.
+        risk: of a race: largest probability with which it drops the best trial.
         metric: of metrics.json, to be as large as possible.
+        milliseconds: a second objective, to be as small as possible: the encoder's time an image. The sweep then looks
+            for the front of trials that no other beats in both.
         failures: trials that fail in a row before the sweep is given up.
         params: what is searched, in Hydra's words: `optim.lr: tag(log, interval(1e-4, 1e-2))`, `data.p: range(8, 33,
             step=8)`, `loss: choice(triplet, infonce)`. The command line's take their place.
@@ -41,7 +48,10 @@ class SweepSettings:
     trials: int = 20
     parallel: int = 1
     seeds: list[int] = field(default_factory=lambda: [0])
+    rungs: list[float] = field(default_factory=list)
+    risk: float = 0.05
     metric: str = "recall@1"
+    milliseconds: bool = False
     failures: int = 5
     params: dict[str, Any] = field(default_factory=dict)
 
@@ -53,4 +63,22 @@ class SweepSettings:
                 problems.append(f"`hydra.sweeper.{name}={getattr(self, name)}`: must be one of {', '.join(known)}")
         if not self.seeds or len({*self.seeds}) < len(self.seeds):
             problems.append(f"`hydra.sweeper.seeds={self.seeds}`: at least one, and each once")
+        if any(not 0 < rung < 1 for rung in self.rungs) or self.rungs != sorted({*self.rungs}):
+            problems.append(
+                f"`hydra.sweeper.rungs={self.rungs}`: shares above 0 and below 1, each larger than the last"
+            )
+        if not 0 < self.risk < 0.5:
+            problems.append(f"`hydra.sweeper.risk={self.risk}`: must be above 0 and below 0.5")
+        if self.rungs and self.sampler not in _PROPOSED_AT_ONCE:
+            names = " or ".join(_PROPOSED_AT_ONCE)
+            problems.append(
+                f"`hydra.sweeper.sampler={self.sampler}`: a race's trials are proposed at once; set {names}"
+            )
+        if self.rungs and self.pruner != "none":
+            problems.append(f"`hydra.sweeper.pruner={self.pruner}`: a race drops trials itself; set none")
+        if self.milliseconds and (self.rungs or self.pruner != "none"):
+            problems.append(
+                "`hydra.sweeper.milliseconds=true`: trials that are best in one of two objectives cannot be dropped by "
+                "the other; set hydra.sweeper.pruner=none hydra.sweeper.rungs=[]"
+            )
         raise_all(problems)

@@ -29,6 +29,8 @@ class TrainerSettings:
         eval_batch: images embedded at once.
         checkpoint_every: steps from one `last.ckpt` to the next; each epoch ends with one as well.
         resume: go on from the `last.ckpt` in the run's folder, if there is one.
+        pause_at: share of the epochs after which training pauses: at the next validation; `resume` with a larger share
+            continues it. The schedule is that of all epochs.
         devices: GPUs, or with `accelerator=cpu` processes, that share each batch; `data.p` must be a multiple.
         sync_batchnorm: batch norms use the statistics of all GPUs' images, not of their own.
         chunk: images embedded at a time in training, for large batches in small memory; 0 embeds a batch at once.
@@ -48,6 +50,7 @@ class TrainerSettings:
     eval_batch: int = 128
     checkpoint_every: int = 500
     resume: bool = False
+    pause_at: float = 1.0
     devices: int = 1
     sync_batchnorm: bool = False
     chunk: int = 0
@@ -74,6 +77,8 @@ def trainer_problems(trainer: TrainerSettings) -> list[str]:
     if trainer.accelerator not in _ACCELERATORS:
         names = ", ".join(_ACCELERATORS)
         problems.append(f"`trainer.accelerator={trainer.accelerator}`: must be one of {names}")
+    if not 0 < trainer.pause_at <= 1:
+        problems.append(f"`trainer.pause_at={trainer.pause_at}`: must be above 0 and at most 1")
     if not trainer.gradient_clip > 0:
         problems.append(f"`trainer.gradient_clip={trainer.gradient_clip}`: must be above 0")
     if trainer.sync_batchnorm and (trainer.devices == 1 or trainer.accelerator == "cpu"):
