@@ -12,12 +12,14 @@ from src.catalog.assign_splits import divide
 from src.catalog.audit import audit_rows, queries_without_gallery
 from src.catalog.convert import convert_columns
 from src.catalog.folder import read_folder
+from src.catalog.hugging_face.reader import read_hugging_face
 from src.catalog.image_source import read_image
 from src.catalog.manifest import read_manifest
 from src.catalog.own_readers import own_reader
 from src.catalog.public import PUBLIC_READERS
 from src.catalog.public.held_out import hold_out_classes
 from src.catalog.roles import with_roles
+from src.catalog.webdataset.reader import read_webdataset
 from src.contracts.errors import CatalogueError
 from src.contracts.pixel_box import PixelBox, fractions_of
 from src.contracts.preprocessing import ImageError, PreprocessingSpec, cut, decode, resize
@@ -159,11 +161,16 @@ def _read(source: Path, data: DataSettings) -> pa.Table:
         return hold_out_classes(table, fraction=data.val_fraction, seed=data.split_seed)
     if data.reader == "folder":
         return read_folder(source)
+    images = Path(data.cache) / "images"
+    if data.reader == "hf":
+        return read_hugging_face(source, data.manifest, data.columns, splits=data.split_names(), images=images)
+    if data.reader == "webdataset":
+        return read_webdataset(source, data.manifest, data.columns)
     return read_manifest(
         source,
         data.columns,
         delimiter=data.csv.delimiter,
         encoding=data.csv.encoding,
         decimal=DECIMALS[data.csv.decimal],
-        images=Path(data.cache) / "images",
+        images=images,
     )

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from rich.progress import Progress
 from scipy.fft import dctn
 
-from src.catalog.audit import is_remote
 from src.catalog.catalogue import Catalogue
+from src.catalog.image_source import local_file
 from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import CatalogueError
 from src.contracts.pixel_box import PixelBox, fractions_of
@@ -111,13 +111,15 @@ def _made(catalogue: Catalogue, rows: list[int], pool: ThreadPoolExecutor) -> It
 
 def _key(root: Path, image: str, box: PixelBox | None) -> str:
     part = "" if box is None else f"\0{box}"
-    if is_remote(image):
+    file = local_file(root, image)
+    if file is None:
         return f"{image}{part}"
     try:
-        status = (root / image).stat()
+        status = file.stat()
     except (OSError, ValueError):  # no such file: reading it says so, with its row
         return f"{image}{part}"
-    return f"{(root / image).resolve()}\0{status.st_size}\0{status.st_mtime_ns}{part}"
+    within = "" if file == root / image else f"\0{image}"
+    return f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}{within}{part}"
 
 
 def _read(path: Path) -> dict[str, bytes]:

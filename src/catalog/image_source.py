@@ -6,9 +6,10 @@ import fsspec
 from fsspec.asyn import AsyncFileSystem, sync
 
 from src.catalog.audit import is_remote
+from src.catalog.shard_address import parse_shard_address
 from src.contracts.image_errors import ImageError
 
-__all__ = ["TIMEOUT_S", "UnreadableImageError", "read_image"]
+__all__ = ["TIMEOUT_S", "UnreadableImageError", "local_file", "read_image"]
 
 TIMEOUT_S = 60.0
 """Seconds in which a remote image must be there, whole."""
@@ -41,7 +42,7 @@ def read_image(root: Path, image: str, *, timeout: float | None = None) -> bytes
 
     Args:
         root: folder of relative paths.
-        image: a path, or a URI.
+        image: a path, a URI, or an address in a tar shard (`shard_address`), of which its own bytes alone are read.
         timeout: seconds that a remote image may take, `TIMEOUT_S` by default; backends that are not asynchronous set
             their own.
 
@@ -50,18 +51,44 @@ def read_image(root: Path, image: str, *, timeout: float | None = None) -> bytes
     """
     timeout = TIMEOUT_S if timeout is None else timeout
     try:
-        return _fetched(image, timeout) if is_remote(image) else (root / image).read_bytes()
+        return _content(root, image, timeout)
     # Backends raise what their libraries raise: aiohttp's and botocore's own errors, ImportError, ValueError ...
     except Exception as error:
         raise UnreadableImageError(_reason(error, image, timeout)) from error
 
 
-def _fetched(image: str, timeout: float) -> bytes:
+def local_file(root: Path, image: str) -> Path | None:
+    """The file of this machine that holds an image, by itself or as a tar shard; None for a remote one."""
+    address = parse_shard_address(image)
+    path = address.path if address else image
+    return None if is_remote(path) else root / path
+
+
+def _content(root: Path, image: str, timeout: float) -> bytes:
+    address = parse_shard_address(image)
+    if address is None:
+        return _fetched(image, timeout) if is_remote(image) else (root / image).read_bytes()
+    start, end = address.offset, address.offset + address.length
+    if is_remote(address.path):
+        data = _fetched(address.path, timeout, start=start, end=end)
+    else:
+        with (root / address.path).open("rb") as file:
+            file.seek(start)
+            data = file.read(address.length)
+    if len(data) != address.length:
+        raise OSError(
+            f"the shard gives {len(data)} bytes instead of {address.length}: it was changed or cut off, or its server "
+            "does not know ranges"
+        )
+    return data
+
+
+def _fetched(image: str, timeout: float, **part: int) -> bytes:
     # Not `fsspec.open`: of a failed request over HTTP it tells neither status nor cause.
     backend, path = fsspec.core.url_to_fs(image)
     if isinstance(backend, AsyncFileSystem):
-        return bytes(sync(backend.loop, backend._cat_file, path, timeout=timeout))
-    return bytes(backend.cat_file(path))
+        return bytes(sync(backend.loop, backend._cat_file, path, timeout=timeout, **part))
+    return bytes(backend.cat_file(path, **part))
 
 
 def _reason(error: Exception, image: str, timeout: float) -> str:

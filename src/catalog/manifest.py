@@ -13,7 +13,7 @@ from src.contracts.errors import CatalogueError
 from src.contracts.plain_columns import plain_table
 from src.contracts.settings.csv import DELIMITERS
 
-__all__ = ["describe_columns", "read_manifest", "read_table"]
+__all__ = ["describe_columns", "map_columns", "read_manifest", "read_table"]
 
 
 def read_manifest(
@@ -44,12 +44,30 @@ def read_manifest(
         CatalogueError: the file is missing or not readable, or lacks a mapped column, `item_id` or `image`.
     """
     table = read_table(path, delimiter=delimiter, encoding=encoding)
+    renamed = map_columns(str(path), table, columns)
+    try:
+        images_of_rows, ids = read_image_column(renamed["image"], images)
+    except (ValueError, OSError) as error:
+        raise CatalogueError(str(path), [f"column 'image' {error}"]) from error
+    named = renamed.set_column(renamed.column_names.index("image"), "image", images_of_rows)
+    return named if "image_id" in named.column_names else named.append_column("image_id", _with_boxes(path, ids, named, decimal))
+
+
+def map_columns(source: str, table: pa.Table, columns: Mapping[str, str]) -> pa.Table:
+    """Rename columns to ours; those that are not named keep their names.
+
+    Args:
+        source: what the table was read from, for messages.
+        table: the catalogue's.
+        columns: our column name -> the catalogue's.
+
+    Raises:
+        CatalogueError: a column is named that the table lacks, or it has no `item_id` or `image`.
+    """
     absent = [f"{ours}: {theirs}" for ours, theirs in columns.items() if theirs not in table.column_names]
     if absent:
         has = describe_columns(table)
-        raise CatalogueError(
-            str(path), [f"`data.columns` names `{name}`, but the columns are: {has}" for name in absent]
-        )
+        raise CatalogueError(source, [f"`data.columns` names `{name}`, but the columns are: {has}" for name in absent])
     taken = {theirs: ours for ours, theirs in columns.items()}
     renamed = {ours: table[theirs] for ours, theirs in columns.items()}
     renamed |= {name: table[name] for name in table.column_names if name not in taken and name not in renamed}
@@ -60,13 +78,8 @@ def read_manifest(
         if name not in renamed
     ]
     if problems:
-        raise CatalogueError(str(path), problems)
-    try:
-        renamed["image"], ids = read_image_column(renamed["image"], images)
-    except (ValueError, OSError) as error:
-        raise CatalogueError(str(path), [f"column 'image' {error}"]) from error
-    named = pa.table(renamed)
-    return named if "image_id" in renamed else named.append_column("image_id", _with_boxes(path, ids, named, decimal))
+        raise CatalogueError(source, problems)
+    return pa.table(renamed)
 
 
 def _with_boxes(path: Path, ids: pa.ChunkedArray, table: pa.Table, decimal: str) -> pa.ChunkedArray:

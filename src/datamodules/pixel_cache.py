@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from src.catalog.audit import is_remote
 from src.catalog.catalogue import Catalogue
+from src.catalog.image_source import local_file
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixels import iterate_pixels
@@ -148,9 +148,10 @@ def _key(catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec) -> str
     for row, image in zip(rows, catalogue.column("image", rows), strict=True):
         box = catalogue.box(row)
         digest.update(f"\0{image}".encode() if box is None else f"\0{image}\0{box}".encode())
-        if not is_remote(image):
+        file = local_file(catalogue.root, image)
+        if file is not None:
             try:
-                status = (catalogue.root / image).stat()
+                status = file.stat()
             except (OSError, ValueError):  # no such file: reading it says so, with its row
                 continue
             digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}".encode())

@@ -21,7 +21,7 @@ __all__ = ["MISSING", "READERS", "DataSettings", "ShopSettings", "complete_data"
 MISSING: Any = "???"
 """OmegaConf's mark for a value that must be given."""
 
-READERS = ("folder", "manifest", "shop", "cars", "cub", "inshop", "sop")
+READERS = ("folder", "hf", "manifest", "shop", "webdataset", "cars", "cub", "inshop", "sop")
 """Those that Lookalike brings."""
 
 
@@ -47,10 +47,11 @@ class DataSettings:
     """Where items come from, how they are split, and how batches are drawn from them.
 
     Attributes:
-        reader: `folder`, `manifest`, `shop`, or one of the public sets `cars`, `cub`, `inshop`, `sop`; or the name of
+        reader: `folder`, `hf` (a Hugging Face data set), `manifest`, `shop`, `webdataset`, or one of the public sets `cars`, `cub`, `inshop`, `sop`; or the name of
             one that a package of `trust` registers.
-        root: folder of the catalogue; image paths are relative to it.
-        manifest: with `manifest`, the CSV or Parquet file, relative to `root`.
+        root: folder of the catalogue; image paths are relative to it. With `hf` also a data set's name on the hub.
+        manifest: with `manifest`, the CSV or Parquet file, relative to `root`; with `hf`, a configuration, or empty;
+            with `webdataset`, the shards.
         csv: how CSV files are written.
         columns: our column name -> the manifest's.
         splits: the manifest's split value -> ours (`train`, `val`, `test`, or `all` for images that belong to each).
