@@ -1,6 +1,8 @@
 """Every option under conf/ composes, passes its checks, and what it names can be made and used."""
 
+import json
 import re
+import tarfile
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -386,6 +388,40 @@ def test_pairs_that_are_none_are_refused(tmp_path: Path) -> None:
     for pairs in ("[a]", "[[a]]", "[[a,b,c]]", "[[a,[b]]]"):
         with pytest.raises(ConfigError, match=r"`data.domain_pairs`: .* is no pair; write \[\[THEIRS,OURS\]"):
             composed("train", "data=folder", f"data.root={tmp_path}", f"data.domain_pairs={pairs}", output=tmp_path)
+
+
+def test_data_hf_reads_a_hugging_face_data_set_with_a_root_alone(tmp_path: Path) -> None:
+    features = {"photo": {"_type": "Image"}, "sku": {"_type": "ClassLabel", "names": ["shoe", "hat"]}}
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    for split, labels in (("train", [1]), ("validation", [0, 0]), ("unlabelled", [-1])):
+        images = [{"bytes": encode(smooth_picture(12, 12, seed=n + 1), "PNG"), "path": "image.png"} for n in labels]
+        table = pa.table({"photo": images, "sku": labels})
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+        pq.write_table(table, tmp_path / "set" / "data" / f"{split}-00000-of-00001.parquet")
+    overrides = ["data=hf", f"data.root={tmp_path / 'set'}", f"data.cache={tmp_path / 'cache'}"]
+    settings = composed("train", *overrides, "data.splits.unlabelled=none", output=tmp_path)
+    catalogue = open_catalogue(settings.data, need_gallery=True)
+    assert catalogue.items["item_id"].to_pylist() == ["hat", "shoe", "shoe"]
+    assert catalogue.train_rows().tolist() == [0]
+    assert catalogue.query_rows("val").tolist() == [1, 2]
+    assert catalogue.picture(0).shape == (12, 12, 3)
+
+
+def test_data_webdataset_reads_shards(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "validation")):
+        with tarfile.open(tmp_path / f"{split}-000.tar", "w") as shard:
+            for name in (f"{number}.png", f"{number}b.png"):
+                write_photos(tmp_path, [name])
+                (tmp_path / f"{name[:-4]}.json").write_text('{"sku": "007"}')
+                for path in (tmp_path / name, tmp_path / f"{name[:-4]}.json"):
+                    shard.add(path, path.name)
+    for pattern in ([], ['data.manifest="{train,validation}-{000..000}.tar"']):
+        overrides = ["data=webdataset", f"data.root={tmp_path}", "data.columns.item_id=sku", *pattern]
+        catalogue = open_catalogue(composed("train", *overrides, output=tmp_path).data, need_gallery=True)
+        assert catalogue.items["item_id"].to_pylist() == ["007"] * 4
+        assert catalogue.train_rows().tolist() == [0, 1]
+        assert catalogue.query_rows("val").tolist() == [2, 3]
+        assert catalogue.picture(3).shape == (12, 12, 3)
 
 
 def test_data_oml_reads_open_metric_learning_s_csv_with_a_root_alone(tmp_path: Path) -> None:

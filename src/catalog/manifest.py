@@ -50,7 +50,11 @@ def read_manifest(
     except (ValueError, OSError) as error:
         raise CatalogueError(str(path), [f"column 'image' {error}"]) from error
     named = renamed.set_column(renamed.column_names.index("image"), "image", images_of_rows)
-    return named if "image_id" in named.column_names else named.append_column("image_id", _with_boxes(path, ids, named, decimal))
+    return (
+        named
+        if "image_id" in named.column_names
+        else named.append_column("image_id", _with_boxes(path, ids, named, decimal))
+    )
 
 
 def map_columns(source: str, table: pa.Table, columns: Mapping[str, str]) -> pa.Table:

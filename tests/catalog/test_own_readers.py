@@ -60,7 +60,7 @@ def test_a_table_without_items_or_images_is_refused(data_settings, root: Path) -
 
 def test_a_name_that_nobody_registered_is_refused(data_settings, root: Path) -> None:
     wrong = data_settings(reader="line", root=str(root))
-    with pytest.raises(ConfigError, match=r"`data\.reader=line`: must be one of folder, manifest"):
+    with pytest.raises(ConfigError, match=r"`data\.reader=line`: must be one of folder, hf, manifest"):
         complete_data(wrong, None)
     # What a trusted package will register is not known when settings are checked.
     assert complete_data(wrong, None, trust=["mine"]) == wrong

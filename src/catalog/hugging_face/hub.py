@@ -25,14 +25,16 @@ def hub_parts(name: str, configuration: str) -> list[Part]:
         CatalogueError: it cannot load this data set, or `name` is no name but a folder that does not exist.
     """
     if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name):
-        raise CatalogueError(name, ["no such folder; set `data.root` to a data set's folder, or to its name on the hub"])
+        raise CatalogueError(
+            name, ["no such folder; set `data.root` to a data set's folder, or to its name on the hub"]
+        )
     try:
         datasets = importlib.import_module("datasets")
     except ImportError as error:
         raise ConfigError(
-            f"`data.root={name}`: no such folder; to load a data set of this name from the Hugging Face hub, install the "
-            f"package that does it: pip install datasets. Without it, download the data set to a folder: hf download "
-            f"{name} --repo-type dataset --local-dir DIR, and set `data.root=DIR` ({error})"
+            f"`data.root={name}`: no such folder; to load a data set of this name from Hugging Face's hub, install the "
+            f"package datasets: pip install datasets. Without it, download the files (hf download {name} "
+            f"--repo-type dataset --local-dir DIR) and set `data.root=DIR` ({error})"
         ) from error
     try:
         loaded: dict[str, Any] = datasets.load_dataset(name, configuration or None)

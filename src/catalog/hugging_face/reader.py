@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 _MEDIA = ("Image", "Audio", "Video", "Pdf")
 _LAYOUTS = (
-    "a folder of `save_to_disk` (dataset_dict.json or state.json), Parquet files (data/train-00000-of-00001.parquet) or "
-    "an image folder (metadata.csv, metadata.jsonl or SPLIT/LABEL/NAME.jpg)"
+    "a folder of `save_to_disk` (dataset_dict.json or state.json), Parquet files (data/train-00000-of-00001.parquet) "
+    "or an image folder (metadata.csv, metadata.jsonl or SPLIT/LABEL/NAME.jpg)"
 )
 
 

@@ -11,11 +11,11 @@ __all__ = ["Sample", "iterate_samples"]
 _NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)", re.DOTALL)
 """Key and extension, as WebDataset's `base_plus_ext` parts them: at the first dot of the file's name."""
 
-_TEXTS = frozenset("json jsn txt text transcript cls cls2 class count index inx id".split())
+_TEXTS = frozenset(("json", "jsn", "txt", "text", "transcript", "cls", "cls2", "class", "count", "index", "inx", "id"))
 """Extensions that WebDataset decodes as JSON, text and numbers (`webdataset.autodecode.basichandlers`)."""
 
 _LARGEST_TEXT = 2**20
-_IMAGES = frozenset("jpg jpeg jpe jfif png webp gif bmp tif tiff ppm pgm pbm".split())
+_IMAGES = frozenset(("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"))
 
 
 @dataclass
@@ -91,7 +91,8 @@ def _members(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
                 if archive.offset <= before or member.size < 0:
                     raise ValueError(f"is damaged: the header at byte {member.offset} has an impossible size")
                 before = archive.offset
-                archive.members.clear()  # else all headers stay in memory
+                # Else all headers stay in memory; `members` is missing in typeshed.
+                archive.members.clear()  # type: ignore[attr-defined]
                 yield member
             end = archive.offset
     except (tarfile.TarError, EOFError) as error:

@@ -47,8 +47,8 @@ class DataSettings:
     """Where items come from, how they are split, and how batches are drawn from them.
 
     Attributes:
-        reader: `folder`, `hf` (a Hugging Face data set), `manifest`, `shop`, `webdataset`, or one of the public sets `cars`, `cub`, `inshop`, `sop`; or the name of
-            one that a package of `trust` registers.
+        reader: `folder`, `hf` (a Hugging Face data set), `manifest`, `shop`, `webdataset` (tar shards), or one of the
+            public sets `cars`, `cub`, `inshop`, `sop`; or the name of one that a package of `trust` registers.
         root: folder of the catalogue; image paths are relative to it. With `hf` also a data set's name on the hub.
         manifest: with `manifest`, the CSV or Parquet file, relative to `root`; with `hf`, a configuration, or empty;
             with `webdataset`, the shards.

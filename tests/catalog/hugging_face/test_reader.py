@@ -161,7 +161,10 @@ DAMAGED = {
     "cut at the end": (lambda folder: _cut(folder, 8), "data-00001-of-00002.arrow: is cut off"),
     "cut within": (lambda folder: _cut(folder, 500), "data-00001-of-00002.arrow: is cut off"),
     "missing": (lambda folder: (folder / "train" / "data-00000-of-00002.arrow").unlink(), "00000-of-00002.*not there"),
-    "escaping": (lambda folder: _state(folder, _data_files=[{"filename": "../x"}]), r"names '\.\./x', which is no name"),
+    "escaping": (
+        lambda folder: _state(folder, _data_files=[{"filename": "../x"}]),
+        r"names '\.\./x', which is no name",
+    ),
     "indices": (lambda folder: _state(folder, _indices_data_files=[{"filename": "i"}]), "file of indices"),
     "no state": (lambda folder: (folder / "train" / "state.json").write_text("{"), "cannot be read"),
     "no splits": (lambda folder: (folder / "dataset_dict.json").write_text("{}"), "names no splits"),

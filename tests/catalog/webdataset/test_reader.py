@@ -56,7 +56,7 @@ def test_samples_are_listed_and_their_images_read(data_settings, tmp_path: Path,
             ("._0002.jpg", b"of macOS"),
             (f"{folder}0002.PNG", FILES[2]),
             (f"{folder}0002.json", b'{"item_id": 2, "price": 3}'),
-            (f"{folder}0002.txt", " a hat\n".encode()),
+            (f"{folder}0002.txt", b" a hat\n"),
             (f"{folder}0002.pyd", b"a pickle, which is not read"),
             kind=kind,
         )
@@ -110,7 +110,7 @@ def test_braces_globs_and_lists_name_shards_in_order(data_settings, tmp_path: Pa
     with pytest.raises(CatalogueError) as caught:
         opened(data_settings, tmp_path, "shards/{003..005}.tar")
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["shards/004.tar", "shards/005.tar"]
-    with pytest.raises(CatalogueError, match="no such file; set `data.root`"):
+    with pytest.raises(CatalogueError, match=r"no such file; set `data\.root`"):
         opened(data_settings, tmp_path, "none/*.tar")
     with pytest.raises(CatalogueError, match="names more than 100000 shards"):
         opened(data_settings, tmp_path, "{0..999999999}{0..999999999}.tar")
