@@ -1,11 +1,13 @@
 """Folders that look like a checkout in which somebody has worked: photos, a trained run, its bundle, vectors."""
 
 import csv
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from functools import cached_property
 from pathlib import Path
 
@@ -123,7 +125,14 @@ class Workplace:
             self._copied(folder / "vectors.parquet", self.vectors)
         if "index.capacity" in text and "measure" not in text:
             self._copied(folder / "outputs" / "capacity.json", self.capacity)
-        for name, made in {"photos": self.photos, "goods": self.goods, "sop": self.sop}.items():
+        roots = {
+            "photos": self.photos,
+            "goods": self.goods,
+            "sop": self.sop,
+            "dataset": self.dataset,
+            "shards": self.shards,
+        }
+        for name, made in roots.items():
             if re.search(rf"root={name}\b", text) and not (folder / name).exists():
                 (folder / name).symlink_to(made())
         for photo in re.findall(r"@(\w+\.jpg)", text):
@@ -216,6 +225,29 @@ class Workplace:
                 for number, image in enumerate(sorted(root.rglob("*.png"))):
                     split = ("train", "train", "val", "test")[number // 4 % 4]
                     table.writerow([image.parent.name, image.relative_to(root), "things", split])
+        return root
+
+    def dataset(self) -> Path:
+        """A Hugging Face data set: an image folder by split and label."""
+        root = self.root / "common" / "dataset"
+        if not root.exists():
+            for seed, split in enumerate(("train", "validation", "test")):
+                write_folder_catalogue(root / split, items=16, images=4, seed=seed)
+        return root
+
+    def shards(self) -> Path:
+        """Tar shards of WebDataset's."""
+        root = self.root / "common" / "shards"
+        if not root.exists():
+            root.mkdir(parents=True)
+            for seed, name in enumerate(("train-000", "train-001", "val-000")):
+                photos = write_folder_catalogue(self.root / "common" / f"of-{name}", items=16, images=4, seed=seed)
+                with tarfile.open(root / f"{name}.tar", "w") as shard:
+                    for path in sorted(photos.rglob("*.png")):
+                        about = path.with_suffix(".json")
+                        about.write_text(json.dumps({"sku": f"{name} {path.parent.name}"}))
+                        for member in (path, about):
+                            shard.add(member, str(member.relative_to(photos)))
         return root
 
     def sop(self) -> Path:

@@ -33,9 +33,11 @@ def image_folder_parts(root: Path) -> list[Part]:
     for path in sorted(path for name in _NAMES for path in root.rglob(name)):
         below = PurePosixPath(path.relative_to(root).as_posix()).parent
         tables.append((split_of_file(below), _metadata(path, below)))
+    features = {"image": {"_type": "Image"}}
     if not tables:
         tables = list(_labelled(root).items())
-    return [Part(split, {"image": {"_type": "Image"}}, table.to_batches) for split, table in tables]
+        features["label"] = {"_type": "ClassLabel"}
+    return [Part(split, features, table.to_batches) for split, table in tables]
 
 
 def _metadata(path: Path, below: PurePosixPath) -> pa.Table:

@@ -225,7 +225,7 @@ def test_an_image_folder_by_split_and_label_is_read(data_settings, tmp_path: Pat
     for number, path in enumerate(["train/007/0.jpg", "valid/008/1.jpg"]):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_bytes(FILES[number])
-    table = opened(data_settings, tmp_path, tmp_path / "cache", columns={"item_id": "label"}).items
+    table = opened(data_settings, tmp_path, tmp_path / "cache").items
     assert table["item_id"].to_pylist() == ["007", "008"]
     assert table["split"].to_pylist() == ["train", "val"]
 
