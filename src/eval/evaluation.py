@@ -20,6 +20,7 @@ from src.eval.embedded import Embed, Embedded, embed_rows
 from src.eval.metrics import measure, summarise
 from src.eval.per_query import per_query_table
 from src.eval.protocol import Protocol
+from src.eval.query_groups import merged_queries
 from src.eval.ranking import MEMORY_MB, Ranking, iterate_rankings, join_rankings
 from src.eval.roles import split_rows
 
@@ -44,7 +45,7 @@ class Evaluation:
         metrics: the metrics of `metrics.json`.
         per_query: one row for each query, in the order of `queries`; see `per_query_table`. Metrics are its averages.
         ranking: of all queries; its `ranks` have one column, the first positive's rank.
-        queries: the query images.
+        queries: the query images; with the protocol's `merge_queries`, the merged ones.
         gallery: the gallery images.
     """
 
@@ -76,6 +77,10 @@ def evaluate_embedded(
             "cold start: %d of %d queries are of items listed after %s", len(new), len(queries), protocol.listed_after
         )
         queries = queries.take(new)
+    if protocol.merge_queries is not None:
+        images = len(queries)
+        queries = merged_queries(queries, gallery, protocol.merge_queries, exclude=protocol.exclude)
+        log.info("%d query images are %d queries, by %s", images, len(queries), protocol.merge_queries)
     with Progress(transient=True) as progress:
         task = progress.add_task("searching", total=len(queries))
         measured, ranking = measure_queries(
@@ -100,7 +105,7 @@ def measure_queries(
     Args:
         queries: the query images.
         gallery: the gallery images.
-        protocol: what is ranked and measured; `listed_after` must have chosen the queries before.
+        protocol: what is ranked and measured; `listed_after` and `merge_queries` must have made the queries before.
         memory_mb: working memory in MiB beyond the vectors and what is returned.
         advance: is called with the number of queries that were measured since the last call.
 

@@ -17,6 +17,7 @@ from src.contracts.errors import TableError
 from src.contracts.text_columns import text_column
 from src.eval.embedded import Embedded
 from src.eval.protocol import Protocol
+from src.eval.query_groups import QUERY_IMAGES
 from src.eval.ranking import Ranking
 from src.eval.relevance import comparable
 
@@ -148,7 +149,8 @@ def _results(queries: Embedded, gallery: Embedded, ranking: Ranking) -> dict[str
 def _fingerprint(queries: Embedded, gallery: Embedded, protocol: Protocol) -> str:
     """SHA-256 of protocol, queries (in order) and gallery (in any order), with the columns that the protocol uses."""
     digest = hashlib.sha256(json.dumps(protocol.to_dict(), sort_keys=True).encode())
-    names = sorted({*protocol.grades, *([protocol.exclude] if protocol.exclude else [])} - {"item_id"})
+    used = [protocol.exclude, *([protocol.merge_queries, QUERY_IMAGES] if protocol.merge_queries else [])]
+    names = sorted({*protocol.grades, *filter(None, used)} - {"item_id"})
     for part, order in ((queries, np.arange(len(queries))), (gallery, np.argsort(gallery.image_ids.astype(str)))):
         columns = [pa.array(ids.astype(str), pa.large_string()) for ids in (part.image_ids, part.item_ids)]
         columns += [comparable(column, name) for name in names if (column := part.attribute(name)) is not None]

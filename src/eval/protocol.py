@@ -19,6 +19,7 @@ class Protocol:
         level: `item` ranks items; `image` ranks images, as the literature on leave-one-out sets does.
         aggregate: an item's score is its `best` image's, or the cosine with the `mean` of its images.
         exclude: a column; gallery images that share the query's value of it are left out of its ranking.
+        merge_queries: a column; query images that share a value of it are one query, see `merged_queries`.
         listed_after: an ISO date; only queries of items that were listed after it are evaluated.
         metrics: the metrics that take a K, and their Ks.
         grades: column -> grade of a result that shares the query's value of it, for graded NDCG.
@@ -28,6 +29,7 @@ class Protocol:
     level: str = "item"
     aggregate: str = "best"
     exclude: str | None = None
+    merge_queries: str | None = None
     listed_after: str | None = None
     metrics: Mapping[str, tuple[int, ...]] = field(
         default_factory=lambda: {name: tuple(ks) for name, ks in METRICS.items()}
@@ -42,7 +44,10 @@ class Protocol:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for metadata and fingerprints."""
-        return asdict(self) | {"metrics": {name: list(ks) for name, ks in self.metrics.items()}}
+        values = asdict(self) | {"metrics": {name: list(ks) for name, ks in self.metrics.items()}}
+        if self.merge_queries is None:  # so that evaluations from before this setting stay comparable
+            del values["merge_queries"]
+        return values
 
 
 def protocol_of(settings: EvaluateSettings) -> Protocol:
@@ -51,6 +56,7 @@ def protocol_of(settings: EvaluateSettings) -> Protocol:
         level=settings.level,
         aggregate=settings.aggregate,
         exclude=settings.exclude,
+        merge_queries=settings.merge_queries,
         listed_after=settings.listed_after,
         metrics={name: tuple(sorted(set(ks))) for name, ks in settings.metrics.items()},
         grades=dict(settings.grades),

@@ -53,7 +53,7 @@ NOT_RUN: dict[str, str] = {
     r"make (test|\.venv/\.installed|lint|lock|audit)": "runs these tests or installs packages; --dry-run is run",
     r"(python -m )?pytest ": "these tests are part of this run; that they exist is checked",
     r"(\.venv/bin/)?pip install ": "downloads packages",
-    r"data\.root=OWNER/NAME": "downloads a data set; --help is run",
+    r".* data\.root=owner/name": "downloads a data set; --help is run",
     r"wandb sync|tensorboard --logdir": "needs a network, or serves until it is stopped; --help is run",
     r"podman |kubectl apply|redis-benchmark ": "needs a container engine, a cluster or Redis; see tests/deploy",
     r"python -m benchmarks\.reduced_decoding": "needs weights of trained networks; --help is run",

@@ -49,6 +49,8 @@ class EvaluateSettings:
         aggregate: with `item`, whether an item's score is its `best` image's or the cosine with the `mean` of them.
         exclude: a column; gallery images that share the query's value of it (its photo session, its video) are left
             out of its ranking.
+        merge_queries: a column; query images that share a value of it (photos of one request) are one query, which is
+            searched with the mean of their embeddings.
         listed_after: ISO date; only queries of items that were listed after it, in the whole gallery.
         metrics: metric -> its Ks.
         grades: column -> grade of a result that shares the query's value of it; 0 for none. The item's is the highest.
@@ -79,6 +81,7 @@ class EvaluateSettings:
     level: str = "item"
     aggregate: str = "best"
     exclude: str | None = None
+    merge_queries: str | None = None
     listed_after: str | None = None
     metrics: dict[str, list[int]] = field(default_factory=lambda: {name: list(ks) for name, ks in METRICS.items()})
     grades: dict[str, int] = field(default_factory=lambda: dict(GRADES))
