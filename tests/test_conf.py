@@ -30,7 +30,7 @@ from src.commandline import CONF
 from src.contracts.errors import CatalogueError, ConfigError, LookalikeError
 from src.contracts.settings import METRICS, EvaluateSettings, ExportSettings, TrainSettings, complete_data
 from src.datamodules.augmentation import STRENGTHS
-from src.datamodules.training_set import Facts, TrainingSet
+from src.datamodules.training_set import Facts, TrainingSet, training_set
 from src.eval.logged_metrics import computed, direction, made_metrics
 from src.losses.build import build_objective
 from src.models.checkpoint import make_card, method_of
@@ -405,6 +405,17 @@ def test_data_hf_reads_a_hugging_face_data_set_with_a_root_alone(tmp_path: Path)
     assert catalogue.train_rows().tolist() == [0]
     assert catalogue.query_rows("val").tolist() == [1, 2]
     assert catalogue.picture(0).shape == (12, 12, 3)
+
+
+def test_frames_of_a_video_are_drawn_apart_with_data_manifest(tmp_path: Path) -> None:
+    lines = ["sku,file,clip,split"] + [f"7,{n}.png,clip-{n // 4},train" for n in range(8)] + ["8,v.png,c,val"]
+    write_photos(tmp_path, [f"{n}.png" for n in (*range(8), "v")])
+    (tmp_path / "frames.csv").write_text("\n".join(lines))
+    columns = "data.columns={item_id: sku, image: file, sequence: clip}"
+    overrides = ["data=manifest", f"data.root={tmp_path}", "data.manifest=frames.csv", columns, "sampler.apart=true"]
+    settings = composed("train", *overrides, "data.k=2", output=tmp_path)
+    sampler = instantiate(settings.sampler)(training_set(open_catalogue(settings.data)), p=1, k=2, seed=0)
+    assert [sorted(row // 4 for row in batch) for batch in sampler] == [[0, 1]] * 4
 
 
 def test_data_webdataset_reads_shards(tmp_path: Path) -> None:

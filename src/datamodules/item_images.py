@@ -6,7 +6,7 @@ import numpy as np
 
 from src.contracts.tables import DOMAINS
 
-__all__ = ["draw_across_domains", "draw_images", "images_of_items"]
+__all__ = ["draw_across_domains", "draw_images", "images_of_items", "shuffled_apart"]
 
 _CATALOGUE, _USER = DOMAINS.index("catalogue"), DOMAINS.index("user")
 
@@ -29,25 +29,54 @@ def images_of_items(items: np.ndarray, domains: np.ndarray) -> dict[int, dict[in
     }
 
 
-def draw_images(rows: Mapping[int, np.ndarray], k: int, rng: np.random.Generator) -> np.ndarray:
+def draw_images(
+    rows: Mapping[int, np.ndarray], k: int, rng: np.random.Generator, sequences: np.ndarray | None = None
+) -> np.ndarray:
     """Draw K images of one item, from its domains in turn; none repeats before all were drawn.
 
     Args:
         rows: domain -> rows of the item's images.
         k: images to draw.
         rng: source of the draws.
+        sequences: see `shuffled_apart`.
 
     Returns:
         int64 of shape (k,).
     """
-    shuffled = [rng.permutation(of_domain) for of_domain in rows.values()]
+    shuffled = [shuffled_apart(of_domain, sequences, rng) for of_domain in rows.values()]
     depth = max(len(of_domain) for of_domain in shuffled)
     turns = [of_domain[turn] for turn in range(depth) for of_domain in shuffled if turn < len(of_domain)]
     return np.resize(np.asarray(turns, np.int64), k)
 
 
+def shuffled_apart(rows: np.ndarray, sequences: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """Rows in random order; with sequences, one of each sequence comes before a second one of any.
+
+    Args:
+        rows: int64 of shape (images,).
+        sequences: int64 of shape (images of the training set,): the sequence of each row, -1 for an image of none,
+            which is a sequence of its own; None for no such order.
+        rng: source of the order.
+    """
+    order = rng.permutation(rows)
+    if sequences is None:
+        return order
+    of_row = sequences[order]
+    grouped = np.argsort(of_row, kind="stable")
+    in_group = of_row[grouped]
+    turn = np.empty(len(order), np.int64)
+    turn[grouped] = np.arange(len(order)) - np.searchsorted(in_group, in_group)
+    turn[of_row < 0] = 0
+    return order[np.argsort(turn, kind="stable")]
+
+
 def draw_across_domains(
-    rows: Mapping[int, np.ndarray], k: int, user_share: float, repeat: bool, rng: np.random.Generator
+    rows: Mapping[int, np.ndarray],
+    k: int,
+    user_share: float,
+    repeat: bool,
+    rng: np.random.Generator,
+    sequences: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw K images of one item with a given share of user photos, the others catalogue images.
 
@@ -61,11 +90,12 @@ def draw_across_domains(
         user_share: share of user photos.
         repeat: whether images of the kind that has too few repeat.
         rng: source of the draws.
+        sequences: see `shuffled_apart`.
 
     Returns:
         int64 of shape (k,).
     """
-    shuffled = {domain: rng.permutation(of_domain) for domain, of_domain in rows.items()}
+    shuffled = {domain: shuffled_apart(of_domain, sequences, rng) for domain, of_domain in rows.items()}
     if _USER in shuffled and _CATALOGUE in shuffled:
         users = min(max(round(k * user_share), 1), k - 1)
         wanted = {_USER: users, _CATALOGUE: k - users}

@@ -6,7 +6,7 @@ import numpy as np
 
 from src.contracts.errors import ConfigError
 from src.datamodules.item_batch_sampler import ItemBatchSampler
-from src.datamodules.item_images import draw_across_domains
+from src.datamodules.item_images import draw_across_domains, draw_images
 from src.datamodules.item_order import grouped_order
 from src.datamodules.training_set import TrainingSet
 
@@ -35,6 +35,7 @@ class PKSampler(ItemBatchSampler):
         together: int = 2,
         user_share: float | None = None,
         repeat: bool = False,
+        apart: bool = False,
     ) -> None:
         """Index the images.
 
@@ -50,11 +51,20 @@ class PKSampler(ItemBatchSampler):
                 None takes images from the domains in turn.
             repeat: with `user_share`, whether an item with too few images of one kind repeats them; otherwise images of
                 the other kind fill the gap.
+            apart: draw an item's images from as many sequences (of frames of a video) as it has: neighbouring frames
+                are positives that teach little.
 
         Raises:
-            ConfigError: a batch needs more items than there are, or an argument is out of range.
+            ConfigError: a batch needs more items than there are, an argument is out of range, or the images are of no
+                sequences.
         """
         super().__init__(images, p=p, k=k, seed=seed)
+        if apart and images.sequences is None:
+            raise ConfigError(
+                "`sampler.apart=true`: the catalogue has no column `sequence` of names or numbers; name yours with "
+                "`data.columns.sequence=...`"
+            )
+        self._sequences = images.sequences if apart else None
         _check(p=p, k=k, by=by, together=together, user_share=user_share)
         # Rounds are permutations of positions in this list.
         self._items = list(self._images)
@@ -82,8 +92,8 @@ class PKSampler(ItemBatchSampler):
 
     def _draw(self, item: int, rng: np.random.Generator) -> np.ndarray:
         if self._user_share is None:
-            return super()._draw(item, rng)
-        return draw_across_domains(self._images[item], self._k, self._user_share, self._repeat, rng)
+            return draw_images(self._images[item], self._k, rng, self._sequences)
+        return draw_across_domains(self._images[item], self._k, self._user_share, self._repeat, rng, self._sequences)
 
 
 def _labels(images: TrainingSet, groups: list[dict[int, np.ndarray]], by: str | None) -> np.ndarray | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from src.catalog.catalogue import Catalogue
 from src.contracts.tables import DOMAINS
+from src.contracts.text_columns import text_column
 
 __all__ = ["Batch", "Facts", "TrainingSet", "training_set"]
 
@@ -56,6 +57,8 @@ class TrainingSet:
         parents: see `Facts`.
         categories: see `Facts`.
         domains: see `Facts`.
+        sequences: number of the sequence that each image is a frame of, -1 for none; None where the catalogue has no
+            column `sequence` of names or numbers.
     """
 
     rows: np.ndarray
@@ -63,6 +66,7 @@ class TrainingSet:
     parents: np.ndarray
     categories: np.ndarray
     domains: np.ndarray
+    sequences: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Images."""
@@ -98,7 +102,18 @@ def training_set(catalogue: Catalogue) -> TrainingSet:
         parents=_numbered(parents),
         categories=_numbered(table["category"].to_pylist()),
         domains=np.array([DOMAINS.index(d) if d is not None else -1 for d in table["domain"].to_pylist()], np.int64),
+        sequences=_sequences(table),
     )
+
+
+def _sequences(table: pa.Table) -> np.ndarray | None:
+    if "sequence" not in table.column_names:
+        return None
+    try:
+        names, _ = text_column(table["sequence"], is_id=False)
+    except ValueError:  # a column of that name which is something else
+        return None
+    return _numbered(names.to_pylist()) if names.null_count < len(names) else None
 
 
 def _numbered(names: Sequence[str | None]) -> np.ndarray:

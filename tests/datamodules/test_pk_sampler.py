@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,6 +147,32 @@ def test_first_images_come_from_different_domains() -> None:
                     assert {images.domains[row] for row in batch[start : start + 2]} == {0, 1}
 
 
+@pytest.mark.parametrize("changes", [{}, {"user_share": 0.5}], ids=str)
+def test_apart_an_item_s_images_are_of_as_many_sequences_as_it_has(changes: dict) -> None:
+    rng = np.random.default_rng(0)
+    items = np.repeat(np.arange(6), 30)
+    # Item n has n sequences and one image of none, or nothing but single images.
+    sequences = np.array([100 * item + rng.integers(item) if item else -1 for item in items])
+    sequences[29::30] = -1
+    images = replace(images_of(items), sequences=sequences)
+    k = 4
+    for apart in (True, False):
+        sampler = PKSampler(images, p=3, k=k, seed=0, apart=apart, **changes)
+        used, fewest = set(), k
+        for epoch in range(20):
+            sampler.set_epoch(epoch)
+            for batch in sampler:
+                used |= {*batch}
+                for drawn in np.reshape(batch, (-1, k)):
+                    of = [sequences[row] if sequences[row] >= 0 else -1 - row for row in drawn]
+                    assert len({*drawn.tolist()}) == k
+                    item = items[drawn[0]]
+                    wanted = k if item == 0 else min(k, item + 1)
+                    fewest = min(fewest, k + len({*of}) - wanted)
+        assert used == {*range(len(items))}
+        assert (fewest == k) == apart
+
+
 def test_items_take_turns_and_all_are_used() -> None:
     images = images_of(np.arange(52) // 4)
     sampler = PKSampler(images, p=4, k=2, seed=0)
@@ -253,6 +280,7 @@ def test_items_bring_both_kinds_in_the_share_that_is_asked(
         ({"by": "colour"}, r"`sampler\.by=colour`: must be category, parent or null"),
         ({"by": "category", "together": 3}, r"`sampler\.together=3`: from 1 to the items of a batch, `data\.p=2`"),
         ({"user_share": 1.0}, r"`sampler\.user_share=1\.0`: must lie between 0 and 1"),
+        ({"apart": True}, r"`sampler\.apart=true`: the catalogue has no column `sequence`"),
         ({"user_share": 0.5, "k": 1}, r"`data\.k=1`: an item with a user photo and a catalogue image"),
     ],
 )

@@ -33,3 +33,26 @@ def test_numbers_follow_names_and_what_is_absent_is_minus_one() -> None:
     assert images.categories.tolist() == [1, 0, 1, -1, 0]
     assert images.domains.tolist() == [1, 0, -1, 1, 1]
     assert (len(images), images.item_count) == (5, 4)
+    assert images.sequences is None
+
+
+def test_sequences_are_numbered_where_there_are_some() -> None:
+    items = {
+        "image_id": ["0", "1", "2"],
+        "image": ["0", "1", "2"],
+        "item_id": ["a"] * 3,
+        "split": ["train"] * 3,
+        "is_query": [True] * 3,
+        "is_gallery": [True] * 3,
+    }
+    columns = {
+        "names": (["v2", None, "v1"], [1, -1, 0]),
+        "numbers": ([7, 7, 12], [1, 1, 0]),  # numbered by name
+        "floats of pandas": ([7.0, float("nan"), 7.0], [0, -1, 0]),
+        "nothing": ([None] * 3, None),
+        "something else": ([[1], [2], [3]], None),
+    }
+    for case, (sequence, numbers) in columns.items():
+        table = validate_items(pa.table(items | {"sequence": sequence}))
+        found = training_set(Catalogue(table, Path("unused"))).sequences
+        assert (None if found is None else found.tolist()) == numbers, case

@@ -35,6 +35,7 @@ _SUBSTITUTES: tuple[tuple[str, str], ...] = (
     (r" --oml-python DIR/bin/python", ""),
     # A column that the shop has.
     (r"exclude=session", "exclude=domain"),
+    (r"merge_queries=query_id", "merge_queries=item_id"),
     (r"--json FILE", "--json out.json"),
     (r"--markdown FILE", "--markdown out.md"),
     (r"--html FILE", "--html out.html"),

@@ -221,10 +221,12 @@ class Workplace:
             write_folder_catalogue(root, items=24, images=4)
             with (root / "items.csv").open("w", newline="") as file:
                 table = csv.writer(file)
-                table.writerow(["sku", "file", "department", "split"])
+                table.writerow(["sku", "file", "department", "split", "video"])
                 for number, image in enumerate(sorted(root.rglob("*.png"))):
                     split = ("train", "train", "val", "test")[number // 4 % 4]
-                    table.writerow([image.parent.name, image.relative_to(root), "things", split])
+                    table.writerow(
+                        [image.parent.name, image.relative_to(root), "things", split, f"video {number // 2}"]
+                    )
         return root
 
     def dataset(self) -> Path:
