@@ -33,8 +33,8 @@ def read_hugging_face(
 ) -> pa.Table:
     """Read a data set's rows; images are written to files, each content once.
 
-    Images pass through memory some hundred at a time; the other columns stay in it. Each image is read and hashed at
-    each call, which is as quick as the disk. Further columns of images, sound or video are left out.
+    Images pass through memory some hundred at a time (of a Parquet file a row group); the other columns stay in it.
+    Each image is read and hashed at each call. Further columns of images, sound or video are left out.
 
     Args:
         root: the data set's folder, or where there is none its name on the hub.
