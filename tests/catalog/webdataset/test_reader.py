@@ -1,5 +1,6 @@
 """Tar shards: their samples are listed, their images read at their place."""
 
+import doctest
 import gzip
 import io
 import json
@@ -12,8 +13,10 @@ import fsspec
 import numpy as np
 import pytest
 
+from src.catalog import shard_address
 from src.catalog.catalogue import Catalogue, open_catalogue
 from src.catalog.fingerprints import fingerprints
+from src.catalog.webdataset import patterns
 from src.catalog.webdataset.patterns import expand_braces
 from src.contracts.errors import CatalogueError
 from src.contracts.image_errors import ImageError
@@ -239,3 +242,10 @@ def test_remote_shards_are_read_by_range(data_settings, tmp_path: Path) -> None:
             opened(data_settings, tmp_path, "foo://wds/*.tar")
     finally:
         memory.rm("/wds", recursive=True)
+
+
+@pytest.mark.parametrize("module", [shard_address, patterns])
+def test_the_examples_run(module) -> None:
+    failed, tried = doctest.testmod(module)
+    assert tried
+    assert not failed
