@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.contracts.bundle import ITEMS_TABLE, open_bundle
 from tests.wandb_records import wandb_config, wandb_history, wandb_records
@@ -59,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(folder: Path, warm_python: Path) -> Path:
-    return train(warm_python, folder, "first", "logger=wandb")
+    return train(warm_python, folder, "first", "logger=[wandb,tensorboard]", "callbacks=pictures")
 
 
 def test_a_run_leaves_its_checkpoint_metrics_and_config(first: Path) -> None:
@@ -86,6 +87,23 @@ def test_the_run_is_written_for_weights_and_biases(first: Path) -> None:
     assert config["preprocessing"]["size"] == 32
     assert config["loss"]["name"] == "InfoNCE"
     assert scalars["best/recall@1"] == [pytest.approx(metrics["recall@1"])]
+
+
+def test_results_are_drawn_while_it_trains(first: Path, folder: Path, warm_python: Path) -> None:
+    """The picture of the epoch that was kept is the one that evaluate.py draws of its checkpoint."""
+    checkpoint, output = first / "checkpoints" / "best.ckpt", folder / "drawn"
+    run(
+        warm_python, folder, "evaluate.py", f"checkpoint={checkpoint}", "split=val", "pictures=8", "report=false",
+        "resamples=0", f"output={output}",
+    )  # fmt: skip
+    drawn = (first / "pictures" / "epoch-001.png").read_bytes()
+    assert drawn == (output / "results.png").read_bytes()
+    (path,) = first.rglob("run-*.wandb")
+    (logged,) = wandb_history(path)["val/results"]
+    assert logged["count"] == 1
+    (events,) = first.rglob("events.out.tfevents*")
+    reader = EventAccumulator(str(events)).Reload()
+    assert [image.encoded_image_string[:8] for image in reader.Images("val/results")] == [drawn[:8]]
 
 
 def test_the_checkpoint_is_evaluated_and_exported(first: Path, folder: Path, warm_python: Path) -> None:
