@@ -1,7 +1,9 @@
 """When results are drawn; what is drawn is compared with evaluate.py's picture in tests/integration."""
 
 from types import SimpleNamespace
+from unittest.mock import NonCallableMagicMock
 
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -20,9 +22,10 @@ def test_every_few_epochs(tmp_path, monkeypatch, every, validated, expected):
     drawn = []
     callback = RetrievalPictures(every=every)
     monkeypatch.setattr(callback, "_draw", lambda *given: drawn.append(given[2:]) or True)
-    module = SimpleNamespace(device=torch.device("cpu"))
+    module = NonCallableMagicMock(spec=lightning.LightningModule, device=torch.device("cpu"))
     for epoch in range(validated - 1, 6, validated):
-        trainer = SimpleNamespace(
+        trainer = NonCallableMagicMock(
+            spec=lightning.Trainer,
             sanity_checking=False, fast_dev_run=False, current_epoch=epoch, datamodule=data, is_global_zero=True,
             loggers=[], default_root_dir=tmp_path, val_dataloaders=SimpleNamespace(sampler=[[3, 2], [1, 0]]),
         )  # fmt: skip
