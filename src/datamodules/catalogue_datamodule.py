@@ -156,7 +156,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
         step = self.trainer.global_step * accumulated + part
         place = np.random.SeedSequence([self._seed, step, self.trainer.global_rank])
         generator = torch.Generator().manual_seed(int(place.generate_state(1)[0]))
-        return batch._replace(pixels=self._augmentation(batch.pixels, generator))
+        return batch._replace(pixels=self._augmentation(batch.pixels, batch.facts.domains, generator))
 
     def state_dict(self) -> dict[str, Any]:
         """The fingerprint of the training set, and the number of batches drawn in this epoch."""
