@@ -589,6 +589,7 @@ BAD = [
     (["data=shop", "model=resnet999"], "resnet999"),
     (["data=nowhere"], "nowhere"),
     (["data=shop", "preprocessing.size=4"], "preprocessing.size=4"),
+    (["data=shop", "preprocessing=as_weights", "model.backbone=zzz"], "zzz does not describe its pixels"),
     (["data=shop", "preprocessing.mean=[0.5,0.5]"], "mean"),
     (["data=folder"], "data.root"),
     (["data=manifest", "data.root=x"], "data.manifest"),

@@ -10,13 +10,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from src.contracts.errors import ConfigError
-
-__all__ = ["STRENGTHS", "Augmentation", "PerImage", "Strength", "augment", "augmentation_of"]
+__all__ = ["STRENGTHS", "Augmentation", "Strength", "augment", "strength_of"]
 
 
-Augmentation = Callable[[Tensor, torch.Generator], Tensor]
-"""Takes pixels of shape (batch, height, width, 3), uint8, and a generator for the draws; gives pixels 0..255."""
+Augmentation = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+"""Takes pixels of shape (batch, height, width, 3), uint8, their domains (int64: position in `DOMAINS`, or -1), and a
+generator for the draws; gives pixels 0..255."""
 
 
 @dataclass(frozen=True)
@@ -75,55 +74,13 @@ def augment(
     return _erase(images, strength.erase, generator).permute(0, 2, 3, 1)
 
 
-class PerImage:
-    """Applies a transform of one image, such as torchvision's v2, to each image of a batch.
-
-    The transform draws from torch's global generator, which is seeded for the batch and restored after it.
-    """
-
-    def __init__(self, transform: Callable[[Tensor], Tensor]) -> None:
-        """Set the transform.
-
-        Args:
-            transform: takes uint8 of shape (3, height, width), and gives the same shape on the scale 0..255.
-        """
-        self._transform = transform
-
-    def __call__(
-        self, pixels: UInt8[Tensor, "batch height width 3"], generator: torch.Generator
-    ) -> Float[Tensor, "batch height width 3"]:
-        """Transform each image in turn.
-
-        Raises:
-            ConfigError: the transform changes the shape.
-        """
-        images = pixels.permute(0, 3, 1, 2)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator.initial_seed())
-            changed = [self._transform(image) for image in images]
-        if any(image.shape != images.shape[1:] for image in changed):
-            shapes = sorted({tuple(image.shape) for image in changed})
-            raise ConfigError(
-                f"`augmentation`: {self._transform} makes images of shape {tuple(images.shape[1:])} into {shapes[0]}; "
-                "give it the same size, `${preprocessing.size}`"
-            )
-        return torch.stack(changed).permute(0, 2, 3, 1).float()
-
-
-def augmentation_of(name: str, transform: Callable[[Tensor], Tensor] | None) -> Augmentation | None:
-    """The augmentation that the settings name; None for none.
-
-    Args:
-        name: `none` or one of `STRENGTHS`.
-        transform: see `PerImage`; takes the place of the named one.
-    """
-    if transform is not None:
-        return PerImage(transform)
+def strength_of(name: str) -> Augmentation | None:
+    """The augmentation of a name: `none` or one of `STRENGTHS`."""
     strength = STRENGTHS.get(name)
     return partial(_augmented, strength=strength) if strength is not None else None
 
 
-def _augmented(pixels: Tensor, generator: torch.Generator, strength: Strength) -> Tensor:
+def _augmented(pixels: Tensor, domains: Tensor, generator: torch.Generator, strength: Strength) -> Tensor:
     return augment(pixels, strength, generator)
 
 

@@ -72,6 +72,8 @@ class CatalogueDataModule(lightning.LightningDataModule):
 
     Attributes:
         sampler: the sampler that draws the training batches.
+        catalogue: where the images are.
+        val_rows: int64 of shape (images,): the rows that validation embeds.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
         super().__init__()
         check_batch_fits(len(images), p=p, k=k)
         self.sampler = sampler(images, p=p, k=k, seed=seed)
-        self._catalogue, self._images, self._val_rows = catalogue, images, val_rows
+        self.catalogue, self._images, self.val_rows = catalogue, images, val_rows
         self._spec, self._cache = spec, cache
         self._augmentation = augmentation
         self._workers, self._eval_batch = workers, eval_batch
@@ -104,11 +106,11 @@ class CatalogueDataModule(lightning.LightningDataModule):
     def prepare_data(self) -> None:
         """Decode images that are not cached yet; Lightning calls this in the first process while the others wait."""
         self.training_pixels()
-        open_pixel_cache(self._catalogue, self._val_rows, self._spec, self._cache)
+        open_pixel_cache(self.catalogue, self.val_rows, self._spec, self._cache)
 
     def training_pixels(self) -> np.ndarray:
         """The cached pixels of the training images: uint8 of shape (images, size, size, 3), a memory map."""
-        return open_pixel_cache(self._catalogue, self._images.rows, self._spec, self._cache)
+        return open_pixel_cache(self.catalogue, self._images.rows, self._spec, self._cache)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """One epoch of P x K batches."""
@@ -126,9 +128,9 @@ class CatalogueDataModule(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """The validation images; several processes get equally many each, so that some images come twice."""
-        pixels = open_pixel_cache(self._catalogue, self._val_rows, self._spec, self._cache)
+        pixels = open_pixel_cache(self.catalogue, self.val_rows, self._spec, self._cache)
         rank, world = self._process()
-        count = len(self._val_rows)
+        count = len(self.val_rows)
         mine = (np.arange(rank, -(-count // world) * world, world) % count).tolist()
         batches = [mine[start : start + self._eval_batch] for start in range(0, len(mine), self._eval_batch)]
         # A generator of its own, so that validation does not use the training's random numbers.
@@ -154,7 +156,7 @@ class CatalogueDataModule(lightning.LightningDataModule):
         step = self.trainer.global_step * accumulated + part
         place = np.random.SeedSequence([self._seed, step, self.trainer.global_rank])
         generator = torch.Generator().manual_seed(int(place.generate_state(1)[0]))
-        return batch._replace(pixels=self._augmentation(batch.pixels, generator))
+        return batch._replace(pixels=self._augmentation(batch.pixels, batch.facts.domains, generator))
 
     def state_dict(self) -> dict[str, Any]:
         """The fingerprint of the training set, and the number of batches drawn in this epoch."""

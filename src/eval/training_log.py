@@ -27,7 +27,7 @@ EARLIER = "metrics-*.csv"
 
 _CONFIG = Path("log") / "hparams.yaml"
 _HYDRA = Path(".hydra") / "hydra.yaml"
-_NO_PART = ("callbacks", "debug", "experiment", "logger", "sweep")
+_NO_PART = ("callbacks", "debug", "experiment", "logger", "metric", "sweep")
 """Config groups that set others, or do not decide what is trained."""
 
 _LEVELS = 3

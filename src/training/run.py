@@ -12,9 +12,10 @@ from torch import nn
 from src.catalog.catalogue import Catalogue, open_catalogue
 from src.catalog.leakage import check_leakage
 from src.contracts.settings import TrainSettings
-from src.datamodules.augmentation import augmentation_of
+from src.datamodules.augmentation import strength_of
 from src.datamodules.catalogue_datamodule import CatalogueDataModule, check_batch_fits
 from src.datamodules.fixed_batch import FixedBatch
+from src.datamodules.image_transforms import PerImage
 from src.datamodules.training_set import training_set
 from src.eval.confidence import confidence_metrics
 from src.eval.evaluation import Evaluation, evaluate_split, print_metrics, write_metrics
@@ -67,14 +68,14 @@ def train(settings: TrainSettings, folder: Path, *, make: Callable[..., Any]) ->
         trainer_settings.pop(name) for name in ("eval_batch", "chunk", "compile", "resume", "overfit", "lightning")
     )
     try_objective(settings.loss, settings.miner, make=make)
-    own_augmentation = make(settings.augmentation) if settings.augmentation else None
+    own = PerImage(make(settings.augmentation)) if settings.augmentation else None
     own_callbacks = made_callbacks(settings.callbacks, make=make, monitor=monitor)
     catalogue = _checked_catalogue(settings, folder)
     images, rows = training_set(catalogue), validation_rows(catalogue)
     pairs = read_click_pairs(catalogue, images, settings.clicks)
     lasting = click_neighbourhoods(pairs, images) if pairs else None
     data = settings.data
-    augment = augmentation_of(data.augmentation, own_augmentation)
+    augment = own or strength_of(data.augmentation)
     sampler = sampler_with_neighbourhoods(make(settings.sampler), lasting)
     roles: dict[str, Any] = {}
     if overfit:

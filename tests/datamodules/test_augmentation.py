@@ -7,11 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from src.commandline import CONF, composed
-from src.commandline import make as made
-from src.contracts.errors import ConfigError
-from src.contracts.settings import TrainSettings
-from src.datamodules.augmentation import STRENGTHS, PerImage, Strength, _grid, augment, augmentation_of
+from src.datamodules.augmentation import STRENGTHS, Strength, _grid, augment
 
 NOTHING = Strength((1.0, 1.0), 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -162,27 +158,3 @@ def test_shapes_are_checked_in_tests() -> None:
         run(batch(1).float(), NOTHING)
     with pytest.raises(TypeCheckError):
         run(batch(1)[..., :2], NOTHING)
-
-
-@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "augmentation").glob("*.yaml")))
-def test_each_transform_of_the_configs_follows_its_seed_alone(name: str) -> None:
-    overrides = ["data=shop", "data.augmentation=none", f"augmentation={name}", "preprocessing.size=24"]
-    settings = composed(TrainSettings, "train", *overrides, "hydra.run.dir=unused")
-    change = augmentation_of("none", made(settings.augmentation) if settings.augmentation else None)
-    if name == "none":
-        assert change is None
-        return
-    pixels = batch(1).repeat(16, 1, 1, 1)
-    state = torch.get_rng_state()
-    first, again, other = (change(pixels, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
-    assert (first.dtype, first.shape) == (torch.float32, pixels.shape)
-    assert 0 <= first.min() <= first.max() <= 255
-    torch.testing.assert_close(first, again, atol=0, rtol=0)
-    assert not torch.equal(first, other)
-    assert len({tuple(image.flatten()[:200].tolist()) for image in first}) > 4
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_a_transform_that_changes_the_size_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"makes images of shape \(3, 24, 24\) into \(3, 24, 12\)"):
-        PerImage(lambda image: image[..., ::2])(batch(2), torch.Generator())

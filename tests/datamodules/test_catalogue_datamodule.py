@@ -11,7 +11,7 @@ import torch
 from src.catalog.catalogue import Catalogue, open_catalogue
 from src.contracts.errors import ConfigError
 from src.contracts.preprocessing import PreprocessingSpec, preprocess
-from src.datamodules.augmentation import augmentation_of
+from src.datamodules.augmentation import strength_of
 from src.datamodules.catalogue_datamodule import CatalogueDataModule
 from src.datamodules.pk_sampler import PKSampler
 from src.datamodules.training_set import Batch, training_set
@@ -114,15 +114,15 @@ def train(datamodule: CatalogueDataModule, epochs: int) -> Spy:
 
 
 def test_lightning_draws_anew_each_epoch_and_alike_each_run(catalogue: Catalogue, tmp_path: Path) -> None:
-    first = train(make(catalogue, tmp_path, augmentation=augmentation_of("light", None)), epochs=3)
-    again = train(make(catalogue, tmp_path, augmentation=augmentation_of("light", None)), epochs=3)
+    first = train(make(catalogue, tmp_path, augmentation=strength_of("light")), epochs=3)
+    again = train(make(catalogue, tmp_path, augmentation=strength_of("light")), epochs=3)
     assert first.trained == again.trained
     orders = [[labels for _, _, labels in epoch] for epoch in first.trained]
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
 def test_training_pixels_are_augmented_and_validation_pixels_are_not(catalogue: Catalogue, tmp_path: Path) -> None:
-    spy = train(make(catalogue, tmp_path, augmentation=augmentation_of("strong", None)), epochs=1)
+    spy = train(make(catalogue, tmp_path, augmentation=strength_of("strong")), epochs=1)
     assert {dtype for dtype, _, _ in spy.trained[0]} == {torch.float32}
     assert set(spy.validated) == {torch.uint8}
     plain = train(make(catalogue, tmp_path), epochs=1)
@@ -131,7 +131,7 @@ def test_training_pixels_are_augmented_and_validation_pixels_are_not(catalogue: 
 
 
 def test_batches_of_an_accumulated_step_have_draws_of_their_own(catalogue: Catalogue, tmp_path: Path) -> None:
-    datamodule = make(catalogue, tmp_path, augmentation=augmentation_of("light", None))
+    datamodule = make(catalogue, tmp_path, augmentation=strength_of("light"))
     batch = next(iter(datamodule.train_dataloader()))
 
     def pixels(step: int, ready: int, accumulated: int) -> torch.Tensor:

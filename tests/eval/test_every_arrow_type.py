@@ -111,14 +111,14 @@ def test_default_slices_skip_the_others_in_one_line(evaluation: Evaluation, capl
 def write_all(evaluation: Evaluation, folder: Path) -> str:
     """Write what evaluate.py writes after metrics.json, and return the report."""
     write_queries(evaluation.per_query, folder / "queries.parquet", name="x", split=None, method=None, seed=None)
-    slices, names = slice_queries(evaluation.per_query, resamples=20), about_queries(evaluation.per_query)["metrics"]
+    slices, names = slice_queries(evaluation.per_query), about_queries(evaluation.per_query)["metrics"]
     write_slices(slices, names, folder / "slices.parquet")
     print_slices(slices, names[0], shown=len(slices))
     write_report(
         folder / "report.html",
         title="every type",
         evaluation=evaluation,
-        metrics=evaluation.metrics | confidence_metrics(evaluation, resamples=20),
+        metrics=evaluation.metrics | confidence_metrics(evaluation),
         slices=slices,
         hard_cases=hard_cases(evaluation.per_query),
         confidence=0.95,

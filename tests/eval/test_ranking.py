@@ -268,13 +268,12 @@ def test_six_known_queries_have_their_known_values_by_search() -> None:
     check_six(ranks, np.array(positives))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0, 1e30])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0])
 @pytest.mark.parametrize("side", ["queries", "gallery"])
 def test_vectors_without_a_cosine_are_refused_by_name(side: str, bad: float) -> None:
     parts = {
         name: embedded(np.ones((4, 3)), [f"{name}-{n}" for n in range(4)], ["x"] * 4) for name in ("queries", "gallery")
     }
-    # 1e30 is finite, but its square is not in float32.
     parts[side].vectors[2] = bad
     with pytest.raises(LookalikeError) as caught:
         rank_positives(parts["queries"], parts["gallery"])

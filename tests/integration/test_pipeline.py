@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.contracts.bundle import ITEMS_TABLE, open_bundle
 from tests.wandb_records import wandb_config, wandb_history, wandb_records
@@ -59,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(folder: Path, warm_python: Path) -> Path:
-    return train(warm_python, folder, "first", "logger=wandb")
+    return train(warm_python, folder, "first", "logger=[wandb,tensorboard]", "callbacks=pictures")
 
 
 def test_a_run_leaves_its_checkpoint_metrics_and_config(first: Path) -> None:
@@ -88,6 +89,22 @@ def test_the_run_is_written_for_weights_and_biases(first: Path) -> None:
     assert scalars["best/recall@1"] == [pytest.approx(metrics["recall@1"])]
 
 
+def test_results_are_drawn_while_it_trains(first: Path, folder: Path, warm_python: Path) -> None:
+    """The picture of the epoch that was kept is the one that evaluate.py draws of its checkpoint."""
+    checkpoint, output = first / "checkpoints" / "best.ckpt", folder / "drawn"
+    run(
+        warm_python, folder, "evaluate.py", f"checkpoint={checkpoint}", "split=val", "pictures=8", "report=false",
+        "resamples=0", f"output={output}",
+    )  # fmt: skip
+    drawn = (first / "pictures" / "epoch-001.png").read_bytes()
+    assert drawn == (output / "results.png").read_bytes()
+    (path,) = first.rglob("run-*.wandb")
+    assert wandb_history(path)["val/results/count"] == [1]
+    readers = [EventAccumulator(str(events)).Reload() for events in first.rglob("events.out.tfevents*")]
+    pictures = [image for one in readers if one.Tags()["images"] for image in one.Images("val/results")]
+    assert [image.encoded_image_string[:8] for image in pictures] == [drawn[:8]]
+
+
 def test_the_checkpoint_is_evaluated_and_exported(first: Path, folder: Path, warm_python: Path) -> None:
     checkpoint = f"checkpoint={first / 'checkpoints' / 'best.ckpt'}"
     run(warm_python, folder, "evaluate.py", checkpoint, "split=val", f"output={folder / 'evaluated'}", "pictures=2")
@@ -108,4 +125,6 @@ def test_the_checkpoint_is_evaluated_and_exported(first: Path, folder: Path, war
     assert sum(artifact.type == "bundle" for run in runs for artifact in run) == 1
     items = pq.read_table(bundle.path(ITEMS_TABLE))
     assert items.num_rows == bundle.content["index"]["vectors"] > 0
-    assert sorted(path.name for path in folder.iterdir()) == ["bundle", "cache", "evaluated", "first", "second", "shop"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "bundle", "cache", "drawn", "evaluated", "first", "second", "shop",
+    ]  # fmt: skip

@@ -18,7 +18,7 @@ def one_sided(worse: np.ndarray, better: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("level", [0.0005, 0.005, 0.05])
-def test_a_trial_is_worse_by_the_one_sided_permutation_test_and_student_s_interval(level: float) -> None:
+def test_a_trial_is_worse_by_the_one_sided_permutation_test_and_its_interval(level: float) -> None:
     rng = np.random.default_rng(1)
     told = []
     for gap in (0.0, 0.1, 0.15, 0.2, 0.4):
@@ -26,13 +26,14 @@ def test_a_trial_is_worse_by_the_one_sided_permutation_test_and_student_s_interv
         other = np.clip(best - gap + rng.normal(0, 0.15, 12), 0, 1)
         position, (first, second) = differences_to_best([other[None], best[None]], np.arange(12), level=level)
         assert (position, second) == (1, None)
-        # One query a product: the bootstrap's standard error is nearly that of a mean.
-        error = (other - best).std(ddof=1) / 12**0.5
-        high = (other - best).mean() + stats.t.ppf(1 - level, 11) * error
-        assert first.high == pytest.approx(high, abs=0.03)
+        if level > 40 / 4096:  # with few patterns beyond the level, the interval is coarse
+            error = (other - best).std(ddof=1) / 12**0.5
+            high = (other - best).mean() + stats.t.ppf(1 - level, 11) * error
+            assert first.high == pytest.approx(high, abs=0.03)
         p_value = one_sided(other, best)
         assert first.p_value == pytest.approx(2 * p_value, abs=1e-9)
-        worse = p_value <= level and first.high < 0
+        worse = p_value <= level
+        assert (first.high < 0) == worse
         assert is_worse(first, level=level) == worse
         told.append(worse)
     assert told[-1] == (level > 1 / 4096)

@@ -16,7 +16,7 @@ from pytorch_metric_learning.losses import ContrastiveLoss, ProxyAnchorLoss
 from src.catalog.catalogue import open_catalogue
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import OptimSettings, TrainerSettings
-from src.datamodules.augmentation import augmentation_of
+from src.datamodules.augmentation import strength_of
 from src.datamodules.catalogue_datamodule import CatalogueDataModule
 from src.datamodules.neighbourhood_sampler import NeighbourhoodSampler
 from src.datamodules.training_set import training_set
@@ -99,7 +99,7 @@ def run(folder: Path, data: Any, where: str = "", step: int = -1, patience: int 
         sampler=partial(NeighbourhoodSampler, share=0.5),
         p=2,
         k=2,
-        augmentation=augmentation_of("strong", None),
+        augmentation=strength_of("strong"),
         workers=data.workers,
         eval_batch=8,
         cache=Path(data.cache),
