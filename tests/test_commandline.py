@@ -72,7 +72,6 @@ def test_a_body_that_returns_exits_with_0(tmp_path: Path, repository: Path) -> N
         ("raise NotADirectoryError(errno.ENOTDIR, 'Not a directory', 'a/b')", "a part of the path is a file"),
         ("open('x' * 300)", "choose a shorter name"),
         ("open('.', 'w')", "it is a folder where a file is needed"),
-        ("import torch; torch.save(torch.zeros(99), open('/dev/full', 'wb'))", "No space left on device: free some"),
         ("raise RuntimeError('cannot write: No space left on device (os error 28)')", "free some space"),  # safetensors
         ("import sqlite3; raise sqlite3.OperationalError('database or disk is full')", "free some space"),
         ("import hydra; hydra.utils.instantiate({'_target_': 'json.Nothing'})", "json.Nothing"),
@@ -121,6 +120,16 @@ def test_a_config_that_cannot_work_exits_with_2(
     tmp_path: Path, repository: Path, overrides: tuple[str, ...], parts: tuple[str, ...]
 ) -> None:
     assert_one_message(run_body(tmp_path, repository, "pass", *overrides), *parts)
+
+
+@pytest.mark.parametrize("output", ["file", "file/inside", "x" * 300])
+def test_an_output_that_cannot_be_made_is_known_at_once(tmp_path: Path, repository: Path, output: str) -> None:
+    (tmp_path / "file").write_text("")
+    for setting in ("output", "hydra.run.dir"):
+        name, schema = ("evaluate", "EvaluateSettings") if setting == "output" else ("train", "TrainSettings")
+        given = ("checkpoint=x",) if name == "evaluate" else ("data=shop",)
+        done = run_body(tmp_path, repository, "pass", *given, f"{setting}={output}", name=name, schema=schema)
+        assert_one_message(done, output)
 
 
 def test_one_image_an_item_exits_with_2(tmp_path: Path, repository: Path) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "Bundle",
     "open_bundle",
     "read_bundle_id",
+    "refuse_foreign",
     "staged_bundle",
 ]
 
@@ -117,7 +118,7 @@ def staged_bundle(output: Path) -> Iterator[_Draft]:
     Raises:
         BundleError: `output` holds something that is no bundle.
     """
-    with staged_folder(output, check=_refuse_foreign) as staging:
+    with staged_folder(output, check=refuse_foreign) as staging:
         draft = _Draft(staging)
         yield draft
         _write_manifest(draft)
@@ -209,7 +210,8 @@ def _write_manifest(draft: _Draft) -> None:
     (draft.root / MANIFEST).write_bytes(_manifest(content, draft.measured))
 
 
-def _refuse_foreign(output: Path) -> None:
+def refuse_foreign(output: Path) -> None:
+    """Raise `BundleError` where a folder holds something that is no bundle."""
     if output.is_dir() and (not any(output.iterdir()) or _is_ours(output / MANIFEST)):
         return
     if output.exists():

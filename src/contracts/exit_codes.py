@@ -19,13 +19,14 @@ _FIXES = {
     errno.EEXIST: "it is a file where a folder is needed; remove it, or name another path",
     errno.ENOTDIR: "a part of the path is a file; name another path",
     errno.EISDIR: "it is a folder where a file is needed; name a file",
+    errno.EFBIG: "the system limits the size of files (ulimit -f, or the file system): name a path elsewhere",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ELOOP: "its symbolic links go round in a circle; name another path",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 """By the number of the system's error: what the user can do."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FULL_TEXTS = (*(os.strerror(number) for number in _FULL), "database or disk is full")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_TEXTS = {**{os.strerror(number): number for number in _FULL}, "database or disk is full": errno.ENOSPC}
 
 
 @contextmanager
@@ -53,7 +54,8 @@ def _message(error: Exception) -> str | None:
     cause: BaseException | None = error
     while cause is not None:
         # Libraries (torch, safetensors, FAISS, SQLite) say it in errors of their own, or raise another one over it.
-        if getattr(cause, "errno", None) in _FULL or any(text in str(cause) for text in _FULL_TEXTS):
-            return f"{cause}: {_FIXES[errno.ENOSPC]}"
+        found = [number for text, number in _FULL_TEXTS.items() if text in str(cause)]
+        if getattr(cause, "errno", None) in _FULL or found:
+            return f"{cause}: {_FIXES[found[0] if found else cause.errno]}"  # type: ignore[attr-defined]
         cause = cause.__cause__ or cause.__context__
     return None

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from src.catalog.catalogue import open_catalogue
+from src.contracts.bundle import refuse_foreign
 from src.contracts.settings import ExportSettings, complete_data
 from src.eval.evaluation import read_metrics
 from src.export.builder import build_bundle
@@ -20,14 +21,17 @@ def export(settings: ExportSettings) -> None:
         settings: checked; the checkpoint completes `data`.
 
     Raises:
+        BundleError: `output` holds something that is no bundle.
         GateError: the exported encoder or the index misses a limit.
     """
-    checkpoint = Path(settings.checkpoint)
+    checkpoint, output = Path(settings.checkpoint), Path(settings.output)
+    refuse_foreign(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
     if settings.triton:
         check_triton(Path(settings.triton))
     encoder, spec, card = load_encoder(checkpoint)
     bundle = build_bundle(
-        Path(settings.output),
+        output,
         encoder=encoder,
         spec=spec,
         card=card,
