@@ -157,8 +157,7 @@ def _load(bundle: Path, settings: ServeSettings, run_folder: Path) -> Any:
 def _reset_signals_in_forks() -> None:
     """Let SIGTERM of the parent end a new worker process; leave SIGINT of a terminal to the parent.
 
-    A fork has copies of its parent's handlers, which do nothing there. SIGTERM is blocked until they are exchanged: one
-    that came before would be lost, and the parent would wait `drain_seconds` for the worker.
+    A fork has its parent's handlers. SIGTERM is blocked until they are exchanged: it would be lost, and waited for.
     """
     block = partial(signal.pthread_sigmask, signal.SIG_BLOCK, [signal.SIGTERM])
     unblock = partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, [signal.SIGTERM])

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,11 @@ _log = logging.getLogger("serve")
 
 def mark_ready(run_folder: Path) -> None:
     """In a worker process: tell the parent that it answers."""
-    _ready_file(run_folder, os.getpid()).touch()
+    (run_folder / f"ready-{os.getpid()}").touch()
 
 
 def stop_on_first_signal() -> None:
-    """In a worker process: stop on the first SIGTERM, and leave a terminal's SIGINT to the parent.
-
-    Granian 2.8 waits for ever in its handler of a second signal: Ctrl-C gives a worker both.
-    """
+    """In a worker: stop on the first SIGTERM, ignore others and Ctrl-C; a second signal would block Granian 2.8."""
 
     def set_loop_signals(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
         stopped = WorkerSignal()
@@ -70,7 +68,7 @@ class RollingServer(MPServer):
         """Start a worker in the place of another one; whether it took over."""
         new.interrupt_by_parent = True  # Its end is noticed here.
         new.start()
-        ready = _ready_file(self._run_folder, new._id())
+        ready = self._run_folder / f"ready-{new._id()}"
         while not ready.exists() and new.is_alive() and not self.interrupt_signal:
             time.sleep(_POLL_SECONDS)
         if not ready.exists():
@@ -87,13 +85,17 @@ class RollingServer(MPServer):
         self._end(old)
         return True
 
-    def _end(self, worker: WorkerProcess) -> None:
-        worker.terminate()
-        worker.join(self.workers_kill_timeout)
-        if worker.is_alive():
-            worker.kill()
+    def _stop_workers(self) -> None:
+        self._end(*self.wrks)
+        self.wrks.clear()
+
+    def _end(self, *workers: WorkerProcess) -> None:
+        for worker in workers:
+            worker.terminate()
+        deadline = time.monotonic() + (self.workers_kill_timeout or 0)
+        for worker in workers:
+            # A thread of Granian's takes the exit status; until then `is_alive` is true of an ended process.
+            if not wait([worker.inner.sentinel], max(0.0, deadline - time.monotonic())):
+                _log.warning("a process did not end within %d s of SIGTERM: killed", self.workers_kill_timeout)
+                worker.kill()
             worker.join()
-
-
-def _ready_file(run_folder: Path, pid: int) -> Path:
-    return run_folder / f"ready-{pid}"
