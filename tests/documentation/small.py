@@ -38,6 +38,9 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.preprocessing": ("--count", "4"),
     "benchmarks.racing_risk": ("--simulations", "2", "--processes", "1"),
     "benchmarks.searcher": ("--items", "500"),
+    "benchmarks.training_path": (
+        *("preprocessing.size=32", "trainer.accelerator=cpu", "data.p=4", "data.k=2", *SHOP, *_RESNET),
+    ),
     "benchmarks.training_speed": (
         *("--rounds", "1", "--steps", "10", "--parents", "130", "--size", "32", "--backbone", "resnet10t"),
     ),
