@@ -22,9 +22,9 @@ __all__ = ["read_webdataset"]
 def read_webdataset(root: Path, pattern: str, columns: Mapping[str, str]) -> pa.Table:
     """List the samples of tar shards. No image is read: `image` is its shard's path with offset and length.
 
-    Memory: one sample, and the rows: about 0.5 GB for a million samples with a small JSON. Time: one header a member,
-    80 s for these at each call on one core; images are skipped in local shards, while a remote shard is downloaded as
-    a whole where its images are smaller than fsspec's blocks of 5 MiB.
+    Memory: one sample, and the rows: 21 MB for 40,000 samples with a small JSON. Time: one header a member, 3.3 s for
+    these at each call on one core; both grow with the samples. Images are skipped in local shards, while a remote shard
+    is downloaded as a whole where its images are smaller than fsspec's blocks of 5 MiB.
 
     Args:
         root: folder of the shards.
