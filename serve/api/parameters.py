@@ -60,6 +60,7 @@ def _box(value: Any) -> str:
 
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_without_nul)]
+_Texts = tuple[_Text, ...]
 Integer = Annotated[int, BeforeValidator(_plain_number)]
 Price = Annotated[float, BeforeValidator(_plain_number), Field(allow_inf_nan=False)]
 Boolean = Annotated[bool, BeforeValidator(_plain_boolean)]
@@ -76,14 +77,14 @@ class SearchParameters(BaseModel):
     dedupe: Literal["item", "parent"] = Field(
         default="item", description="One result for each item, or for each parent (product)."
     )
-    category: list[_Text] = Field(default=[], max_length=100, description="Only items of any of these categories.")
-    brand: list[_Text] = Field(default=[], max_length=100, description="Only items of any of these brands.")
-    color: list[_Text] = Field(default=[], max_length=100, description="Only items of any of these colors.")
+    category: _Texts = Field(default=(), max_length=100, description="Only items of any of these categories.")
+    brand: _Texts = Field(default=(), max_length=100, description="Only items of any of these brands.")
+    color: _Texts = Field(default=(), max_length=100, description="Only items of any of these colors.")
     price_min: Price | None = Field(default=None, description="Lowest price, included.")
     price_max: Price | None = Field(default=None, description="Highest price, included.")
     in_stock: Boolean | None = Field(default=None, description="Only items that are, or are not, in stock.")
-    filter: list[_Filter] = Field(
-        default=[],
+    filter: tuple[_Filter, ...] = Field(
+        default=(),
         max_length=100,
         description="`COLUMN:VALUE`, or `COLUMN:LOW..HIGH` for numbers and times, with either end open. Values of one "
         "column are alternatives, different columns must all be met.",

@@ -1,5 +1,6 @@
 """What GET /v1/bundle answers."""
 
+from functools import lru_cache
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from src.search.searcher import Searcher
 __all__ = ["describe", "image_path"]
 
 
+@lru_cache(maxsize=16_384)
 def image_path(root_path: str, image_id: str) -> str:
     """The URL path of an image's thumbnail."""
     return f"{root_path}/v1/images/{quote(image_id, safe='')}"

@@ -12,7 +12,7 @@ from serve.errors import overloaded
 from serve.pipeline.threads import ThreadPools
 from serve.stages import Stages
 from src.contracts.image_errors import ImageTooLargeError
-from src.contracts.image_header import decoding_bytes, read_header
+from src.contracts.image_header import ImageHeader, decoding_bytes
 from src.contracts.preprocessing import PreprocessingSpec
 from src.search.box import Box
 
@@ -53,9 +53,8 @@ class Decoding:
     max_pixels: int
     _large: int = field(default=0, init=False)
 
-    def cost(self, data: bytes, spec: PreprocessingSpec | None = None, box: Box | None = None) -> Cost:
-        """Read the header of a photo that is decoded as `spec` and `box` say, or in full size; raises `ImageError`."""
-        header = read_header(data)
+    def cost(self, header: ImageHeader, spec: PreprocessingSpec | None = None, box: Box | None = None) -> Cost:
+        """The cost of a photo that is decoded as `spec` and `box` say, or in full size; raises `ImageTooLargeError`."""
         if header.width * header.height > self.max_pixels:
             raise ImageTooLargeError(
                 f"{header.width} x {header.height} pixels; at most {self.max_pixels:,} pixels are read: scale it down"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import astuple, dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from serve.pipeline.decoding import Cost, Decoding
 from serve.pipeline.guard import SearchFailedError, guarded
 from serve.pipeline.threads import ThreadPools
 from serve.stages import Stages
+from src.contracts.image_header import open_image, read_header
 from src.contracts.preprocessing import decode
 from src.search.box import WHOLE, Box
 from src.search.regions import Detector, Region
@@ -73,11 +75,10 @@ class Embedder:
             SearchFailedError: the encoder failed, was late, or is not called.
         """
 
-        def pixels() -> np.ndarray:
-            return self.searcher.pixels(data, box, max_pixels=self.decoding.max_pixels)
-
         async def run() -> Embedded:
-            cost = self.decoding.cost(data, self.searcher.bundle.preprocessing, box)
+            photo = open_image(data)
+            pixels = partial(self.searcher.pixels, photo, box, max_pixels=self.decoding.max_pixels)
+            cost = self.decoding.cost(photo.header, self.searcher.bundle.preprocessing, box)
             # Without the encoder, the photo is decoded all the same: a damaged one is the caller's fault.
             if cost is Cost.QUICK and not self.decode_ahead and self.encoder_answers:
                 return await self._batched(pixels, deadline, stages, search)
@@ -102,7 +103,7 @@ class Embedder:
             box = regions[0].box if regions else WHOLE
             return box, self.searcher.resized(pixels, box)
 
-        box, made = await self.decoding.run(self.decoding.cost(data), find, stages)
+        box, made = await self.decoding.run(self.decoding.cost(read_header(data)), find, stages)
         key = await self._key(data, None if box == WHOLE else box, stages)
         return await self._shared(key, lambda: self._batched(lambda: made, deadline, stages)), box
 
@@ -112,7 +113,7 @@ class Embedder:
         def find() -> list[Region]:
             return self.detector.regions(decode(data, max_pixels=self.decoding.max_pixels), most)
 
-        return await self.decoding.run(self.decoding.cost(data), find, stages)
+        return await self.decoding.run(self.decoding.cost(read_header(data)), find, stages)
 
     async def _batched(
         self, pixels: Pixels, deadline: Deadline, stages: Stages, search: Search | None = None

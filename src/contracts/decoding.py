@@ -9,7 +9,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from src.contracts.grey_levels import grey_levels
 from src.contracts.image_errors import ImageTooLargeError
-from src.contracts.image_header import ImageHeader, image_errors, open_image
+from src.contracts.image_header import ImageFile, ImageHeader, image_errors, open_image
 from src.contracts.jpeg_reduction import Box, reduced
 from src.contracts.png_pixels import check_png_pixels, eight_bit_transparency
 from src.contracts.preprocessing_spec import PreprocessingSpec
@@ -29,7 +29,11 @@ _STRIP = 125_000  # pixels
 
 
 def decode(
-    data: bytes, *, spec: PreprocessingSpec | None = None, box: Box | None = None, max_pixels: int = MAX_PIXELS
+    file: bytes | ImageFile,
+    *,
+    spec: PreprocessingSpec | None = None,
+    box: Box | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """Decode an image file to upright RGB.
 
@@ -38,7 +42,7 @@ def decode(
     scaled as `grey_levels` says.
 
     Args:
-        data: the bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF file.
+        file: the bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF file, or what `open_image` made of them; that is used up.
         spec: what the pixels will be resized to. With `decoding=reduced` a JPEG is then decoded at 1/2, 1/4 or 1/8 of
             its sides, where at least twice the pixels that resizing needs are left. None decodes all pixels.
         box: with `spec`, the part of the picture that will be cut out before it is resized. All is decoded.
@@ -53,7 +57,7 @@ def decode(
         CorruptImageError: truncated or damaged, or of more segments and tags than a picture has use for.
     """
     with image_errors():
-        header, source = open_image(data)
+        data, header, source = file if isinstance(file, ImageFile) else open_image(file)
         _check_size(header, max_pixels)
         if isinstance(source, WebP):
             if has_libwebp():

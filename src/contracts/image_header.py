@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
@@ -20,7 +20,7 @@ from src.contracts.preprocessing_spec import PreprocessingSpec
 from src.contracts.resizing import resizing_bytes
 from src.contracts.webp import WebP, is_webp, read_webp
 
-__all__ = ["ImageHeader", "decoding_bytes", "image_errors", "open_image", "read_header"]
+__all__ = ["ImageFile", "ImageHeader", "decoding_bytes", "image_errors", "open_image", "read_header"]
 
 # Pillow loads its formats when the first file is opened, and two threads that do so at once may miss one (13.0).
 Image.init()
@@ -70,6 +70,14 @@ class ImageHeader:
         return jpeg_reduction(spec, self.width, self.height, box=box) if self.reducible else 1
 
 
+class ImageFile(NamedTuple):
+    """An image file whose header has been read, and what decodes its pixels: once."""
+
+    data: bytes
+    header: ImageHeader
+    source: Image.Image | WebP
+
+
 def read_header(data: bytes) -> ImageHeader:
     """Read an image file's header; decode no pixel.
 
@@ -86,8 +94,7 @@ def read_header(data: bytes) -> ImageHeader:
         ImageTooLargeError: a JPEG of too many passes over its pixels.
         CorruptImageError: damaged, or of more segments and tags than a picture has use for.
     """
-    with image_errors():
-        return open_image(data)[0]
+    return open_image(data).header
 
 
 def decoding_bytes(header: ImageHeader, *, spec: PreprocessingSpec | None = None, box: Box | None = None) -> int:
@@ -117,8 +124,13 @@ def decoding_bytes(header: ImageHeader, *, spec: PreprocessingSpec | None = None
     return _FIXED + header.decoder_bytes + max(peak * pixels, resizing)
 
 
-def open_image(data: bytes) -> tuple[ImageHeader, Image.Image | WebP]:
-    """The header, and what knows how to decode the rest; raises whatever Pillow raises."""
+def open_image(data: bytes) -> ImageFile:
+    """`read_header`, with what decodes the rest, so that the header is read once; raises as it does."""
+    with image_errors():
+        return _opened(data)
+
+
+def _opened(data: bytes) -> ImageFile:
     if not data:
         raise UnsupportedImageError("the image is empty (0 bytes)")
     form = signed_format(data)
@@ -128,14 +140,14 @@ def open_image(data: bytes) -> tuple[ImageHeader, Image.Image | WebP]:
     if is_webp(data):
         webp = read_webp(data)
         check_exif(webp.exif)
-        return _header_of_webp(webp, data), webp
+        return ImageFile(data, _header_of_webp(webp, data), webp)
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         raise UnsupportedImageError(
             f"it begins as a {form} file, but its header is damaged or of a kind that is not read; save it anew as PNG"
         ) from None
-    return _header_of(image, data), image
+    return ImageFile(data, _header_of(image, data), image)
 
 
 def _header_of(image: Image.Image, data: bytes) -> ImageHeader:

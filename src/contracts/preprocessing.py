@@ -9,6 +9,7 @@ import numpy as np
 
 from src.contracts.decoding import MAX_PIXELS, MAX_SIDE, decode
 from src.contracts.image_errors import CorruptImageError, ImageError, ImageTooLargeError, UnsupportedImageError
+from src.contracts.image_header import ImageFile
 from src.contracts.jpeg_reduction import Box
 from src.contracts.preprocessing_spec import PreprocessingSpec
 from src.contracts.resizing import resize, seen_area
@@ -31,12 +32,12 @@ __all__ = [
 
 
 def preprocess(
-    data: bytes, spec: PreprocessingSpec, *, box: Box | None = None, max_pixels: int = MAX_PIXELS
+    file: bytes | ImageFile, spec: PreprocessingSpec, *, box: Box | None = None, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
     """`decode`, `cut` and `resize`.
 
     Args:
-        data: the bytes of an image file.
+        file: the bytes of an image file, or what `open_image` made of them; that is used up.
         spec: how pixels are made.
         box: the part of the picture that is shown; None takes all.
         max_pixels: larger images are refused.
@@ -47,7 +48,7 @@ def preprocess(
     Raises:
         ImageError: as `decode`.
     """
-    pixels = decode(data, spec=spec, box=box, max_pixels=max_pixels)
+    pixels = decode(file, spec=spec, box=box, max_pixels=max_pixels)
     return resize(pixels if box is None else cut(pixels, box), spec)
 
 

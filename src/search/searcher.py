@@ -11,6 +11,7 @@ from PIL import Image
 
 from src.contracts.bundle import Bundle, open_bundle
 from src.contracts.errors import BundleError, LookalikeError
+from src.contracts.image_header import ImageFile
 from src.contracts.preprocessing import MAX_PIXELS, preprocess, resize
 from src.export.runtime import EncoderRuntime, open_encoder
 from src.index.filters import Condition
@@ -109,14 +110,14 @@ class Searcher:
         searcher._warm_up()
         return searcher
 
-    def pixels(self, data: bytes, box: Box | None = None, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    def pixels(self, file: bytes | ImageFile, box: Box | None = None, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """Decode an image file, cut a part out and resize it: uint8 of shape (size, size, 3).
 
         Raises:
             ImageError: no image that can be read.
         """
         place = None if box is None else astuple(box)
-        return preprocess(data, self._spec, box=place, max_pixels=max_pixels)
+        return preprocess(file, self._spec, box=place, max_pixels=max_pixels)
 
     def embed(self, images: Sequence[Query]) -> np.ndarray:
         """Embed images.
