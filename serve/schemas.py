@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from src.search.confidence import Estimate
+
 Rung = Literal["search", "cache", "text", "trending"]
 """What answered a search; see `Results.rung`."""
 
@@ -45,6 +47,11 @@ class Results(BaseModel):
     offset: int = Field(description="Results that were skipped.")
     box: tuple[float, float, float, float] | None = Field(
         description="The part of the photo that was searched for: x, y, width, height in fractions of it; null for all."
+    )
+    confidence: Estimate | None = Field(
+        default=None,
+        description="How far the first result can be trusted; where a whole photo was compared with all items from the "
+        "first on, and the bundle's catalogue has photos for validation.",
     )
     timings_ms: dict[str, float] | None = Field(
         description="With `timings=true`: work of each stage, `wait` between them, and the `total`, in milliseconds."

@@ -76,7 +76,11 @@ class Pipeline:
                 found = await self.current.found(find, query, stages)
             except SearchFailedError:
                 rung, found = await self._fallback.answer(query, gallery, stages)
-        return self._answer(found, rung, query, stages, box)
+        answer = self._answer(found, rung, query, stages, box)
+        # It was fitted on such searches, and says nothing of others.
+        if rung in ("search", "cache") and query.dedupe == "item" and not (query.filters or query.box or query.offset):
+            answer.confidence = self.embedder.searcher.estimate(found.hits)
+        return answer
 
     async def similar(self, item_id: str, query: Query, deadline: Deadline) -> Results:
         """Items that look like an item.

@@ -22,6 +22,7 @@ from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.signature import SIGNATURE, check_signature
 
 __all__ = [
+    "CONFIDENCE",
     "DRIFT_REFERENCE",
     "ENCODER",
     "GOLDEN",
@@ -51,6 +52,7 @@ WORDS = "words.sqlite"
 THUMBNAILS = "thumbnails.arrow"
 DRIFT_REFERENCE = "drift_reference.npz"
 TRENDING = "trending.json"
+CONFIDENCE = "confidence.json"
 
 _FORMAT = 3
 

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from src.catalog.catalogue import Catalogue, open_catalogue
+from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.settings import EvaluateSettings, complete_data
 from src.eval.baselines import open_baseline
+from src.eval.calibration import LEAST_PRODUCTS, LEAST_QUERIES, Calibrated, fit_confidence, measure_calibration
 from src.eval.confidence import confidence_metrics
 from src.eval.evaluated_model import EvaluatedModel, open_evaluated_model
 from src.eval.evaluation import Evaluation, evaluate_embedded, evaluate_split, print_metrics, write_metrics
 from src.eval.explanations.explained_results import Explained, explain_worst
+from src.eval.first_results import first_results
 from src.eval.hard_cases import write_hard_cases
 from src.eval.per_query import about_queries, write_queries
 from src.eval.pictures import draw_results
@@ -38,6 +41,9 @@ def evaluate(settings: EvaluateSettings) -> None:
     cases = write_hard_cases(evaluation.per_query, output / "hard_cases.json")
     measured = confidence_metrics(evaluation, confidence=settings.confidence) if settings.resamples else {}
     metrics = evaluation.metrics | measured
+    calibrated = _calibrated(settings, catalogue, model, evaluation)
+    if calibrated is not None:
+        metrics |= calibrated.metrics
     notes = product_notes(evaluation.per_query) if settings.resamples else []
     write_metrics(metrics, output / "metrics.json")
     print_metrics(metrics, title, notes)
@@ -74,6 +80,7 @@ def evaluate(settings: EvaluateSettings) -> None:
             catalogue=catalogue,
             explained=_explained(settings, catalogue, evaluation, model),
             map_images=settings.map_images,
+            calibrated=calibrated,
         )
         print(f"report: {output / 'report.html'}")
 
@@ -99,7 +106,17 @@ def _of_images(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], 
         spec=settings.preprocessing,
     )
     split = settings.split or catalogue.test_split()
-    evaluation = evaluate_split(
+    if settings.calibrate == split:
+        raise ConfigError(
+            f"`calibrate={split}`: it is the split that is evaluated; set `split=` or `calibrate=` to another one"
+        )
+    evaluation = _of_split(settings, catalogue, model, split)
+    about = {"name": model.name, "split": split, "method": model.method, "seed": model.seed}
+    return evaluation, about, catalogue, model
+
+
+def _of_split(settings: EvaluateSettings, catalogue: Catalogue, model: EvaluatedModel, split: str) -> Evaluation:
+    return evaluate_split(
         catalogue,
         split,
         model.spec,
@@ -109,8 +126,25 @@ def _of_images(settings: EvaluateSettings) -> tuple[Evaluation, dict[str, Any], 
         batch=settings.batch,
         memory_mb=settings.memory_mb,
     )
-    about = {"name": model.name, "split": split, "method": model.method, "seed": model.seed}
-    return evaluation, about, catalogue, model
+
+
+def _calibrated(
+    settings: EvaluateSettings, catalogue: Catalogue | None, model: EvaluatedModel | None, evaluation: Evaluation
+) -> Calibrated | None:
+    """The probability that a first result is right, fitted on another split, on the queries of this one."""
+    if settings.calibrate is None or catalogue is None or model is None:
+        return None
+    fitted = first_results(_of_split(settings, catalogue, model, settings.calibrate).per_query)
+    measured = first_results(evaluation.per_query)
+    assert fitted is not None, "the settings have level=item"
+    assert measured is not None, "the settings have level=item"
+    confidence = fit_confidence(fitted)
+    if confidence is None:
+        raise LookalikeError(
+            f"`calibrate={settings.calibrate}`: {len(fitted)} queries of {len(set(fitted.products))} products; a "
+            f"probability is fitted on at least {LEAST_QUERIES} of {LEAST_PRODUCTS}"
+        )
+    return measure_calibration(confidence, measured, confidence=settings.confidence)
 
 
 def _explained(

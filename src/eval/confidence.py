@@ -4,7 +4,9 @@ import pyarrow as pa
 
 from src.eval.bias import measure_bias
 from src.eval.evaluation import Evaluation
+from src.eval.first_results import first_results
 from src.eval.intervals import cluster_intervals
+from src.eval.open_set import open_set_metrics
 from src.eval.per_query import about_queries
 from src.eval.runs import metric_values
 
@@ -39,11 +41,14 @@ def confidence_metrics(evaluation: Evaluation, *, confidence: float = 0.95) -> d
         confidence: of the intervals.
 
     Returns:
-        The ends of the metrics' intervals (`interval_metrics`); for colour and brand, where they are known,
-        `COLUMN_excess@10` with its ends, which is the difference of `COLUMN_share@10` and `COLUMN_ideal@10`. With
-        `exclude` in the protocol over-indexing is not measured.
+        The ends of the metrics' intervals (`interval_metrics`); where items are ranked, `open_set_metrics`; for colour
+        and brand, where they are known, `COLUMN_excess@10` with its ends, which is the difference of
+        `COLUMN_share@10` and `COLUMN_ideal@10`. With `exclude` in the protocol over-indexing is not measured.
     """
     flat = interval_metrics(evaluation.per_query, confidence=confidence)
+    firsts = first_results(evaluation.per_query)
+    if firsts is not None:
+        flat |= open_set_metrics(firsts, confidence=confidence)
     protocol = about_queries(evaluation.per_query)["protocol"]
     if protocol["exclude"] is not None:
         # The ideal ranking would have other candidates for each query.

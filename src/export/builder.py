@@ -15,7 +15,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from src.catalog.catalogue import Catalogue
+from src.contracts.atomic_file import write_atomically
 from src.contracts.bundle import (
+    CONFIDENCE,
     DRIFT_REFERENCE,
     ENCODER,
     INDEX,
@@ -33,6 +35,7 @@ from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import GateSettings, IndexSettings
 from src.eval.embedded import Embedded, embed_rows
+from src.export.confidence import fit_bundle_confidence
 from src.export.drift_reference import write_drift_reference
 from src.export.encoder_files import export_encoder
 from src.export.gate_images import read_gate_images
@@ -146,6 +149,9 @@ def build_bundle(
         write_thumbnails(catalogue, rows, draft.root / THUMBNAILS, side=thumbnail)
         write_drift_reference(draft.root / DRIFT_REFERENCE, catalogue, rows, spec, gallery.normalised("gallery"))
         write_trending(catalogue, draft.root / TRENDING)
+        confidence = fit_bundle_confidence(catalogue, gallery, spec, exported.queries.embed, batch=batch)
+        if confidence is not None:
+            write_atomically(draft.root / CONFIDENCE, confidence.to_json())
         draft.content |= {
             "preprocessing": spec.to_dict(),
             "encoder_id": hashlib.sha256((draft.root / ENCODER).read_bytes()).hexdigest()[:16],

@@ -16,6 +16,7 @@ from src.contracts.preprocessing import MAX_PIXELS, preprocess, resize
 from src.export.runtime import EncoderRuntime, open_encoder
 from src.index.filters import Condition
 from src.search.box import WHOLE, Box
+from src.search.confidence import Confidence, Estimate
 from src.search.gallery import Gallery, Hit
 
 __all__ = ["Searcher"]
@@ -71,6 +72,7 @@ class Searcher:
         self.dim = int(bundle.content["dim"])
         self.runtime = encoder.description
         self._spec = bundle.preprocessing
+        self._confidence = Confidence.of_bundle(bundle)
 
     @classmethod
     def open(
@@ -196,6 +198,20 @@ class Searcher:
         if box is not None:
             raise LookalikeError(f"`box={box}`: an embedding has no parts; give the picture")
         return query.astype(np.float32)
+
+    def estimate(self, hits: Sequence[Hit]) -> Estimate | None:
+        """How far the first hit can be trusted.
+
+        Args:
+            hits: the result of a search with a whole photo, without filters, from the first item on.
+
+        Returns:
+            None for fewer than two hits, and where the bundle was exported without enough validation photos.
+        """
+        if self._confidence is None or len(hits) < 2:
+            return None
+        first, second = (hit.score or 0.0 for hit in hits[:2])
+        return self._confidence.of(first, second)
 
     def _picture(self, image: Query, box: Box | None) -> np.ndarray:
         if isinstance(image, np.ndarray):

@@ -64,6 +64,8 @@ class EvaluateSettings:
         resamples: most permutations of the paired tests behind re-ranking's intervals; 0 leaves out all intervals,
             slices and over-indexing.
         confidence: of the intervals.
+        calibrate: a split, `val` as a rule: the probability that a first result is right is fitted on its queries, and
+            measured on those of `split`; null fits none.
         slices: columns to slice by; null takes what the catalogue has, an empty list none.
         rerank: stages after the search, measured beside it.
     """
@@ -94,6 +96,7 @@ class EvaluateSettings:
     map_images: int = 1500
     resamples: int = 10_000
     confidence: float = 0.95
+    calibrate: str | None = None
     slices: list[str] | None = None
     rerank: RerankSettings = field(default_factory=RerankSettings)
     data: DataSettings = field(default_factory=DataSettings)
@@ -111,6 +114,7 @@ class EvaluateSettings:
         problems += rerank_problems(self.rerank)
         if self.split not in (None, "train", "val", "test"):
             problems.append(f"`split={self.split}`: must be train, val or test")
+        problems += _calibration_problems(self)
         if 0 < self.resamples < 100 or self.resamples < 0:
             problems.append(f"`resamples={self.resamples}`: must be 0 or at least 100")
         if not 0.5 <= self.confidence < 1:
@@ -118,6 +122,25 @@ class EvaluateSettings:
         raise_all(
             problems + below(self, "", {"batch": 1, "pictures": 0, "explanations": 0, "map_images": 0, "memory_mb": 16})
         )
+
+
+def _calibration_problems(settings: EvaluateSettings) -> list[str]:
+    fitted = settings.calibrate
+    if fitted is None:
+        return []
+    problems = []
+    if fitted not in ("train", "val", "test"):
+        problems.append(f"`calibrate={fitted}`: must be train, val or test; val is the one to choose on")
+    if fitted == settings.split:
+        problems.append(
+            f"`calibrate={fitted}` with `split={fitted}`: a probability is measured on other photos than it was fitted "
+            "on; evaluate split=test"
+        )
+    if settings.embeddings is not None:
+        problems.append("`calibrate`: a file of embeddings has one set of queries; leave it out")
+    if settings.level != "item":
+        problems.append(f"`calibrate` with `level={settings.level}`: the service ranks items; set `level=item`")
+    return problems
 
 
 def _protocol_problems(settings: EvaluateSettings) -> list[str]:

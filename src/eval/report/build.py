@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from src.catalog.catalogue import Catalogue
+from src.eval.calibration import Calibrated, Group
 from src.eval.evaluation import Evaluation
 from src.eval.explanations.explained_results import Explained
 from src.eval.intervals import Interval, cluster_intervals
@@ -27,6 +28,7 @@ _LARGEST_K = 100
 _MOST_SLICES = 40
 _MOST_CASES = 12
 _SIDE = 96
+_OPEN_SET = ("open_set_auroc", "open_set_fpr@95")
 
 
 def write_report(
@@ -44,6 +46,7 @@ def write_report(
     explained: Sequence[Explained] = (),
     map_images: int = 1500,
     strips: int = 12,
+    calibrated: Calibrated | None = None,
 ) -> None:
     """Write one self-contained HTML file.
 
@@ -61,6 +64,7 @@ def write_report(
         explained: pairs of images with maps of what makes them similar.
         map_images: most points of the map; 0 draws no map.
         strips: queries with their results in each section.
+        calibrated: the probability that a first result is right, as measured; None leaves the section out.
     """
     about = about_queries(evaluation.per_query)
     parts = {
@@ -69,13 +73,14 @@ def write_report(
             f"Averages over the queries that have a positive; intervals ({confidence:.0%}) over products, not queries."
         ),
         "notes": notes,
-        "headline": [_headline(name, metrics) for name in about["metrics"]],
+        "headline": [_headline(name, metrics) for name in (*about["metrics"], *_OPEN_SET) if name in metrics],
         "counts": {name: metrics[name] for name in ("queries", "queries_without_positives")},
         "curve": _curve(evaluation, confidence),
         "slices": [_slice(each) for each in slices[:_MOST_SLICES]],
         "slices_metric": about["metrics"][0],
         "slices_note": _slices_note(len(slices), confidence),
         "bias": _biases(metrics),
+        "calibrated": [_group(each) for each in calibrated.groups] if calibrated else [],
         "config": json.dumps({"protocol": about["protocol"], **config}, indent=2, default=str),
     }
     if catalogue is not None:
@@ -141,6 +146,18 @@ def _slice(each: Slice) -> dict[str, Any]:
         "high": interval.high,
         "queries": interval.queries,
         "products": interval.products,
+    }
+
+
+def _group(each: Group) -> dict[str, Any]:
+    right = each.right
+    return {
+        "stated": each.stated,
+        "value": right.value,
+        "low": right.low,
+        "high": right.high,
+        "queries": right.queries,
+        "products": right.products,
     }
 
 

@@ -11,8 +11,10 @@ from PIL import Image
 
 from serve.app import create_app
 from serve.settings import ServeSettings
+from src.contracts.bundle import CONFIDENCE
 from src.contracts.preprocessing import decode, preprocess
 from src.export.runtime import OnnxEncoder
+from src.search.confidence import Confidence
 from tests.search.small_bundle import SPEC, Shop, catalogue, jpeg, picture, write_bundle
 from tests.serve.problems import check_problem
 
@@ -398,3 +400,31 @@ def test_openapi_describes_the_bodies_and_the_parameters(client):
     names = {parameter["name"] for parameter in paths["/v1/items/{item_id}/similar"]["get"]["parameters"]}
     assert {"item_id", "k", "brand"} <= names
     assert client.get("/docs").status_code == 404
+
+
+def test_whole_photos_have_a_confidence(client, tmp_path: Path):
+    steps = Confidence(
+        margin_weight=0.0,
+        starts=[-1.0, 0.999],
+        right=[0.2, 0.9],
+        low=[0.1, 0.8],
+        high=[0.3, 1.0],
+        least_score=0.999,
+        false_alarms=0.1,
+        queries=100,
+        products=20,
+    )
+    write = lambda folder: (folder / CONFIDENCE).write_text(steps.to_json())  # noqa: E731
+    shop = write_bundle(tmp_path / "bundle", catalogue(20), further=write)
+    sure = {"right": 0.9, "low": 0.8, "high": 1.0, "in_catalogue": True}
+    unsure = {"right": 0.2, "low": 0.1, "high": 0.3, "in_catalogue": False}
+    with TestClient(create_app(shop.root, ServeSettings(cache_mib=0))) as other:
+        assert search(other, shop.pictures[3])["confidence"] == sure
+        assert search(other, picture(77_777))["confidence"] == unsure
+        batch = other.post("/v1/search/batch", files=files(shop.pictures[3], picture(77_777))).json()
+        assert [one["answer"]["confidence"] for one in batch["answers"]] == [sure, unsure]
+        for fields in ({"offset": 1}, {"box": "0,0,0.5,0.5"}, {"in_stock": "true"}, {"dedupe": "parent"}, {"k": 1}):
+            assert search(other, shop.pictures[3], **fields)["confidence"] is None, fields
+        item = shop.rows()[3]["item_id"]
+        assert similar(other, item).json()["confidence"] is None
+    assert search(client, picture(1))["confidence"] is None, "this bundle has none"
