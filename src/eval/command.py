@@ -7,6 +7,7 @@ from typing import Any
 from src.catalog.catalogue import Catalogue, open_catalogue
 from src.contracts.errors import ConfigError, LookalikeError
 from src.contracts.settings import EvaluateSettings, complete_data
+from src.contracts.settings.evaluate import ROBUSTNESS
 from src.eval.baselines import open_baseline
 from src.eval.calibration import LEAST_PRODUCTS, LEAST_QUERIES, Calibrated, fit_confidence, measure_calibration
 from src.eval.confidence import confidence_metrics
@@ -21,6 +22,7 @@ from src.eval.product_notes import product_notes
 from src.eval.protocol import protocol_of
 from src.eval.report.build import write_report
 from src.eval.rerank_report import measure_reranking, print_reranking, write_reranking
+from src.eval.robustness import Robustness, measure_robustness, print_robustness, write_robustness
 from src.eval.slices import Slice, print_slices, slice_queries, write_slices
 from src.eval.vectors_file import read_vectors
 
@@ -63,6 +65,10 @@ def evaluate(settings: EvaluateSettings) -> None:
         )
         write_reranking(reranked, output / "rerank.json")
         print_reranking(reranked)
+    robust = _robustness(settings, catalogue, model, evaluation)
+    if robust:
+        write_robustness(robust, output / "robustness.json")
+        print_robustness(robust)
     if settings.pictures and catalogue:
         draw_results(catalogue, evaluation, output / "results.png", queries=settings.pictures)
     print(f"metrics: {output / 'metrics.json'}")
@@ -81,6 +87,7 @@ def evaluate(settings: EvaluateSettings) -> None:
             explained=_explained(settings, catalogue, evaluation, model),
             map_images=settings.map_images,
             calibrated=calibrated,
+            robustness=robust,
         )
         print(f"report: {output / 'report.html'}")
 
@@ -145,6 +152,26 @@ def _calibrated(
             f"probability is fitted on at least {LEAST_QUERIES} of {LEAST_PRODUCTS}"
         )
     return measure_calibration(confidence, measured, confidence=settings.confidence)
+
+
+def _robustness(
+    settings: EvaluateSettings, catalogue: Catalogue | None, model: EvaluatedModel | None, evaluation: Evaluation
+) -> list[Robustness]:
+    """Recall@1 under the edits that were asked for."""
+    if not settings.robustness or catalogue is None or model is None or model.spec is None:
+        return []
+    return measure_robustness(
+        catalogue,
+        evaluation,
+        model.spec,
+        model.embed,
+        ROBUSTNESS if "all" in settings.robustness else settings.robustness,
+        protocol_of(settings),
+        batch=settings.batch,
+        resamples=settings.resamples or 10_000,
+        confidence=settings.confidence,
+        memory_mb=settings.memory_mb,
+    )
 
 
 def _explained(

@@ -78,7 +78,14 @@ class Embedded:
 
 
 def embed_rows(
-    catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec | None, embed: Embed, *, batch: int, what: str
+    catalogue: Catalogue,
+    rows: np.ndarray,
+    spec: PreprocessingSpec | None,
+    embed: Embed,
+    *,
+    batch: int,
+    what: str,
+    edit: Callable[[np.ndarray, int], np.ndarray] | None = None,
 ) -> Embedded:
     """Embed some rows of a catalogue, with a progress bar.
 
@@ -91,12 +98,13 @@ def embed_rows(
         embed: the encoder, or a baseline.
         batch: images embedded at once.
         what: label of the progress bar.
+        edit: changes pictures before they are resized; see `iterate_pixels`.
     """
     batches: Iterator[np.ndarray]
     if spec is None:
         batches = (catalogue.column("image_id", rows[at : at + batch]) for at in range(0, len(rows), batch))
     else:
-        batches = iterate_pixels(catalogue, rows, spec, batch=batch)
+        batches = iterate_pixels(catalogue, rows, spec, batch=batch, edit=edit)
     steps = track(batches, f"embedding {what}", total=-(-len(rows) // batch), transient=True)
     vectors, qualities = [], []
     for pixels in steps:

@@ -10,10 +10,12 @@ from src.contracts.settings.data import MISSING, DataSettings
 from src.contracts.settings.encoder import EncoderSettings
 from src.contracts.settings.rerank import RerankSettings, rerank_problems
 
-__all__ = ["BASELINES", "GRADES", "METRICS", "EvaluateSettings"]
+__all__ = ["BASELINES", "GRADES", "METRICS", "ROBUSTNESS", "EvaluateSettings"]
 
 BASELINES = ("color_histogram", "pretrained", "random", "sift_vlad")
 
+ROBUSTNESS = ("jpeg30", "blur", "dark", "rotated90", "quarter", "clutter", "clutter_box")
+"""Edits of the query photos; `src.eval.edits` and `src.eval.robustness` make them."""
 
 METRICS: Mapping[str, tuple[int, ...]] = {
     "recall": (1, 5, 10),
@@ -66,6 +68,8 @@ class EvaluateSettings:
         confidence: of the intervals.
         calibrate: a split, `val` as a rule: the probability that a first result is right is fitted on its queries, and
             measured on those of `split`; null fits none.
+        robustness: edits of the query photos (`ROBUSTNESS`), under each of which Recall@1 is measured again; `[all]`
+            takes all of them.
         slices: columns to slice by; null takes what the catalogue has, an empty list none.
         rerank: stages after the search, measured beside it.
     """
@@ -97,6 +101,7 @@ class EvaluateSettings:
     resamples: int = 10_000
     confidence: float = 0.95
     calibrate: str | None = None
+    robustness: list[str] = field(default_factory=list)
     slices: list[str] | None = None
     rerank: RerankSettings = field(default_factory=RerankSettings)
     data: DataSettings = field(default_factory=DataSettings)
@@ -115,6 +120,7 @@ class EvaluateSettings:
         if self.split not in (None, "train", "val", "test"):
             problems.append(f"`split={self.split}`: must be train, val or test")
         problems += _calibration_problems(self)
+        problems += _robustness_problems(self)
         if 0 < self.resamples < 100 or self.resamples < 0:
             problems.append(f"`resamples={self.resamples}`: must be 0 or at least 100")
         if not 0.5 <= self.confidence < 1:
@@ -140,6 +146,19 @@ def _calibration_problems(settings: EvaluateSettings) -> list[str]:
         problems.append("`calibrate`: a file of embeddings has one set of queries; leave it out")
     if settings.level != "item":
         problems.append(f"`calibrate` with `level={settings.level}`: the service ranks items; set `level=item`")
+    return problems
+
+
+def _robustness_problems(settings: EvaluateSettings) -> list[str]:
+    problems = [
+        f"`robustness`: {name!r} must be all or one of {', '.join(ROBUSTNESS)}"
+        for name in settings.robustness
+        if name not in ("all", *ROBUSTNESS)
+    ]
+    if settings.robustness and (settings.embeddings is not None or settings.baseline == "random"):
+        problems.append("`robustness`: photos are edited and embedded anew; give a checkpoint or another baseline")
+    if settings.robustness and settings.merge_queries is not None:
+        problems.append("`robustness` with `merge_queries`: single photos are edited; leave one of them out")
     return problems
 
 

@@ -20,6 +20,7 @@ from src.eval.report.map_view import draw_map
 from src.eval.report.plot import Curve, draw_curve
 from src.eval.report.result_strips import hits, misses
 from src.eval.report.thumbnails import Thumbnails
+from src.eval.robustness import Robustness
 from src.eval.slices import TINY, Slice
 
 __all__ = ["write_report"]
@@ -47,6 +48,7 @@ def write_report(
     map_images: int = 1500,
     strips: int = 12,
     calibrated: Calibrated | None = None,
+    robustness: Sequence[Robustness] = (),
 ) -> None:
     """Write one self-contained HTML file.
 
@@ -65,6 +67,7 @@ def write_report(
         map_images: most points of the map; 0 draws no map.
         strips: queries with their results in each section.
         calibrated: the probability that a first result is right, as measured; None leaves the section out.
+        robustness: Recall@1 under edits of the query photos.
     """
     about = about_queries(evaluation.per_query)
     parts = {
@@ -80,6 +83,7 @@ def write_report(
         "slices_metric": about["metrics"][0],
         "slices_note": _slices_note(len(slices), confidence),
         "bias": _biases(metrics),
+        "robustness": [_edit(each) for each in robustness],
         "calibrated": [_group(each) for each in calibrated.groups] if calibrated else [],
         "config": json.dumps({"protocol": about["protocol"], **config}, indent=2, default=str),
     }
@@ -159,6 +163,11 @@ def _group(each: Group) -> dict[str, Any]:
         "queries": right.queries,
         "products": right.products,
     }
+
+
+def _edit(each: Robustness) -> dict[str, Any]:
+    change = each.change
+    return {"edit": each.edit, "recall": each.value, "value": change.value, "low": change.low, "high": change.high}
 
 
 def _slices_note(slices: int, confidence: float) -> str:
