@@ -1,4 +1,4 @@
-"""How often A/B analyses see an effect, where there is none and where there is one: python -m benchmarks.monitoring.ab_null.
+"""How often A/B analyses see an effect that is not there, or that is: python -m benchmarks.monitoring.ab_null.
 
 Users come back over 28 days; the analysis is read at the end of each day. Shares have 95 % binomial intervals (Wilson).
 """
@@ -26,7 +26,16 @@ BEHAVIOURS = {
     "rare purchases": Behaviour(results=1, rate=0.03, icc=0.05),
     "purchases, 90 % returned": Behaviour(results=1, rate=0.5, icc=0.01, returned=0.9, visits=0.02),
 }
-METHODS = ("naive z, read once", "naive z", "delta, read once", "delta", "delta, sequence over variance", "ours, open-ended", "ours, 28 days planned", "the same, CUPED")
+METHODS = (
+    "naive z, read once",
+    "naive z",
+    "delta, read once",
+    "delta",
+    "delta, sequence over variance",
+    "ours, open-ended",
+    "ours, 28 days planned",
+    "the same, CUPED",
+)
 LIFTS = (0.0, 0.05, 0.1, 0.15, 0.2)
 _SRM_ALPHA = 0.01
 _PATHS = 20_000
@@ -100,7 +109,12 @@ def main() -> None:
             print(f"| {name} | " + " | ".join(_percent(share, options.runs) for share in found) + " |", flush=True)
         print("\nA/B, users who return: share that sees the effect, and median day on which it does\n")
         shown = [METHODS.index(name) for name in ("delta, read once", *METHODS[-3:])]
-        print("| lift | " + " | ".join(f"{METHODS[k]} | day" for k in shown) + " |\n| ---: |" + " ---: | ---: |" * len(shown))
+        print(
+            "| lift | "
+            + " | ".join(f"{METHODS[k]} | day" for k in shown)
+            + " |\n| ---: |"
+            + " ---: | ---: |" * len(shown)
+        )
         for number, lift in enumerate(LIFTS):
             found = first_looks(100 + number, BEHAVIOURS["users who return"], lift)[:, shown]
             cells = []

@@ -56,11 +56,8 @@ def draw_arm(rng: np.random.Generator, how: Behaviour, *, lift: float = 0.0, bef
     if how.returned:
         # What is taken back goes on the day after.
         y[:, 1:] -= np.cumsum(rng.binomial(clicks[:, :-1], how.returned), axis=1)
-    pre_n = rng.poisson(level * DAYS) * how.results if before else None
-    pre_y = rng.binomial(pre_n, rate) if before else None
-    return Arm(
-        y,
-        np.cumsum(shown, axis=1).astype(np.float64),
-        None if pre_y is None else pre_y.astype(np.float64),
-        None if pre_n is None else pre_n.astype(np.float64),
-    )
+    n = np.cumsum(shown, axis=1).astype(np.float64)
+    if not before:
+        return Arm(y, n)
+    pre_n = rng.poisson(level * DAYS) * how.results
+    return Arm(y, n, rng.binomial(pre_n, rate).astype(np.float64), pre_n.astype(np.float64))

@@ -129,9 +129,7 @@ def _write_exposures(log: pa.Table, experiment: Experiment, folder: Path) -> Non
     for row in sessions.to_pylist():
         if row["variant"] is not None:
             at, user = row["event_at_min"], row["user_id"]
-            writer.append(
-                Exposure(row["session_id"], at, experiment.name, user, row["variant"], row["propensity"])
-            )
+            writer.append(Exposure(row["session_id"], at, experiment.name, user, row["variant"], row["propensity"]))
     writer.close_file()
 
 

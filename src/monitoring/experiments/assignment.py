@@ -1,15 +1,16 @@
-"""Which variant a user gets: a pure function of salts and the user's id, so that every process agrees and nothing is stored.
+"""Which variant a user gets: a function of salts and the user's id alone, so that all processes agree without a store.
 
-A *layer* places each user on a line from 0 to 1. Experiments of one layer own stretches of it that do not overlap: a user
-is in at most one of them. Layers have salts of their own, so that experiments of different layers are independent. Where a user
-stands on the line decides whether he takes part; a second hash, salted by the experiment, decides the variant. So raising
-the share of traffic adds users and moves nobody.
+A *layer* places each user on a line from 0 to 1. Experiments of one layer own stretches of it that do not overlap: a
+user is in at most one of them. Layers have salts of their own, so that experiments of different layers are
+independent. Where a user stands on the line decides whether he takes part; a second hash, salted by the experiment,
+decides the variant. So raising the share of traffic adds users and moves nobody.
 """
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from src.contracts.errors import ConfigError
 
@@ -69,13 +70,10 @@ class Experiment:
         at = place(self.layer, unit)
         if not self.start <= at < self.start + self.traffic * (self.end - self.start):
             return None
-        drawn, reached = place(self.name, unit), 0.0
-        for variant, weight in self.variants.items():
-            reached += weight
-            if drawn < reached:
-                break
+        names, ends = [*self.variants], [*accumulate(self.variants.values())]
         # The weights' sum may fall short of 1 by rounding: the last variant has the rest.
-        return Assigned(variant, weight)
+        variant = names[bisect_right(ends[:-1], place(self.name, unit))]
+        return Assigned(variant, self.variants[variant])
 
 
 def place(salt: str, unit: str) -> float:

@@ -5,9 +5,9 @@ For a Brownian motion W in time t and each k > 0,
     E(t) = 2 / sqrt(1 + k t) * exp(u^2 / 2) * Phi(u),    u = W sqrt(k / (1 + k t))
 
 is a martingale that starts at 1, so that P(E(t) >= 1 / a at any time t) <= a (Ville's inequality). It is the average of
-exp(l W - l^2 t / 2) over a half-normal l of variance k (Robbins, Ann. Math. Stat. 1970; Howard, Ramdas, McAuliffe, Sekhon,
-Ann. Stat. 2021, proposition 5). With sums in the place of W it holds asymptotically (Waudby-Smith, Arbour, Sinha, Kennedy,
-Ramdas, Ann. Stat. 2024). `looks.py` says which time a sum has whose users come back.
+exp(l W - l^2 t / 2) over a half-normal l of variance k (Robbins, Ann. Math. Stat. 1970; Howard, Ramdas, McAuliffe,
+Sekhon, Ann. Stat. 2021, proposition 5). With sums in the place of W it holds asymptotically (Waudby-Smith, Arbour,
+Sinha, Kennedy, Ramdas, Ann. Stat. 2024). `looks.py` says which time a sum has whose users come back.
 """
 
 import numpy as np
@@ -24,7 +24,8 @@ def best_mixture(time: float, alpha: float) -> float:
         alpha: error of both tails together.
 
     Returns:
-        k = (-W(-alpha^2 / e) - 1) / time, with the lower branch of Lambert's W (Waudby-Smith et al. 2024, appendix B.2).
+        k = (-W(-alpha^2 / e) - 1) / time, with the lower branch of Lambert's W (Waudby-Smith et al. 2024, appendix
+        B.2).
     """
     return float((-special.lambertw(-(alpha**2) * np.exp(-1), k=-1).real - 1) / time)
 

@@ -1,8 +1,9 @@
 """The exposure log: who saw which variant, when, and with which probability.
 
-Files of JSON Lines in one folder. Each process appends to files of its own, so that no lock is needed; a line is written whole
-or, if the process is killed, torn at its end, which the reader leaves out. The folder's size is bounded: what would exceed it is
-dropped and counted, and never blocks a request. A replayed exposure has the id of the first, and counts once when read.
+Files of JSON Lines in one folder. Each process appends to files of its own, so that no lock is needed; a line is
+written whole or, if the process is killed, torn at its end, which the reader leaves out. The folder's size is
+bounded: what would exceed it is dropped and counted, and never blocks a request. A replayed exposure has the id of
+the first, and counts once when read.
 """
 
 import json
@@ -61,7 +62,8 @@ class ExposureLog:
         file_bytes: of one file, after which another one is begun.
 
     Attributes:
-        dropped: exposures that were not written, for lack of room or by an error of the disk; also a metric for an alert.
+        dropped: exposures that were not written, for lack of room or by an error of the disk; also a metric for an
+            alert.
     """
 
     def __init__(self, folder: Path, *, most_bytes: int = 1 << 30, file_bytes: int = 64 << 20) -> None:
@@ -73,7 +75,7 @@ class ExposureLog:
         self._written, self._room = 0, 0
 
     def append(self, exposure: Exposure) -> bool:
-        """Hand a line to the system; False where it was dropped. It is safe from a killed process, not from a power cut."""
+        """Hand a line to the system (a power cut may lose it, a killed process not); False where it was dropped."""
         line = json.dumps({**asdict(exposure), "exposed_at": exposure.exposed_at.isoformat()}).encode() + b"\n"
         with self._lock:
             try:
@@ -121,6 +123,8 @@ def read_exposures(folder: Path) -> pa.Table:
                 row["exposed_at"] = datetime.fromisoformat(row["exposed_at"])
                 row = {name: row[name] for name in EXPOSURES.names}
             except (ValueError, KeyError, TypeError) as error:
-                raise TableError(f"{path}, line {number}: is no exposure ({error!r}); mend or remove the line") from error
+                raise TableError(
+                    f"{path}, line {number}: is no exposure ({error!r}); mend or remove the line"
+                ) from error
             found.setdefault(str(row["exposure_id"]), row)
     return pa.Table.from_pylist([*found.values()], schema=EXPOSURES).sort_by("exposed_at")

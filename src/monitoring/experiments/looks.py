@@ -1,27 +1,27 @@
-"""The difference of a ratio metric at daily looks, clustered by user, with an interval that holds at all looks together.
+"""The difference of a ratio metric at daily looks, clustered by user, with intervals that hold at all looks together.
 
-A metric is a ratio of sums, such as clicks / impressions. Users are independent, their events are not. At look t user i of
-a variant has the totals Y_i(t) and N_i(t), both since the start of the experiment, and the variant's value is
+A metric is a ratio of sums, such as clicks / impressions. Users are independent, their events are not. At look t user
+i of a variant has the totals Y_i(t) and N_i(t), both since the start of the experiment, and the variant's value is
 R(t) = sum Y / sum N. Its error is, to first order (delta method; Deng, Knoblich, Lu, KDD 2018), the sum over users of
 
     psi_i(t) = (Y_i(t) - R(t) N_i(t)) / sum N(t).
 
-**Why peeking is not solved by that.** When users return, psi_i(t) is the same user's influence again, changed. The error
-of the difference D(t) is no sum of independent increments, which confidence sequences are proved for. It is, for many
-users, a Gaussian process whose covariance is known, since users are independent:
+**Why peeking is not solved by that.** When users return, psi_i(t) is the same user's influence again, changed. The
+error of the difference D(t) is no sum of independent increments, which confidence sequences are proved for. It is,
+for many users, a Gaussian process whose covariance is known, since users are independent:
 
     C(s, t) = sum over all users of psi_i(s) psi_i(t).
 
-Slepian's inequality compares two Gaussian processes of equal variances: that of the larger correlations is less likely to
-exceed a boundary at any look. A Brownian motion at the times T(1) < T(2) < ... has correlations sqrt(T(s) / T(t)). So the
-boundary of `confidence_sequence.py` at the times T holds for D / sd(D), in each tail, if T(s) / T(t) <= corr(s, t)^2 for all
-s < t. The smallest such times are
+Slepian's inequality compares two Gaussian processes of equal variances: that of the larger correlations is less
+likely to exceed a boundary at any look. A Brownian motion at the times T(1) < T(2) < ... has correlations sqrt(T(s) /
+T(t)). So the boundary of `confidence_sequence.py` at the times T holds for D / sd(D), in each tail, if T(s) / T(t) <=
+corr(s, t)^2 for all s < t. The smallest such times are
 
     T(1) = 1,    T(t) = max over s < t of T(s) / corr(s, t)^2.
 
-If users never return, T is the usual intrinsic time, proportional to 1 / Var D. Users who return and behave as before raise
-the correlations: T grows more slowly, and peeking costs less. Users whose later events cancel their earlier ones (returned
-goods) lower them: T grows faster than 1 / Var D, which would understate the cost of peeking.
+If users never return, T is the usual intrinsic time, proportional to 1 / Var D. Users who return and behave as before
+raise the correlations: T grows more slowly, and peeking costs less. Users whose later events cancel their earlier
+ones (returned goods) lower them: T grows faster than 1 / Var D, which would understate the cost of peeking.
 """
 
 from collections.abc import Callable
@@ -36,8 +36,8 @@ from src.monitoring.experiments.spending import PATHS, Paths
 __all__ = ["Arm", "LEAST_EFFECTIVE", "Differences", "covariance_at_looks", "difference_at_looks", "intrinsic_time"]
 
 LEAST_EFFECTIVE = 10.0
-"""Looks count from the first one at which each variant's variance comes from as many users, effectively: the sum of few terms
-is not normal."""
+"""Looks count from the first one at which each variant's variance comes from as many users, effectively: the sum of
+few terms is not normal."""
 
 _OPEN_ENDED = 28
 """The look at which a confidence sequence is narrowest."""
@@ -73,8 +73,8 @@ class Differences:
         high: upper end.
         p_value: computes the sequential p-value, of all looks together.
         first: the first look that counts, from 0; None if there is none.
-        effective: users that the smaller variant's variance effectively comes from, (sum psi^2)^2 / sum psi^4; as many as
-            there are if all have the same influence, 1 if one has it all.
+        effective: users that the smaller variant's variance effectively comes from, (sum psi^2)^2 / sum psi^4; as
+            many as there are if all have the same influence, 1 if one has it all.
     """
 
     control: np.ndarray
@@ -99,15 +99,15 @@ def difference_at_looks(
         control: the control's users.
         treated: the other variant's users, at the same looks.
         alpha: the probability that any of the intervals misses, asymptotically.
-        planned: number of the planned last look, fixed before the start: boundaries of `spending.py`, which are narrower.
-            None for an experiment without a plan: a confidence sequence.
+        planned: number of the planned last look, fixed before the start: boundaries of `spending.py`, which are
+            narrower. None for an experiment without a plan: a confidence sequence.
         paths: simulated paths for the boundaries.
     """
     values, covariance, effective, adjustment = covariance_at_looks(control, treated)
     difference = values[1] - values[0] - adjustment
     error = np.sqrt(np.diag(covariance))
     looks = len(difference)
-    low, high, p_value = np.full(looks, -np.inf), np.full(looks, np.inf)
+    low, high = np.full(looks, -np.inf), np.full(looks, np.inf)
     p_value: Callable[[], float] = lambda: 1.0  # noqa: E731
     counting = np.flatnonzero((effective >= LEAST_EFFECTIVE) & (error > 0))
     first = int(counting[0]) if len(counting) else None
@@ -120,17 +120,20 @@ def difference_at_looks(
         else:
             simulated = Paths(rest, first=first + 1, planned=planned, count=paths)
             reach, p_value = simulated.boundary(alpha), partial(simulated.p_value, z)
-        low[first:], high[first:] = difference[first:] - reach * error[first:], difference[first:] + reach * error[first:]
-    return Differences(*values, difference, error, low, high, p_value, first, effective)
+        low[first:], high[first:] = (
+            difference[first:] - reach * error[first:],
+            difference[first:] + reach * error[first:],
+        )
+    return Differences(values[0], values[1], difference, error, low, high, p_value, first, effective)
 
 
 def covariance_at_looks(control: Arm, treated: Arm) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """What the difference is made of.
 
     Returns:
-        values of both, float64 of shape (2, looks); covariance of the difference, (looks, looks); effective number of users of
-        the smaller variant, (looks,); and the adjustment to subtract from the difference, (looks,): 0 without a period before
-        the experiment.
+        values of both, float64 of shape (2, looks); covariance of the difference, (looks, looks); effective number of
+        users of the smaller variant, (looks,); and the adjustment to subtract from the difference, (looks,): 0
+        without a period before the experiment.
     """
     arms = (control, treated)
     values, influences = zip(*(_ratio(arm.y, arm.n) for arm in arms), strict=True)
@@ -149,8 +152,8 @@ def intrinsic_time(covariance: np.ndarray) -> np.ndarray:
         covariance: of the estimate at its looks, float of shape (looks, looks), with a positive diagonal.
 
     Returns:
-        float64 of shape (looks,), from 1, never decreasing; infinity after a look that is not positively correlated with
-        an earlier one.
+        float64 of shape (looks,), from 1, never decreasing; infinity after a look that is not positively correlated
+        with an earlier one.
     """
     error = np.sqrt(np.diag(covariance))
     alike = np.clip(covariance / np.outer(error, error), 0.0, 1.0)
@@ -184,10 +187,12 @@ def _adjusted(arms: tuple[Arm, Arm], influences: tuple[np.ndarray, ...]) -> tupl
     """
     before = []
     for arm in arms:
-        here = arm.n > 0
-        before.append(_ratio(np.where(here, arm.pre_y[:, None], 0.0), np.where(here, arm.pre_n[:, None], 0.0)))  # type: ignore[index]
+        assert arm.pre_y is not None
+        assert arm.pre_n is not None
+        y, n = (np.where(arm.n > 0, total[:, None], 0.0) for total in (arm.pre_y, arm.pre_n))
+        before.append(_ratio(y, n))
     squares = sum((psi**2).sum(axis=0) for _, psi in before)
     products = sum((psi * earlier).sum(axis=0) for psi, (_, earlier) in zip(influences, before, strict=True))
-    theta = np.divide(products, squares, out=np.zeros_like(squares), where=squares > 0)
+    theta = np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)
     adjusted = tuple(psi - theta * earlier for psi, (_, earlier) in zip(influences, before, strict=True))
     return theta * (before[1][0] - before[0][0]), adjusted

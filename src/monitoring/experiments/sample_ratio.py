@@ -1,8 +1,8 @@
 """Were users assigned in the planned shares? A check that may be read at any time.
 
-The multinomial test of Lindon and Malek (NeurIPS 2022): the likelihood of the assignments under a Dirichlet prior around the
-planned shares, divided by that under the shares themselves. Where these are true, that ratio is a martingale that starts at
-1, and exceeds 1 / a at any time with probability at most a.
+The multinomial test of Lindon and Malek (NeurIPS 2022): the likelihood of the assignments under a Dirichlet prior
+around the planned shares, divided by that under the shares themselves. Where these are true, that ratio is a
+martingale that starts at 1, and exceeds 1 / a at any time with probability at most a.
 """
 
 import numpy as np

@@ -1,12 +1,15 @@
-"""Boundaries for daily looks with a planned length: the allowed error is spent over the looks, knowing how alike they are.
+"""Boundaries for daily looks with a planned length: the allowed error is spent over the looks, knowing how alike they
+are.
 
-A confidence sequence guards against a look at every instant for ever. An experiment has one look a day and a planned length,
-and the correlations of its looks are known (`looks.py`). So each look gets a share of the error (Lan and DeMets, Biometrika
-1983), and its boundary is the one that a Gaussian process with these correlations first crosses there with that
-probability. The integral has as many dimensions as there are looks; it is the share of simulated paths.
+A confidence sequence guards against a look at every instant for ever. An experiment has one look a day and a planned
+length, and the correlations of its looks are known (`looks.py`). So each look gets a share of the error (Lan and
+DeMets, Biometrika 1983), and its boundary is the one that a Gaussian process with these correlations first crosses
+there with that probability. The integral has as many dimensions as there are looks; it is the share of simulated
+paths.
 
-The share that is spent up to look k of n planned ones is 0.9 (k / n)^2 of alpha (Kim and DeMets, Biometrika 1987), and what
-is left is spent after the planned length, 0.1 (1 - n / k): one may go on, and the intervals still hold together.
+The share that is spent up to look k of n planned ones is 0.9 (k / n)^2 of alpha (Kim and DeMets, Biometrika 1987),
+and what is left is spent after the planned length, 0.1 (1 - n / k): one may go on, and the intervals still hold
+together.
 """
 
 from functools import lru_cache
