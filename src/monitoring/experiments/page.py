@@ -26,13 +26,14 @@ def print_analysis(analysis: Analysis) -> None:
     for sentence in analysis.decision:
         console.print(Text(sentence, "bold"))
     table = Table(box=SIMPLE, pad_edge=False)
-    for name in ("metric", "control\ntreated", *_HEADER[5:]):
+    for name in ("metric", "values", "difference", "p", "verdict"):
         table.add_column(name, no_wrap=True)
     for result in analysis.results:
-        metric, role, variant, control, treated, *rest = _cells(result)
+        metric, role, variant, control, treated, difference, relative, *rest = _cells(result)
         # Two lines a row, so that the table fits a narrow terminal.
         both = f"{metric}\n{variant}, {role}", f"{control}\n{treated}"
-        cells = [Text(cell.replace(" [", "\n[")) for cell in (*both, *rest)]
+        difference = difference.replace(" [", f" ({relative})\n[")
+        cells = [Text(cell) for cell in (*both, difference, *rest)]
         cells[-1].stylize(_COLOURS[result.verdict])
         table.add_row(*cells)
     console.print(table)
