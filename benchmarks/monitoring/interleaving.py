@@ -1,8 +1,8 @@
 """How many pages interleaving saves against an A/B test: python -m benchmarks.monitoring.interleaving.
 
-Two engines of the built-in shop, one with smaller errors, and the shop's position-based clicks. Each user sees five pages
-and clicks more or less than others. Pages needed to find the difference with power 80 % at alpha 5 %, one look at the end,
-clustered by user. Intervals by bootstrap over users.
+Two engines of the built-in shop, one with smaller errors, and the shop's position-based clicks. Each user sees five
+pages and clicks more or less than others. Pages needed to find the difference with power 80 % at alpha 5 %, one look
+at the end, clustered by user. Intervals by bootstrap over users.
 """
 
 import argparse

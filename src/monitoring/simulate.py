@@ -6,6 +6,7 @@ Users come back over days. Before the experiment all see one engine; from its fi
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -108,14 +109,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
                  if getattr(options, name) < low]  # fmt: skip
         if wrong:
             raise ConfigError("; ".join(wrong))
+        folder = options.output / "exposures"
+        if folder.exists():
+            raise ConfigError(f"{folder}: is there already, and exposures are only appended; name another --output")
         experiment = Experiment("ranker-2", traffic=options.traffic)
         log = simulated_log(
             experiment, users=options.users, days=options.days, before=options.before, noise=options.noise,
             parents=options.parents, seed=options.seed,
         )  # fmt: skip
-        folder = options.output / "exposures"
-        if folder.exists():
-            raise ConfigError(f"{folder}: is there already, and exposures are only appended; name another --output")
         with atomic_file(options.output / "interactions.parquet") as path:
             pq.write_table(log, path)
         _write_exposures(log, experiment, folder)
@@ -124,13 +125,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _write_exposures(log: pa.Table, experiment: Experiment, folder: Path) -> None:
-    writer = ExposureLog(folder)
     sessions = log.group_by(["session_id", "user_id", "variant", "propensity"]).aggregate([("event_at", "min")])
-    for row in sessions.to_pylist():
-        if row["variant"] is not None:
-            at, user = row["event_at_min"], row["user_id"]
-            writer.append(Exposure(row["session_id"], at, experiment.name, user, row["variant"], row["propensity"]))
-    writer.close_file()
+    with closing(ExposureLog(folder)) as writer:
+        for row in sessions.to_pylist():
+            if row["variant"] is not None:
+                at, user = row["event_at_min"], row["user_id"]
+                writer.append(Exposure(row["session_id"], at, experiment.name, user, row["variant"], row["propensity"]))
 
 
 def _parser() -> argparse.ArgumentParser:

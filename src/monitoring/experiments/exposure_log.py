@@ -87,22 +87,22 @@ class ExposureLog:
                 self._file.write(line)
             except OSError:
                 self.dropped += 1
-                self.close_file()
+                self.close()
                 return False
             self._written += len(line)
             return True
 
     def _next_file(self) -> None:
         """Begin a file if the folder has room; others may have filled or emptied it since the last one was begun."""
-        self.close_file()
+        self.close()
         used = sum(path.stat().st_size for path in self._folder.glob("exposures-*.jsonl"))
         self._room = max(self._most - used, 0)
         if self._room:
             name = f"exposures-{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}.jsonl"
             self._file = (self._folder / name).open("xb", buffering=0)
 
-    def close_file(self) -> None:
-        """Close the file that is written to; the next exposure begins another one."""
+    def close(self) -> None:
+        """Close the file that is written to; a later exposure begins another one."""
         if self._file is not None:
             self._file.close()
         self._file, self._written = None, 0

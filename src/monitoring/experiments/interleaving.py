@@ -1,10 +1,10 @@
 """Interleaving: both rankings on one page, so that each user compares them.
 
 Team draft (Radlinski, Kurup, Joachims, CIKM 2008): in each round a coin decides which ranking picks first; each then
-picks its best item that is not on the page yet. Clicks on a ranking's picks are its credit. The coin's outcome is noise:
-where both rankings could have put an item where it stands, whose pick it was says nothing. So a click is credited by the
-probability of either team given the page, over all coins (Hofmann, Whiteson, de Rijke, CIKM 2011, for their method).
-That has the same expectation as the plain credit, and never a larger variance (Rao and Blackwell).
+picks its best item that is not on the page yet. Clicks on a ranking's picks are its credit. The coin's outcome is
+noise: where both rankings could have put an item where it stands, whose pick it was says nothing. So a click is
+credited by the probability of either team given the page, over all coins (Hofmann, Whiteson, de Rijke, CIKM 2011, for
+their method). That has the same expectation as the plain credit, and never a larger variance (Rao and Blackwell).
 """
 
 from collections.abc import Sequence

@@ -140,7 +140,8 @@ def covariance_at_looks(control: Arm, treated: Arm) -> tuple[np.ndarray, np.ndar
     adjustment = np.zeros(control.y.shape[1])
     if control.pre_y is not None and treated.pre_y is not None:
         adjustment, influences = _adjusted(arms, influences)
-    effective = np.minimum(*(_effective(psi) for psi in influences))
+    # A comparison of one group with a known 0 has an empty control.
+    effective = np.min([_effective(psi) for psi in influences if len(psi)] or np.zeros((1, len(adjustment))), axis=0)
     covariance = sum(psi.T @ psi for psi in influences)
     return np.stack(values), np.asarray(covariance), effective, adjustment
 

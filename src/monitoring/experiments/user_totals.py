@@ -72,6 +72,8 @@ def read_interactions(files: Sequence[Path], items: Path | None = None) -> pa.Ta
     for file in files:
         try:
             table = ds.dataset(file, format="parquet").to_table()
+        except FileNotFoundError as error:
+            raise TableError(f"{file}: is not there") from error
         except pa.ArrowInvalid as error:
             raise TableError(f"{file}: is no Parquet file ({error})") from error
         wanted = [*validate_interactions(table.slice(0, 0)).column_names[:9], "price", "category"]

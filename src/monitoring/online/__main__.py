@@ -82,8 +82,8 @@ def _dispersion(log: pa.Table, until: datetime, reference: Mapping[tuple[str, in
     }).group_by(["user", "category"]).aggregate([("impressions", "sum"), ("clicks", "sum")])  # fmt: skip
     shown = [reference.get((category, 1), Shown(0, 0)) for category in counted["category"].to_pylist()]
     rates = np.array([each.clicks / max(each.impressions, 1) for each in shown])
-    amounts = (counted[name].to_numpy() for name in ("user", "impressions_sum", "clicks_sum"))
-    return dispersion_of(*amounts, rates)
+    users, impressions, clicks = (counted[name].to_numpy() for name in ("user", "impressions_sum", "clicks_sum"))
+    return dispersion_of(users, impressions, clicks, rates)
 
 
 def _print(table: pa.Table, alerts: Mapping[datetime, str]) -> None:

@@ -1,13 +1,15 @@
 """An alert on a fall of the click rate, which may be read after every window for ever.
 
-Rates differ by rank and by category, and what people search for changes. So the clicks are compared with those expected
-of the same impressions at the reference's rates, stratum by stratum (category and rank): a change of the mix is no fall.
+Rates differ by rank and by category, and what people search for changes. So the clicks are compared with those
+expected of the same impressions at the reference's rates, stratum by stratum (category and rank): a change of the mix
+is no fall.
 
-Let E be the expected clicks of a window, less the tolerated fall, and X the clicks. For independent Bernoulli variables of
-mean E or more, exp(l (E - X) - l^2 E / 2) has expectation at most 1 for each l > 0; with D times as much variance (the
-clicks of one user are alike) E D takes the place of the last E. The detector R <- (1 + R) exp(...) sums over all windows
-since which the fall may have lasted. The mean time to a false alarm is at least the threshold (e-detectors: Shin, Ramdas,
-Rinaldo, New England J. Stat. Data Sci. 2023). R is averaged over several l, each best for one size of the fall.
+Let E be the expected clicks of a window, less the tolerated fall, and X the clicks. For independent Bernoulli
+variables of mean E or more, exp(l (E - X) - l^2 E / 2) has expectation at most 1 for each l > 0; with D times as much
+variance (the clicks of one user are alike) E D takes the place of the last E. The detector R <- (1 + R) exp(...) sums
+over all windows since which the fall may have lasted. The mean time to a false alarm is at least the threshold
+(e-detectors: Shin, Ramdas, Rinaldo, New England J. Stat. Data Sci. 2023). R is averaged over several l, each best for
+one size of the fall.
 """
 
 from collections import deque

@@ -1,8 +1,8 @@
 """Metrics of the running service in windows of event time, from batches of the interactions stream.
 
-The watermark is the latest event time seen, less the allowed lateness. A window is open until the watermark passes its
-end: a late event changes it until then, and is only counted as too late afterwards. Replayed events count once. Only open
-windows are in memory.
+The watermark is the latest event time seen, less the allowed lateness. A window is open until the watermark passes
+its end: a late event changes it until then, and is only counted as too late afterwards. Replayed events count once.
+Only open windows are in memory.
 """
 
 from collections.abc import Sequence
@@ -53,8 +53,8 @@ class OnlineWindows:
     Attributes:
         replayed: events that were seen before, in a window that was open.
         too_late: events of windows that were closed.
-        from_future: events later than their arrival by more than the allowed lateness. They are left out: one wrong clock
-            would close all windows.
+        from_future: events later than their arrival by more than the allowed lateness. They are left out: one wrong
+            clock would close all windows.
     """
 
     def __init__(self, *, window: timedelta, lateness: timedelta) -> None:
@@ -128,7 +128,7 @@ class OnlineWindows:
         database.register("batch", events)
         columns = ", ".join(f"{sql} AS {name}" for name, sql in wanted.items())
         database.execute(
-            "CREATE OR REPLACE TEMP TABLE arrived AS SELECT "
+            "CREATE OR REPLACE TEMP TABLE arrived AS SELECT "  # noqa: S608
             f"to_timestamp(floor(epoch(event_at) / {seconds}) * {seconds}) AS window_start, "
             f"session_id, query_image_id, item_id, rank, event, {columns} FROM batch"
         )
