@@ -4,12 +4,11 @@ Rates differ by rank and by category, and what people search for changes. So the
 expected of the same impressions at the reference's rates, stratum by stratum (category and rank): a change of the mix
 is no fall.
 
-Let E be the expected clicks of a window, less the tolerated fall, and X the clicks. For independent Bernoulli
-variables of mean E or more, exp(l (E - X) - l^2 E / 2) has expectation at most 1 for each l > 0; with D times as much
-variance (the clicks of one user are alike) E D takes the place of the last E. The detector R <- (1 + R) exp(...) sums
-over all windows since which the fall may have lasted. The mean time to a false alarm is at least the threshold
-(e-detectors: Shin, Ramdas, Rinaldo, New England J. Stat. Data Sci. 2023). R is averaged over several l, each best for
-one size of the fall.
+A window's evidence for a relative fall d beyond the tolerated rate p is the likelihood of its clicks under (1 - d) p,
+divided by that under p. Its expectation is at most 1 for independent clicks of rate p or more. The clicks of one user are
+alike, so it is raised to the power 1 / D with the clicks' dispersion D. The detector R <- (1 + R) x evidence sums over all
+windows since which the fall may have lasted. The mean time to a false alarm is at least the threshold (e-detectors: Shin,
+Ramdas, Rinaldo, New England J. Stat. Data Sci. 2023). R is averaged over several d.
 """
 
 from collections import deque
@@ -25,7 +24,7 @@ __all__ = ["Alarm", "ClickRateAlert", "Shown", "dispersion_of"]
 Stratum = tuple[str, int]
 """Category and rank."""
 
-_FALLS = (0.05, 0.1, 0.2, 0.4, 0.8)
+_FALLS = np.array([0.05, 0.1, 0.2, 0.4, 0.8])
 _REMEMBERED = 1000
 
 
@@ -92,18 +91,13 @@ class ClickRateAlert:
         self.unknown = 0
         self._rates = {key: shown.clicks / shown.impressions for key, shown in reference.items() if shown.impressions}
         self._every, self._tolerance, self._dispersion = every, tolerance, dispersion
-        self._scales = np.array(_FALLS) / dispersion
         self._logs = np.full(len(_FALLS), -np.inf)
-        self._past: deque[dict[Stratum, tuple[float, int]]] = deque(maxlen=_REMEMBERED)
+        self._past: deque[dict[Stratum, tuple[float, Shown]]] = deque(maxlen=_REMEMBERED)
 
     def update(self, window: Mapping[Stratum, Shown]) -> Alarm | None:
         """Take the next window; an alarm where a fall is found, and at each window after it until `reset`."""
         self.unknown += sum(shown.impressions for key, shown in window.items() if key not in self._rates)
-        known = {
-            key: (self._rates[key] * shown.impressions, shown.clicks)
-            for key, shown in window.items()
-            if key in self._rates
-        }
+        known = {key: (self._rates[key], shown) for key, shown in window.items() if key in self._rates}
         self._past.append(known)
         gains = self._gains(known)
         self._logs = np.logaddexp(0.0, self._logs) + gains
@@ -116,10 +110,14 @@ class ClickRateAlert:
         self._logs[:] = -np.inf
         self._past.clear()
 
-    def _gains(self, known: Mapping[Stratum, tuple[float, int]]) -> np.ndarray:
-        expected = (1 - self._tolerance) * sum(each for each, _ in known.values())
-        missing = expected - sum(clicks for _, clicks in known.values())
-        return self._scales * missing - self._scales**2 * expected * self._dispersion / 2
+    def _gains(self, known: Mapping[Stratum, tuple[float, Shown]]) -> np.ndarray:
+        """Logarithms of a window's evidence, one for each of `_FALLS`."""
+        rates = (1 - self._tolerance) * np.array([rate for rate, _ in known.values()])
+        clicks = np.array([shown.clicks for _, shown in known.values()])
+        others = np.array([shown.impressions for _, shown in known.values()]) - clicks
+        kept = 1 - _FALLS[:, None]
+        logs = clicks * np.log(kept) + others * np.log((1 - kept * rates) / (1 - rates))
+        return logs.sum(axis=1) / self._dispersion
 
     def _alarm(self, best: int) -> Alarm:
         """The fall's beginning is where the evidence from there on is largest."""
@@ -128,9 +126,9 @@ class ClickRateAlert:
         missing: dict[Stratum, float] = {}
         expected = 0.0
         for known in list(self._past)[-since:]:
-            for key, (each, clicks) in known.items():
-                missing[key] = missing.get(key, 0.0) + each - clicks
-                expected += each
+            for key, (rate, shown) in known.items():
+                missing[key] = missing.get(key, 0.0) + rate * shown.impressions - shown.clicks
+                expected += rate * shown.impressions
         suspects = tuple(sorted(missing.items(), key=lambda pair: -pair[1])[:5])
         return Alarm(since, sum(missing.values()) / expected if expected else 0.0, suspects)
 
