@@ -15,7 +15,10 @@ from src.monitoring.experiments.exposure_log import read_exposures
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("simulated")
     done = subprocess.run(
-        [sys.executable, "-m", "src.monitoring.simulate", "--output", folder, "--users", "700", "--days", "6", "--noise", "0.1"],
+        [
+            *(sys.executable, "-m", "src.monitoring.simulate", "--output", folder),
+            *("--users", "700", "--days", "6", "--noise", "0.1"),
+        ],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -28,8 +28,8 @@ class Estimate:
         value: the estimate.
         low: lower end of the interval, normal, clustered where clusters are given.
         high: upper end.
-        effective: rows that the weights are worth, (sum w)^2 / sum w^2. In the simulation of the tests, 95 % intervals held
-            the truth in 91 % of logs at 200 effective rows, in 95 % at 2,000.
+        effective: rows that the weights are worth, (sum w)^2 / sum w^2. In a simulation, 95 % intervals held the truth
+            in 91 % of logs at 200 effective rows, and in 95 % at 2,000.
     """
 
     value: float

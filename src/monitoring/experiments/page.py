@@ -52,6 +52,7 @@ def as_html(analysis: Analysis) -> str:
     return environment.get_template("experiment.html.jinja").render(
         style=style,
         decision=analysis.decision,
+        control=analysis.log.variants[0],
         header=_HEADER,
         rows=[{"cells": _cells(result), "verdict": result.verdict, "bar": _bar(result)} for result in analysis.results],
         figures=[{"result": result, "drawing": _drawing(result)} for result in primary],

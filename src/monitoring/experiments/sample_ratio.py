@@ -15,8 +15,8 @@ from src.contracts.errors import ConfigError
 __all__ = ["CONCENTRATIONS", "sample_ratio_p_values"]
 
 CONCENTRATIONS = (100.0, 1_000.0, 10_000.0, 100_000.0)
-"""Users that the priors count for; the evidence is the mean over them. The first finds gross errors within some hundred users,
-the last finds shares that are off by some parts in a thousand."""
+"""Users that the priors count for; the evidence is the mean over them. The first finds gross errors within some hundred
+users, the last finds shares that are off by some parts in a thousand."""
 
 
 def sample_ratio_p_values(

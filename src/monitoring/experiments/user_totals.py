@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from src.contracts.errors import ConfigError, TableError
-from src.contracts.tables import validate_interactions
+from src.contracts.tables import INTERACTIONS, validate_interactions
 from src.monitoring.experiments.looks import Arm
 from src.monitoring.experiments.metrics import Metric
 
@@ -76,8 +76,8 @@ def read_interactions(files: Sequence[Path], items: Path | None = None) -> pa.Ta
             raise TableError(f"{file}: is not there") from error
         except pa.ArrowInvalid as error:
             raise TableError(f"{file}: is no Parquet file ({error})") from error
-        wanted = [*validate_interactions(table.slice(0, 0)).column_names[:9], "price", "category"]
         table = validate_interactions(table)
+        wanted = [*INTERACTIONS.names, "price", "category"]
         tables.append(table.select([name for name in wanted if name in table.column_names]))
     log = pa.concat_tables(tables, promote_options="permissive")
     if items is not None:

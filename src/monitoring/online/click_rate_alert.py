@@ -5,10 +5,10 @@ expected of the same impressions at the reference's rates, stratum by stratum (c
 is no fall.
 
 A window's evidence for a relative fall d beyond the tolerated rate p is the likelihood of its clicks under (1 - d) p,
-divided by that under p. Its expectation is at most 1 for independent clicks of rate p or more. The clicks of one user are
-alike, so it is raised to the power 1 / D with the clicks' dispersion D. The detector R <- (1 + R) x evidence sums over all
-windows since which the fall may have lasted. The mean time to a false alarm is at least the threshold (e-detectors: Shin,
-Ramdas, Rinaldo, New England J. Stat. Data Sci. 2023). R is averaged over several d.
+divided by that under p. Its expectation is at most 1 for independent clicks of rate p or more. The clicks of one user
+are alike, so it is raised to the power 1 / D with the clicks' dispersion D. The detector R <- (1 + R) x evidence sums
+over all windows since which the fall may have lasted. The mean time to a false alarm is at least the threshold
+(e-detectors: Shin, Ramdas, Rinaldo, New England J. Stat. Data Sci. 2023). R is averaged over several d.
 """
 
 from collections import deque

@@ -33,6 +33,8 @@ def test_raising_the_traffic_moves_nobody() -> None:
         now = {unit: got.variant for unit in UNITS[:5000] if (got := experiment.assign(unit))}
         assert before.items() <= now.items()
         assert len(now) == pytest.approx(5000 * traffic, abs=150)
+        # Whoever takes part, half of them get each variant.
+        assert sum(variant == "control" for variant in now.values()) == pytest.approx(len(now) / 2, abs=120)
         before = now
     assert len(before) == 5000
 
@@ -79,7 +81,8 @@ def test_a_layer_refuses_overlaps_and_salts_used_twice() -> None:
 def test_serving_can_import_it_without_the_training_stack() -> None:
     code = (
         "import sys; import src.monitoring.experiments.assignment, src.monitoring.experiments.exposure_log; "
-        "bad = {'torch', 'hydra', 'scipy', 'duckdb', 'pandas', 'jinja2'} & {*sys.modules}; sys.exit(str(bad) if bad else 0)"
+        "bad = {'torch', 'hydra', 'scipy', 'duckdb', 'pandas', 'jinja2'} & {*sys.modules}; "
+        "sys.exit(str(bad) if bad else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -105,7 +105,7 @@ def test_a_policy_that_shares_no_action_with_the_log() -> None:
     assert ips(np.ones(5), np.full(5, 0.5), none).effective == 0
     with pytest.raises(ConfigError, match="takes none"):
         snips(np.ones(5), np.full(5, 0.5), none)
-    with pytest.raises(ConfigError, match="clip=0.5"):
+    with pytest.raises(ConfigError, match=r"clip=0\.5"):
         ips(np.ones(5), np.full(5, 0.5), none, clip=0.5)
     with pytest.raises(ConfigError, match="2 predicted"):
         doubly_robust(np.ones(5), np.full(5, 0.5), none, predicted=np.ones(2), expected=np.ones(5))

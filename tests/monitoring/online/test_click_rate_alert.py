@@ -43,8 +43,8 @@ def test_another_mix_is_no_fall() -> None:
 
 
 def test_false_alarms_are_no_more_often_than_promised() -> None:
-    # 40 series of 100 windows just at the tolerated fall: with one alarm in 100 windows at most, on average, no more than
-    # 1 - exp(-1) = 63 % would see one; the bound is far from that.
+    # 40 series of 100 windows just at the tolerated fall. With a mean of 100 windows or more to an alarm, about
+    # 1 - exp(-1) = 63 % of them might see one; the bound is far from that.
     rng = np.random.default_rng(2)
     alarmed = 0
     for _ in range(40):

@@ -25,7 +25,10 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_command_prints_windows_and_the_fall(log: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "src.monitoring.online", "--interactions", log, "--tolerance", "0.2", "--output", tmp_path],
+        [
+            *(sys.executable, "-m", "src.monitoring.online", "--interactions", log),
+            *("--tolerance", "0.2", "--output", tmp_path),
+        ],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -53,7 +53,8 @@ def check(found: pa.Table, log: pa.Table) -> None:
     for row in found.to_pylist():
         cell = expected[(row["window_start"] - START).days, row["category"], row["variant"]]
         for name in (
-            "impressions", "clicks", "first_impressions", "first_clicks", "sessions", "cart_sessions", "purchase_sessions",
+            "impressions", "clicks", "first_impressions", "first_clicks",
+            "sessions", "cart_sessions", "purchase_sessions",
         ):  # fmt: skip
             assert row[name] == len(cell[name]), name
         revenue = sum(price for *_, price in cell["bought"])
