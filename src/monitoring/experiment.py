@@ -18,7 +18,8 @@ from src.monitoring.experiments.looks import Arm
 from src.monitoring.experiments.metrics import METRICS
 from src.monitoring.experiments.page import as_html, print_analysis
 from src.monitoring.experiments.planning import covariance_of_log, covariance_of_rate, plan
-from src.monitoring.experiments.user_totals import ExperimentLog, read_interactions
+from src.monitoring.experiments.user_totals import ExperimentLog
+from src.monitoring.interactions import read_interactions
 
 __all__ = ["main"]
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import ConfigError
 from src.contracts.exit_codes import exit_with_message
-from src.monitoring.experiments.user_totals import read_interactions
+from src.monitoring.interactions import read_interactions
 from src.monitoring.online.click_rate_alert import ClickRateAlert, Shown, dispersion_of
 from src.monitoring.online.windows import RATES, OnlineWindows
 

@@ -1,16 +1,14 @@
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from src.contracts.errors import ConfigError, TableError
+from src.contracts.errors import ConfigError
 from src.monitoring.experiments.assignment import Experiment
 from src.monitoring.experiments.exposure_log import EXPOSURES
 from src.monitoring.experiments.metrics import METRICS
-from src.monitoring.experiments.user_totals import ExperimentLog, read_interactions
+from src.monitoring.experiments.user_totals import ExperimentLog
 from src.monitoring.simulate import START, simulated_log
 from tests.monitoring.experiments.logs import event, table
 
@@ -152,19 +150,3 @@ def test_variants_must_be_two_and_the_control_one_of_them() -> None:
     assert ExperimentLog.of(log, control="b").variants == ("b", "a")
     with pytest.raises(ConfigError, match="none of a, b"):
         ExperimentLog.of(log, control="c")
-
-
-def test_files_and_prices(tmp_path: Path) -> None:
-    bare = table(event("U1", 1)).drop_columns(["price"])
-    pq.write_table(bare, tmp_path / "a.parquet")
-    pq.write_table(pa.table({"item_id": ["I1", "I1"], "price": [3.0, 3.0]}), tmp_path / "items.parquet")
-    assert read_interactions([tmp_path / "a.parquet"])["price"].null_count == 1
-    both = read_interactions([tmp_path / "a.parquet", tmp_path / "a.parquet"], tmp_path / "items.parquet")
-    assert both["price"].to_pylist() == [3.0, 3.0]
-    (tmp_path / "text.parquet").write_text("no")
-    with pytest.raises(TableError, match="no Parquet"):
-        read_interactions([tmp_path / "text.parquet"])
-    for price in (-1.0, float("inf")):
-        pq.write_table(table(event("U1", 1, price=price)), tmp_path / "b.parquet")
-        with pytest.raises(TableError, match="price"):
-            read_interactions([tmp_path / "b.parquet"])
