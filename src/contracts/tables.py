@@ -60,8 +60,8 @@ INTERACTIONS = pa.schema(
         pa.field("propensity", pa.float64()),
     ]
 )
-"""One row is one event on one result; `rank` counts from 1, `variant` is the arm of an A/B test, `propensity` the probability
-with which the logging system chose what it showed. Absent users and propensities are null; further columns are kept."""
+"""One row is one event on one result; `rank` counts from 1, `variant` is the arm of an A/B test, `propensity` the
+probability with which the logging system chose what it showed. What is not known is null; further columns are kept."""
 
 
 def embeddings_schema(dim: int) -> pa.Schema:
