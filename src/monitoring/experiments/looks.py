@@ -19,9 +19,10 @@ corr(s, t)^2 for all s < t. The smallest such times are
 
     T(1) = 1,    T(t) = max over s < t of T(s) / corr(s, t)^2.
 
-If users never return, T is the usual intrinsic time, proportional to 1 / Var D. Users who return and behave as before
-raise the correlations: T grows more slowly, and peeking costs less. Users whose later events cancel their earlier
-ones (returned goods) lower them: T grows faster than 1 / Var D, which would understate the cost of peeking.
+If users never return, T is the usual intrinsic time, proportional to 1 / Var D. If the same users return and behave
+as before, looks repeat each other and T stands still. It grows faster than 1 / Var D where later events cancel
+earlier ones (returned goods), or where few users come to dominate: 1 / Var D would then understate the cost of
+peeking.
 """
 
 from collections.abc import Callable
