@@ -56,10 +56,10 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "src.export.sign": (),
     "src.export.verify": (),
     "src.index.capacity": (),
+    "src.index.study": ("--queries", "20", "--layouts", "exact,hnsw_fp16", "--nlist", "8"),
     "src.monitoring.experiment": (),
     "src.monitoring.online": ("--reference", "3", "--tolerance", "0.9"),
     "src.monitoring.simulate": ("--users", "300", "--days", "3", "--before", "3", "--parents", "12"),
-    "src.index.study": ("--queries", "20", "--layouts", "exact,hnsw_fp16", "--nlist", "8"),
 }
 """What `python -m MODULE` gets; an option that was given already is left out."""
 
