@@ -51,14 +51,17 @@ INTERACTIONS = pa.schema(
     [
         pa.field("event_at", _UTC, nullable=False),
         pa.field("session_id", pa.string(), nullable=False),
+        pa.field("user_id", pa.string()),
         pa.field("query_image_id", pa.string(), nullable=False),
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("rank", pa.int32(), nullable=False),
         pa.field("event", pa.string(), nullable=False),
         pa.field("variant", pa.string()),
+        pa.field("propensity", pa.float64()),
     ]
 )
-"""One row is one event on one result; `rank` counts from 1, `variant` is the arm of an A/B test."""
+"""One row is one event on one result; `rank` counts from 1, `variant` is the arm of an A/B test, `propensity` the
+probability with which the logging system chose what it showed. What is not known is null; further columns are kept."""
 
 
 def embeddings_schema(dim: int) -> pa.Schema:

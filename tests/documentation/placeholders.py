@@ -53,7 +53,8 @@ _SUBSTITUTES: tuple[tuple[str, str], ...] = (
 NOT_RUN: dict[str, str] = {
     r"make (test|\.venv/\.installed|lint|lock|audit)": "runs these tests or installs packages; --dry-run is run",
     r"(python -m )?pytest ": "these tests are part of this run; that they exist is checked",
-    r"(\.venv/bin/)?pip install ": "downloads packages",
+    r"(\.venv/bin/)?pip (install|download) ": "downloads packages",
+    r"python -m benchmarks\.monitoring\.open_bandit": "needs a wheel of PyPI's; --help is run",
     r".* data\.root=owner/name": "downloads a data set; --help is run",
     r"wandb sync|tensorboard --logdir": "needs a network, or serves until it is stopped; --help is run",
     r"podman |kubectl apply|redis-benchmark ": "needs a container engine, a cluster or Redis; see tests/deploy",

@@ -33,6 +33,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.losses": ("--batches", "32", "--dim", "16", "--rounds", "1"),
     "benchmarks.metrics_contestants": (),
     "benchmarks.metrics_scale": ("--images", "300", "--large", "400", "--queries", "50", "--dim", "16"),
+    "benchmarks.monitoring.ab_null": ("--runs", "1", "--processes", "1"),
+    "benchmarks.monitoring.interleaving": ("--users", "30", "--noises", "0.1", "--parents", "12"),
     "benchmarks.null_simulations": ("--simulations", "2", "--processes", "1"),
     "benchmarks.plain_loops": ("--epochs", "1", "--steps", "2"),
     "benchmarks.preprocessing": ("--count", "4"),
@@ -55,6 +57,9 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "src.export.verify": (),
     "src.index.capacity": (),
     "src.index.study": ("--queries", "20", "--layouts", "exact,hnsw_fp16", "--nlist", "8"),
+    "src.monitoring.experiment": (),
+    "src.monitoring.online": ("--reference", "3", "--tolerance", "0.9"),
+    "src.monitoring.simulate": ("--users", "300", "--days", "3", "--before", "3", "--parents", "12"),
 }
 """What `python -m MODULE` gets; an option that was given already is left out."""
 

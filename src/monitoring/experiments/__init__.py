@@ -1,0 +1,1 @@
+"""Experiments between two models in production: who sees which, and what follows from what they did."""

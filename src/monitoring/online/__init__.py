@@ -1,0 +1,1 @@
+"""Metrics of the running service from the stream of its interactions."""
