@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from scipy.fft import dctn
 
+from src.catalog.duplicates.nearest import MAX_BITS
 from src.catalog.duplicates.perceptual_hash import dihedral_hashes, hamming, perceptual_hash
 from tests.pictures import encode, smooth_picture
 
@@ -42,7 +43,7 @@ def test_copies_are_near_and_others_are_not() -> None:
     for picture, own in zip(pictures, hashes, strict=True):
         half = Image.fromarray(picture).resize((128, 120), Image.Resampling.BICUBIC)
         copy = np.asarray(Image.open(io.BytesIO(encode(half, "JPEG", quality=50))))
-        assert hamming(perceptual_hash(copy), own) <= 12
+        assert hamming(perceptual_hash(copy), own) <= MAX_BITS
     apart = hamming(hashes[:, None], hashes[None])[np.triu_indices(20, 1)]
     assert apart.min() > 60
 
