@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from src.catalog.catalogue import Catalogue, open_catalogue
-from src.catalog.duplicates.fingerprints import FINGERPRINT, fingerprints
-from src.catalog.duplicates.nearest import MAX_BITS, MAX_COLOURS, nearest_duplicates
+from src.catalog.duplicates.fingerprint import FINGERPRINT, MAX_BITS, MAX_COLOURS
+from src.catalog.duplicates.fingerprints import fingerprints
+from src.catalog.duplicates.nearest import nearest_duplicates
 from src.catalog.leakage import check_leakage, find_leaks, without
 from src.contracts.errors import CatalogueError
 from src.contracts.tables import validate_items

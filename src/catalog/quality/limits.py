@@ -22,7 +22,7 @@ class QualityLimits:
         max_blur: above this `blur` it is blurred, 0..1; 1 passes every picture.
         max_edge_width: above this `edge_width` it is blurred as well, in pixels; infinity passes every picture.
         max_cut_off: above this `cut_off` its file ended too early, 0..1; 1 passes every picture.
-        max_items: a picture that stands under more items than this is a placeholder (`placeholders`).
+        max_items: a picture that stands under more items than this is a placeholder, such as "no image available".
     """
 
     min_side: int = 48
