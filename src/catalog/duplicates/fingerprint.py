@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from src.catalog.duplicates.perceptual_hash import perceptual_hash
+from src.catalog.quality.measures import luma
 from src.catalog.reduced_picture import reduced_picture
 from src.contracts.pixel_box import PixelBox
 
@@ -17,8 +18,10 @@ FINGERPRINT = np.dtype([("file", "S16"), ("bits", "u1", 32), ("colours", "u1", (
 MAX_BITS = 40
 """Largest number of different bits, of 256, between two copies of an image: different ones differ in 90 or more."""
 
-MAX_COLOURS = 5.0
-"""Largest mean difference of the 8 x 8 pixels' channels, 0..255, after a correction of brightness."""
+MAX_COLOURS = 0.08
+"""Largest `colour_difference` between two copies."""
+
+_LEAST_CONTRAST = 15.0
 
 
 def fingerprint(data: bytes, box: PixelBox | None = None) -> np.ndarray:
@@ -55,16 +58,24 @@ def fingerprint_of(pixels: np.ndarray, data: bytes, box: PixelBox | None = None)
 
 
 def colour_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean difference of two images after equalising their brightness.
+    """How far the colours of two pictures are apart, whatever their brightness and contrast.
+
+    The mean difference of red less luma and blue less luma over the 8 x 8 pixels, each divided by its picture's
+    contrast (the standard deviation of its luma, 15 at least).
 
     Args:
         a: uint8 of shape (pairs, 192): the `colours` of one image of each pair.
         b: of the other.
 
     Returns:
-        float32 of shape (pairs,), 0..255.
+        float32 of shape (pairs,), from 0.
     """
-    a, b = a.astype(np.float32), b.astype(np.float32)
-    light = (a.mean(axis=1) + 1) / (b.mean(axis=1) + 1)
-    # The darker image is brightened, so that differences are on the brighter one's scale.
-    return np.abs(a * np.maximum(1 / light, 1)[:, None] - b * np.maximum(light, 1)[:, None]).mean(axis=1)
+    return np.asarray(np.abs(_chroma(a) - _chroma(b)).mean(axis=(1, 2)))
+
+
+def _chroma(colours: np.ndarray) -> np.ndarray:
+    """float32 of shape (pairs, 64, 2)."""
+    pixels = colours.reshape(len(colours), 64, 3).astype(np.float32)
+    grey = luma(pixels)
+    contrast = np.maximum(grey.std(axis=1), _LEAST_CONTRAST)
+    return np.asarray((pixels[..., [0, 2]] - grey[..., None]) / contrast[:, None, None])
