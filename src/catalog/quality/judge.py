@@ -119,7 +119,8 @@ def judge_pixels(pixels: np.ndarray, width: int, height: int, limits: QualityLim
         (Reason.GREY, found.chroma < limits.min_chroma, f"chroma {found.chroma:.0f}", f"{limits.min_chroma:g}"),
         (
             Reason.BLURRED,
-            found.blur > limits.max_blur or found.edge_width > limits.max_edge_width,
+            found.edge_width > limits.max_edge_width
+            or (found.blur > limits.max_blur and found.edge_width > limits.sharp_edge),
             f"blur {found.blur:.2f}, edges {found.edge_width:.1f} pixels wide",
             f"{limits.max_blur:g} and {limits.max_edge_width:g}",
         ),
