@@ -184,7 +184,7 @@ def _embedder(options: argparse.Namespace) -> Callable[[np.ndarray], np.ndarray]
     arguments = {"pad_type": "same"} if options.backbone.startswith("mobilenetv2") else {}
     spec = PreprocessingSpec(size=options.size, resize="squash")
     encoder = build_encoder(
-        spec=spec, backbone=options.backbone, weights=options.weights, backbone_kwargs=arguments, head="none"
+        spec=spec, backbone=options.backbone, weights=options.weights or None, backbone_kwargs=arguments, head="none"
     )
     embed = embedder(encoder)
     return lambda pixels: np.concatenate([embed(pixels[n : n + 64]) for n in range(0, len(pixels), 64)])
@@ -261,7 +261,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--photos", type=Path, help="folder of real photos, for half of the pictures")
     parser.add_argument("--images", type=int, default=1_000)
     parser.add_argument("--backbone", default="mobilenetv2_100")
-    parser.add_argument("--weights", default="../shared/weights/mobilenetv2_100_imagenet.safetensors")
+    parser.add_argument(
+        "--weights", default="../shared/weights/mobilenetv2_100_imagenet.safetensors", help="empty: new ones"
+    )
     parser.add_argument("--size", type=int, default=224, help="of the pictures that are embedded, in pixels")
     parser.add_argument("--false", type=float, default=20, help="pairs of a million that embeddings may invent")
     parser.add_argument("--processes", type=int, default=2)
