@@ -48,7 +48,7 @@ Row = tuple[dict[str, Any], bytes | None]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print counts; write findings.parquet, findings.csv, duplicates.parquet and report.html."""
+    """Print counts; write findings.parquet, duplicates.parquet and report.html."""
     options = _parser().parse_args(arguments)
     with exit_with_message():
         if find_spec("duckdb") is None:
