@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from src.catalog.catalogue import Catalogue
-from src.catalog.fingerprints import fingerprints
-from src.catalog.near_duplicates import nearest_duplicates
+from src.catalog.duplicates.fingerprints import fingerprints
+from src.catalog.duplicates.nearest import nearest_duplicates
 from src.contracts.atomic_file import atomic_file
 
 __all__ = ["check_leakage", "find_leaks", "without"]
@@ -69,7 +69,7 @@ def find_leaks(catalogue: Catalogue, cache: Path) -> pa.Table:
 
     Returns:
         One row for each leak, nearest first: `row`, `image_id`, `item_id`, `image`, the same columns of the nearest
-        image of validation or test (`twin_...`) with its split, `same_file`, and their `difference` in colour, 0..255.
+        image of validation or test (`twin_...`) with its split, `same_file`, and their `difference` in colour.
     """
     splits = catalogue.items["split"]
     trained = np.flatnonzero(pc.is_in(splits, pa.array(["train", "all"])).to_numpy())

@@ -3,13 +3,9 @@
 import faiss
 import numpy as np
 
-__all__ = ["BITS", "COLOURS", "nearest_duplicates"]
+from src.catalog.duplicates.fingerprint import MAX_BITS, MAX_COLOURS, colour_difference
 
-BITS = 10
-"""Largest number of different bits, of 64, between two copies of an image."""
-
-COLOURS = 5.0
-"""Largest mean difference of the 8 x 8 pixels' channels, 0..255, after a correction of brightness."""
+__all__ = ["nearest_duplicates"]
 
 _CHUNK = 2_000
 """Images in a chunk: in the worst case the colours of all 32 candidates of each are compared."""
@@ -20,7 +16,7 @@ _CANDIDATES = 32
 def nearest_duplicates(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find for each image the other image that looks the same, if there is one.
 
-    The 64 bits of every image are compared with those of every other; among the 32 with the nearest bits the one with
+    The 256 bits of every image are compared with those of every other; among the 32 with the nearest bits the one with
     the nearest colours is taken. By bits alone, colour variants of a product in similar photos would count as copies.
 
     Args:
@@ -34,17 +30,17 @@ def nearest_duplicates(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarr
     found, distances = np.full(len(images), -1, np.int64), np.full(len(images), np.inf, np.float32)
     if not len(others):
         return found, distances
-    index = faiss.IndexBinaryFlat(64)
+    index = faiss.IndexBinaryFlat(256)
     index.add(np.ascontiguousarray(others["bits"]))
     colours = others["colours"].reshape(len(others), -1)
     for start in range(0, len(images), _CHUNK):
         part = images[start : start + _CHUNK]
         bits, candidates = index.search(np.ascontiguousarray(part["bits"]), min(_CANDIDATES, len(others)))
-        rows, places = np.nonzero(bits <= BITS)
+        rows, places = np.nonzero(bits <= MAX_BITS)
         numbers = candidates[rows, places]
-        difference = _colour_difference(part["colours"].reshape(len(part), -1)[rows], colours[numbers])
+        difference = colour_difference(part["colours"].reshape(len(part), -1)[rows], colours[numbers])
         order = np.lexsort((numbers, difference, rows))
-        order = order[difference[order] <= COLOURS]
+        order = order[difference[order] <= MAX_COLOURS]
         nearest, first = np.unique(rows[order], return_index=True)
         found[start + nearest] = numbers[order][first]
         distances[start + nearest] = difference[order][first]
@@ -59,11 +55,3 @@ def _equal_files_first(
     place = np.minimum(np.searchsorted(files, images["file"]), len(files) - 1)
     equal = files[place] == images["file"]
     return np.where(equal, first[place], found), np.where(equal, np.float32(0), distances)
-
-
-def _colour_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean difference of two images after equalising their brightness: float32 of shape (pairs,)."""
-    a, b = a.astype(np.float32), b.astype(np.float32)
-    light = (a.mean(axis=1) + 1) / (b.mean(axis=1) + 1)
-    # The darker image is brightened, so that differences are on the brighter one's scale.
-    return np.abs(a * np.maximum(1 / light, 1)[:, None] - b * np.maximum(light, 1)[:, None]).mean(axis=1)
