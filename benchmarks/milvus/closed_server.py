@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -70,11 +71,9 @@ async def _serve(folder: Path, listening: socket.socket) -> int:
             health.cancel()
             code = milvus.returncode if milvus.returncode is not None else 0
             if milvus.poll() is None:
-                milvus.terminate()
-                try:
-                    await asyncio.to_thread(milvus.wait, 15)
-                except subprocess.TimeoutExpired:
-                    milvus.kill()
+                milvus.terminate()  # It takes half a minute: what it has acknowledged is on the disk before that.
+                with suppress(subprocess.TimeoutExpired):
+                    await asyncio.to_thread(milvus.wait, 2)
     finally:
         milvus.kill()
         milvus.wait()

@@ -43,7 +43,9 @@ def connect(uri: str, token: str, timeout: float) -> tuple[MilvusClient, str]:
             _open_files[str(Path(uri).resolve())] += 1
     try:
         with milvus_calls(place, "connect"):
-            return MilvusClient(uri, token=token, timeout=timeout), place
+            # milvus-lite takes the pings of an idle client for an attack, and hangs up.
+            options = {} if "://" in uri else {"grpc_options": {"grpc.keepalive_permit_without_calls": False}}
+            return MilvusClient(uri, token=token, timeout=timeout, **options), place
     except BaseException:
         _release_file(uri)
         raise

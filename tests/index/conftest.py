@@ -1,0 +1,21 @@
+"""A real Milvus server, which the workers of one run share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.milvus.server import milvus_server, unavailable
+
+
+@pytest.fixture(scope="session")
+def milvus_uri() -> Iterator[str]:
+    """Its address: `MILVUS_URI` where that is set, else that of a server of this process."""
+    if uri := os.environ.get("MILVUS_URI"):
+        yield uri
+        return
+    if reason := unavailable():
+        pytest.skip(reason)
+    with milvus_server() as server:
+        yield server.uri
