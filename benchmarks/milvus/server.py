@@ -38,15 +38,17 @@ class MilvusServer:
     It ends with the process that started it. Its Go heap is held to 1 GiB; `benchmarks.milvus.closed_server` says how.
     """
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, *, quick: bool = False) -> None:
         """Start nothing yet.
 
         Args:
             folder: for its data and logs; is made where it is not there.
             port: of 127.0.0.1; a free one where 0.
+            quick: shorten its intervals, for tests; not for measuring it.
         """
         self.folder = folder
         self.port = port or free_port()
+        self._options = ["--quick"] if quick else []
         self.uri = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -58,6 +60,7 @@ class MilvusServer:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "benchmarks.milvus.closed_server", str(self.folder.resolve()), str(self.port)]
+        command += self._options
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
@@ -74,8 +77,9 @@ class MilvusServer:
         raise RuntimeError(f"Milvus did not start:\n{self._log_end()}")
 
     def kill(self) -> None:
-        """End it as a crash would: SIGKILL to all of its processes at once."""
-        assert self._process is not None
+        """End it as a crash would: SIGKILL to all of its processes at once; does nothing where it has ended."""
+        if self._process is None:
+            return
         pids = self.tree.pids()
         for pid in reversed(pids):
             try:
@@ -116,12 +120,12 @@ class MilvusServer:
 
 
 @contextmanager
-def milvus_server() -> Iterator[MilvusServer]:
-    """A started server over a new folder, ended and removed afterwards."""
+def milvus_server(*, quick: bool = False) -> Iterator[MilvusServer]:
+    """A started server over a new folder, killed and removed afterwards; `quick` as in `MilvusServer`."""
     with tempfile.TemporaryDirectory(prefix="lookalike-milvus-", ignore_cleanup_errors=True) as folder:
-        server = MilvusServer(Path(folder) / "server")
+        server = MilvusServer(Path(folder) / "server", quick=quick)
         try:
             server.start()
             yield server
         finally:
-            server.stop()
+            server.kill()

@@ -142,7 +142,10 @@ def _rounded(bound: float | None, narrow: str | None) -> float | None:
     """A bound in the column's own precision, in which `FilterColumns` compares."""
     if bound is None or narrow is None:
         return bound
-    return float(np.dtype(narrow).type(bound))
+    with np.errstate(over="ignore"):
+        rounded = float(np.dtype(narrow).type(bound))
+    # Infinity has no literal; beyond the column's own range any number does.
+    return rounded if np.isfinite(rounded) else bound
 
 
 def arrow_schema(attributes: Iterable[Attribute]) -> pa.Schema:

@@ -17,5 +17,5 @@ def milvus_uri() -> Iterator[str]:
         return
     if reason := unavailable():
         pytest.skip(reason)
-    with milvus_server() as server:
+    with milvus_server(quick=True) as server:
         yield server.uri
