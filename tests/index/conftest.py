@@ -1,20 +1,3 @@
-"""A real Milvus server, which the workers of one run share."""
+"""What the tests of the index share."""
 
-import os
-from collections.abc import Iterator
-
-import pytest
-
-from benchmarks.milvus.server import milvus_server, unavailable
-
-
-@pytest.fixture(scope="session")
-def milvus_uri() -> Iterator[str]:
-    """Its address: `MILVUS_URI` where that is set, else that of a server of this process."""
-    if uri := os.environ.get("MILVUS_URI"):
-        yield uri
-        return
-    if reason := unavailable():
-        pytest.skip(reason)
-    with milvus_server(quick=True) as server:
-        yield server.uri
+from tests.milvus_server import milvus_uri  # noqa: F401
