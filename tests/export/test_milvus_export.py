@@ -111,9 +111,10 @@ def test_filters_let_pass_the_same_rows_as_faiss(index: MilvusIndex) -> None:
     columns = FilterColumns(ITEMS_OF)
     names = np.array(ITEMS_OF["image_id"].to_pylist())
     passed = set()
+    assert len(index) == ROWS  # Strong: afterwards all rows are seen, without waiting for each answer.
     for chosen in conditions(np.random.default_rng(2), 150):
         mask = columns.mask(chosen)
-        found = {row["image_id"] for row in index.rows(chosen, consistency="Strong")}
+        found = {row["image_id"] for row in index.rows(chosen, consistency="Eventually")}
         assert found == {*names[mask]}, chosen
         passed.add(min(len(found), 50))
     assert len(passed) > 10
