@@ -114,7 +114,12 @@ def export_to_milvus(
     token = os.environ.get("MILVUS_TOKEN", "")
     with MilvusCollections.open(settings.uri, token=token) as place:
         said = place.properties(name)
-        effort = {"ef_search": settings.ef_search, "nprobe": settings.nprobe, "timeout": 60.0, "token": token}
+        effort: dict[str, Any] = {
+            "ef_search": settings.ef_search,
+            "nprobe": settings.nprobe,
+            "timeout": 60.0,
+            "token": token,
+        }
         if said.get(STATE) == WHOLE:
             log.info("collection %s is there and whole", name)
             return MilvusRelease(name, content, IndexQuality(**json.loads(said[MEASURED])))
@@ -182,6 +187,6 @@ def _compare(index: MilvusIndex, expected: Digest) -> None:
         found.add((row.get("category"), row["image_id"], row["version"], row["vector_hash"]) for row in page)
     if different := found.different(expected):
         raise LookalikeError(
-            f"collection `{index.collection}` does not hold what was written to it: {len(different)} categories differ, "
+            f"collection `{index.collection}` does not hold what was written: {len(different)} categories differ, "
             f"{found.count} of {expected.count} rows are there; export again, or drop it first"
         )

@@ -1,7 +1,7 @@
 """What is in a bundle or a Milvus collection, in one line a category: python -m src.index.digest PLACE [PLACE].
 
-A place is a bundle's folder, or a Milvus address (or a file of milvus-lite) with `#COLLECTION`, which may be an alias. Two
-places are compared: the categories that differ are listed, and the exit code is 2. `MILVUS_TOKEN` is the token.
+A place is a bundle's folder, or a Milvus address (or a file of milvus-lite) with `#COLLECTION`, which may be an alias.
+Two places are compared: the categories that differ are listed, and the exit code is 2. `MILVUS_TOKEN` is the token.
 """
 
 import argparse

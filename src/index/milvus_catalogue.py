@@ -42,8 +42,8 @@ def catalogue_attributes(schema: pa.Schema) -> dict[str, pa.DataType]:
     bad = [name for name in names if name in taken or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,254}", name)]
     if bad:
         raise ConfigError(
-            f"columns {', '.join(map(repr, bad))} of the items table: Milvus' names are letters, digits and underscores, "
-            f"and {', '.join(sorted(taken))} are kept for others; rename them"
+            f"columns {', '.join(map(repr, bad))} of the items table: Milvus' names are letters, digits and "
+            f"underscores, and {', '.join(sorted(taken))} are kept for others; rename them"
         )
     return {**{name: _kept_as(schema.field(name).type) for name in names}, **DERIVED}
 

@@ -115,7 +115,8 @@ def _list(place: MilvusCollections, name: str) -> Iterator[str]:
         aliases = ", ".join(place.aliases(collection)) or "-"
         state = said.get(STATE, "not of an export")
         bundle, encoder = said.get(BUNDLE_ID, "-")[:16], said.get(ENCODER_ID, "-")
-        yield f"{collection}  alias {aliases}  {state}  {place.rows(collection):,} rows  bundle {bundle}  encoder {encoder}"
+        size = f"{place.rows(collection):,} rows"
+        yield f"{collection}  alias {aliases}  {state}  {size}  bundle {bundle}  encoder {encoder}"
 
 
 def main(arguments: list[str] | None = None) -> None:

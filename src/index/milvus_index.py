@@ -48,8 +48,8 @@ class MilvusIndex:
     """A collection of images by `image_id`, searched by cosine.
 
     Any number of threads may use it. What `upsert` and `delete` do is seen by every later search when `consistency` is
-    Strong; on a cluster Bounded is quicker and may be seconds behind. Where a method takes a `consistency`, it holds for
-    that call; empty for the index's own.
+    Strong; on a cluster Bounded is quicker and may be seconds behind. A `consistency` of a method holds for that call;
+    empty for the index's own.
 
     Attributes:
         collection: its name, or the alias that was opened.
@@ -321,7 +321,7 @@ class MilvusIndex:
             At most k, best first.
         """
         conditions = list(conditions)
-        wanted = {"conditions": conditions, "columns": {by, *columns}, "consistency": consistency}
+        wanted: dict[str, Any] = {"conditions": conditions, "columns": {by, *columns}, "consistency": consistency}
         if self.capabilities.grouping and self.kind in GROUPING_KINDS:
             hits = self._search(vector[None], k, **wanted, group_by_field=by)[0]
             best = _best_of_groups(hits, by, k)

@@ -3,8 +3,8 @@
 A row's hash is 128 bits of BLAKE2b over its image_id, version and vector hash; a digest is the sum of its rows' hashes
 modulo 2^128, and their number. A sum, not XOR: a row that stands twice does not cancel out.
 
-A vector's hash is made of the float32 numbers that were given to the index, to the bit, when it is written. An index that
-keeps float16 or 8 bits could not give them back: so the hash is kept beside the vector, in a bundle in
+A vector's hash is made of the float32 numbers that were given to the index, to the bit, when it is written. An index
+that keeps float16 or 8 bits could not give them back: so the hash is kept beside the vector, in a bundle in
 `vector_hashes.npy` and in a collection in the column `vector_hash`.
 """
 

@@ -101,8 +101,8 @@ class Gallery:
         """
         if bundle.content["index"].get("backend") == "milvus":
             raise BundleError(
-                f"bundle {bundle.root}: its index is the Milvus collection {bundle.content['index']['collection']}, no file; "
-                "open it with src.index.bundle_collection"
+                f"bundle {bundle.root}: its index is the Milvus collection {bundle.content['index']['collection']}, "
+                "no file; open it with src.index.bundle_collection"
             )
         items, pictures = Items.open(bundle.path(ITEMS_ARROW)), Pictures(bundle.path(THUMBNAILS))
         if not pictures.image_ids.equals(items.table["image_id"]):

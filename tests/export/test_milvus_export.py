@@ -259,7 +259,7 @@ def test_a_bundle_opens_its_own_collection_only(lite: str, tmp_path: Path, capsy
     with open_collection(bundle, lite) as index:
         assert len(index) == release.content["rows"] == ROWS
     other = export(chosen, encoder_id="newer")
-    with pytest.raises(BundleError, match="encoder_id is encoder in the bundle and newer in the collection"):
+    with pytest.raises(BundleError, match="encoder_id is encoder in the bundle, newer in the collection"):
         open_collection(bundle, lite, collection=other.collection)
     assert digest_bundle(bundle).total == release.content["digest"]
 
