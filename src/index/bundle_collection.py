@@ -36,7 +36,7 @@ def open_collection(bundle: Bundle, uri: str, *, collection: str = "", **options
             if found != expected:
                 raise BundleError(
                     f"bundle {bundle.root} and collection `{name}` do not belong together: {what.rpartition('.')[2]} is "
-                    f"{expected} in the bundle, {found} in the collection; export again, or name the bundle's own"
+                    f"{expected} in the bundle, {found} in the collection; export again, or name its own"
                 )
         if index.dim != bundle.content["dim"]:
             raise BundleError(f"bundle {bundle.root}: collection `{name}` has {index.dim} dimensions; export again")
