@@ -197,7 +197,10 @@ class MilvusIndex:
         while True:
             with self._calls("index"):
                 state = self._client.describe_index(self.collection, "vector", timeout=self._timeout)
-            if not int(state.get("pending_index_rows", 0)) or state.get("state", "Finished") == "Finished":
+            if state.get("state") == "Failed":
+                raise LookalikeError(f"Milvus at {self._place}: the index of `{self.collection}` could not be built")
+            # Not its state: 2.3.5 says "Finished" before it begins.
+            if not int(state.get("pending_index_rows", 0)):
                 return
             time.sleep(0.2)
 
