@@ -33,6 +33,8 @@ def connect(uri: str, token: str, timeout: float) -> tuple[MilvusClient, str]:
     """
     # It logs each error with a traceback, beside raising it.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    if "://" not in uri:  # So does milvus-lite's server, in this process, where it is asked for what it lacks.
+        logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
     place = _without_credentials(uri)
     if "://" not in uri:
         if not uri.endswith(".db"):
@@ -43,7 +45,9 @@ def connect(uri: str, token: str, timeout: float) -> tuple[MilvusClient, str]:
             _open_files[str(Path(uri).resolve())] += 1
     try:
         with milvus_calls(place, "connect"):
-            return MilvusClient(uri, token=token, timeout=timeout), place
+            # milvus-lite takes the pings of an idle client for an attack, and hangs up.
+            options = {} if "://" in uri else {"grpc_options": {"grpc.keepalive_permit_without_calls": False}}
+            return MilvusClient(uri, token=token, timeout=timeout, **options), place
     except BaseException:
         _release_file(uri)
         raise

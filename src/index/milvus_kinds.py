@@ -1,16 +1,13 @@
 """Which index kinds a Milvus server really builds, and their parameters."""
 
-import re
 from typing import Any
 
-from src.contracts.errors import ConfigError
+__all__ = ["CLUSTER_KINDS", "GROUPING_KINDS", "LITE_KINDS", "build_params", "search_params"]
 
-__all__ = ["GROUPING_KINDS", "build_params", "check_kind", "search_params"]
-
-_LITE = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX")
+LITE_KINDS = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX")
 """milvus-lite 3.2 takes IVF_PQ, HNSW_PQ, IVF_RABITQ, SCANN, DISKANN, GPU_CAGRA as well, and searches by brute force."""
 
-_CLUSTER = {
+CLUSTER_KINDS = {
     "FLAT": (2, 0),
     "IVF_FLAT": (2, 0),
     "IVF_SQ8": (2, 0),
@@ -26,28 +23,6 @@ _CLUSTER = {
 
 GROUPING_KINDS = ("FLAT", "HNSW", "HNSW_SQ", "HNSW_PQ", "IVF_FLAT", "IVF_SQ8", "DISKANN")
 """Kinds whose searches Milvus can group by a field; of the others more is fetched and grouped here."""
-
-
-def check_kind(kind: str, server_version: str) -> None:
-    """Refuse a kind that the server does not build.
-
-    Args:
-        kind: Milvus' name of it.
-        server_version: as the server says it, for instance `milvus_lite-3.2.2` or `v2.6.1`.
-
-    Raises:
-        ConfigError: names what the server has.
-    """
-    if "lite" in server_version:
-        known: list[str] = list(_LITE)
-    else:
-        found = re.search(r"(\d+)\.(\d+)", server_version)
-        if found is None:
-            raise ConfigError(f"the Milvus server calls its version {server_version!r}; 2.0 or newer is needed")
-        version = (int(found[1]), int(found[2]))
-        known = [name for name, since in _CLUSTER.items() if since <= version]
-    if kind not in known:
-        raise ConfigError(f"`kind={kind}`: {server_version} has {', '.join(known)}")
 
 
 def build_params(kind: str, *, m: int, ef_construction: int, nlist: int) -> dict[str, Any]:

@@ -63,6 +63,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "src.export.sign": (),
     "src.export.verify": (),
     "src.index.capacity": (),
+    "src.index.digest": (),
+    "src.index.milvus_collections": (),
     "src.index.study": ("--queries", "20", "--layouts", "exact,hnsw_fp16", "--nlist", "8"),
     "src.monitoring.experiment": (),
     "src.monitoring.online": ("--reference", "3", "--tolerance", "0.9"),
