@@ -1,7 +1,8 @@
 """The embeddings table: append-only rows in a Delta Lake table, on disk or in an object store.
 
-A row is the embedding of one image by one encoder. It holds since `event_at`, when the image became so, and is known since
-`created_at`, when the row was appended. Nothing is overwritten: a new embedding, a correction or a deletion is a further row.
+A row is the embedding of one image by one encoder. It holds since `event_at`, when the image became so, and is known
+since `created_at`, when the row was appended. Nothing is overwritten: a new embedding, a correction or a deletion is a
+further row.
 
 Each append is one atomic commit: a reader sees all of its rows or none. It has an id, which Delta's log keeps with the
 commit, so that an append that is tried again is not applied twice, also when two processes try at once.
@@ -95,7 +96,7 @@ def append_embeddings(
     Args:
         uri: see `open_embeddings`.
         rows: see `validate_embeddings`; a reader is checked batch by batch as it is written. Leave `created_at` out
-            unless rows of an older system are brought over: a row is known when it is appended, not when it is embedded.
+            unless rows of an older system are brought over: a row is known when it is appended, not when it is made.
         batch_id: names this append, for instance run and shard; the same id is applied once, whatever the rows.
         lineage: where the rows come from.
         storage_options: see `open_embeddings`.
@@ -106,10 +107,7 @@ def append_embeddings(
     Raises:
         TableError: see `validate_embeddings`; nothing is appended then.
     """
-    with suppress(CommitFailedError):  # Another process has just made it.
-        DeltaTable.create(
-            str(uri), STORED, mode="ignore", configuration=_CONFIGURATION, storage_options=storage_options
-        )
+    _create_if_absent(str(uri), storage_options)
     table = open_embeddings(uri, storage_options=storage_options)
     if table.transaction_version(batch_id) is not None:
         return False
@@ -179,6 +177,21 @@ def embedding_runs(table: DeltaTable, *, batch_id: str | None = None) -> list[di
         rows = commit["operationMetrics"]["num_added_rows"]
         runs.append({"version": commit["version"], "committed_at": committed, **run, "rows": rows})
     return runs
+
+
+def _create_if_absent(uri: str, storage_options: dict[str, str] | None) -> None:
+    if DeltaTable.is_deltatable(uri, storage_options):
+        return
+    with suppress(CommitFailedError):  # Another process has just made it.
+        DeltaTable.create(
+            uri,
+            STORED,
+            mode="ignore",
+            configuration=_CONFIGURATION,
+            storage_options=storage_options,
+            # A retry would make it a second time, and fail the appends between.
+            commit_properties=CommitProperties(max_commit_retries=0),
+        )
 
 
 class _Checked:
