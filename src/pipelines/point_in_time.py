@@ -98,9 +98,11 @@ def point_in_time_sql(join: PointInTime, *, quote: str) -> str:
     times = f"coalesce({event}, {created}) AS pit_event, {created} AS pit_created"
     identity = f"{names('facts')}, {times}, {version} AS pit_version"
     payload = [name(column) for column in join.columns]
+    # Only facts of equal times and version are compared by what they hold, which may be long.
+    greatest = ", ".join(f"CASE WHEN pit_equal > 1 THEN {column} END DESC NULLS LAST" for column in payload)
     return f"""
 WITH versions AS (
-    SELECT DISTINCT {identity} FROM facts WHERE {" AND ".join(known)}
+    SELECT {identity}, count(*) AS pit_equal FROM facts WHERE {" AND ".join(known)} GROUP BY ALL
 ), ranked AS (
     SELECT versions.*, row_number() OVER (
         PARTITION BY {names("versions")} ORDER BY pit_event, pit_created, pit_version NULLS FIRST
@@ -115,16 +117,16 @@ WITH versions AS (
         PARTITION BY {names("moments")} ORDER BY pit_at RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS pit_rank FROM moments
 ), matched AS (
-    SELECT {names("best")}, pit_at, pit_event, pit_created, pit_version FROM best
+    SELECT {names("best")}, pit_at, pit_event, pit_created, pit_version, pit_equal FROM best
     JOIN ranked ON {same_key("best", "ranked")} AND best.pit_rank = ranked.pit_rank WHERE pit_asks
 ), candidates AS (
     SELECT {", ".join([identity, *payload])}, {deleted} AS pit_deleted FROM facts WHERE {" AND ".join(known)}
 ), wanted AS (
-    SELECT DISTINCT {names("matched")}, pit_event, pit_created, pit_version FROM matched
+    SELECT DISTINCT {names("matched")}, pit_event, pit_created, pit_version, pit_equal FROM matched
 ), placed AS (
     SELECT candidates.*, row_number() OVER (
         PARTITION BY {names("candidates")}, candidates.pit_event, candidates.pit_created, candidates.pit_version
-        ORDER BY pit_deleted DESC, {", ".join(f"{column} DESC NULLS LAST" for column in payload)}
+        ORDER BY pit_deleted DESC, {greatest}
     ) AS pit_place FROM candidates JOIN wanted ON {same_version("candidates", "wanted")}
 ), chosen AS (
     SELECT * FROM placed WHERE pit_place = 1 AND NOT pit_deleted
