@@ -179,7 +179,8 @@ def join_in_spark(labels: "DataFrame", facts: "DataFrame", join: PointInTime) ->
     zone = session.conf.get("spark.sql.session.timeZone")
     if zone != "UTC":
         raise TableError(f"spark.sql.session.timeZone={zone}: times are compared in UTC; set it to UTC")
-    _check(*(to_arrow_schema(frame.schema, timezone=zone) for frame in (labels, facts)), join)
+    label_schema, fact_schema = (to_arrow_schema(frame.schema, timezone=zone) for frame in (labels, facts))
+    _check(label_schema, fact_schema, join)
     query = point_in_time_sql(join, quote="`").replace("{", "{{").replace("}", "}}")
     sources = "WITH labels AS (SELECT * FROM {labels}), facts AS (SELECT * FROM {facts}),"
     return session.sql(query.replace("WITH", sources, 1), labels=labels, facts=facts)
