@@ -44,8 +44,8 @@ def write_online_embeddings(table: DeltaTable, file: Path, *, encoder_id: str, a
             store.execute("PRAGMA journal_mode = OFF")
             store.execute("CREATE TABLE about (content TEXT NOT NULL)")
             store.execute(
-                "CREATE TABLE embeddings (image_id TEXT PRIMARY KEY, item_id TEXT NOT NULL, norm REAL NOT NULL,"
-                " vector BLOB NOT NULL) WITHOUT ROWID"
+                "CREATE TABLE embeddings (image_id TEXT NOT NULL, item_id TEXT NOT NULL, norm REAL NOT NULL,"
+                " vector BLOB NOT NULL)"
             )
             dim = rows.schema.field("vector").type.byte_width // 2
             about = {"format": _FORMAT, "encoder_id": encoder_id, "dim": dim, "table_version": table.version()}
@@ -53,6 +53,8 @@ def write_online_embeddings(table: DeltaTable, file: Path, *, encoder_id: str, a
             for batch in rows:
                 columns = (batch[name].to_pylist() for name in ("image_id", "item_id", "norm", "vector"))
                 store.executemany("INSERT INTO embeddings VALUES (?, ?, ?, ?)", zip(*columns, strict=True))
+            # After the rows, which makes it sorted and small.
+            store.execute("CREATE UNIQUE INDEX by_image_id ON embeddings (image_id)")
             (count,) = store.execute("SELECT count(*) FROM embeddings").fetchone()
         store.close()
     return int(count)

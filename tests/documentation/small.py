@@ -34,6 +34,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.metrics_contestants": (),
     "benchmarks.metrics_scale": ("--images", "300", "--large", "400", "--queries", "50", "--dim", "16"),
     "benchmarks.null_simulations": ("--simulations", "2", "--processes", "1"),
+    "benchmarks.pipelines.online_embeddings": ("--images", "500", "--look-ups", "20", "--dim", "16"),
+    "benchmarks.pipelines.point_in_time": ("--facts", "1100", "--labels", "200", "--dim", "16", "--rounds", "1"),
     "benchmarks.plain_loops": ("--epochs", "1", "--steps", "2"),
     "benchmarks.preprocessing": ("--count", "4"),
     "benchmarks.racing_risk": ("--simulations", "2", "--processes", "1"),
@@ -54,6 +56,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "src.export.sign": (),
     "src.export.verify": (),
     "src.index.capacity": (),
+    "src.pipelines.co_clicks": ("--min-support", "1"),
     "src.index.study": ("--queries", "20", "--layouts", "exact,hnsw_fp16", "--nlist", "8"),
 }
 """What `python -m MODULE` gets; an option that was given already is left out."""
