@@ -25,7 +25,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.gpu": ("--only", "machine", "exact search"),
     "benchmarks.grocery": ("--only", "plain loop, triplet", "--seeds", "1"),
     "benchmarks.hard_negatives": (
-        *("--arms", "random", "clicks: loss and batches", "--seeds", "1", "--epochs", "1", "--more-epochs", "1"),
+        *("--arms", "random", "clicks: loss, batches and pairs", "--seeds", "1", "--epochs", "1", "--more-epochs", "1"),
         *("--parents", "24", "--sessions", "300"),
     ),
     "benchmarks.label_errors": ("--planted", "4", "--repeats", "2"),
