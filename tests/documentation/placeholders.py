@@ -60,7 +60,7 @@ NOT_RUN: dict[str, str] = {
     r"python -m benchmarks\.reduced_decoding": "needs weights of trained networks; --help is run",
     r"python -m benchmarks\.racing$": "trains for half an hour; tests/integration/test_sweep.py races; --help is run",
     r"curl .*/rollback": "needs two bundles that differ; tests/serve/bundle/test_rollout.py does it",
-    r"python -m src\.pipelines\.(store|training_set) ": "needs tables; tests/pipelines runs it; --help is run",
+    r"python -m src\.pipelines\.(store|training_set)\b": "needs tables; tests/pipelines runs it; --help is run",
     r"kill ": "the process is the reader's",
     r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
     r"python -m benchmarks\.serving\.": "loads a server, as tests/benchmarks/serving does; its arguments are parsed",
