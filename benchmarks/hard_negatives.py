@@ -59,9 +59,9 @@ def main() -> None:
         for shop in (_shop(options), _other_shop(options)):
             fixed = ("experiment=demo", *shop, f"hydra.runtime.output_dir={options.output}")
             open_catalogue(composed(TrainSettings, "train", *fixed).data)
-        shop = Path(options.output) / f"shop{options.parents}"
+        root = Path(options.output) / f"shop{options.parents}"
         if any(f"clicks.pairs={_PAIRS}" in ARMS[name] for name in options.arms):
-            write_co_clicks([str(shop / "interactions.parquet"), "--output", str(shop / _PAIRS)])
+            write_co_clicks([str(root / "interactions.parquet"), "--output", str(root / _PAIRS)])
         seeds = range(options.seeds)
         run_all([partial(_run, FIRST, seed, options) for seed in seeds], jobs=options.jobs)
         run_all([partial(_run, name, seed, options) for seed in seeds for name in options.arms], jobs=options.jobs)
