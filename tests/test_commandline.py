@@ -1,5 +1,6 @@
 """Exit codes: 2 with one message for what the user can mend, 1 with a traceback for our bugs."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -180,10 +181,40 @@ def test_a_secret_is_refused_before_it_is_written_down(tmp_path: Path, repositor
     assert not [path for path in tmp_path.rglob("*.yaml") if "hunter2" in path.read_text()]
 
 
-def test_help_of_train_needs_no_override(repository: Path) -> None:
+def test_help_of_train_needs_no_override_and_lists_every_group(tmp_path: Path, repository: Path) -> None:
+    for group, name in (("loss", "own"), ("extra/deep", "one")):
+        (tmp_path / group).mkdir(parents=True)
+        (tmp_path / group / f"{name}.yaml").write_text("{}")
     done = subprocess.run(
-        [sys.executable, "train.py", "--help"], cwd=repository, capture_output=True, text=True, check=False
+        [sys.executable, "train.py", "--help", "--config-dir", str(tmp_path)],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+    listed = dict(line.split(": ") for line in done.stdout.split("== Config ==")[0].splitlines() if ": " in line)
+    ours = {str(file.parent.relative_to(repository / "conf")) for file in (repository / "conf").rglob("*/*.yaml")}
+    assert {*listed} == {*ours, "extra/deep"}
+    for group, names in listed.items():
+        files = [*(repository / "conf" / group).glob("*.yaml"), *(tmp_path / group).glob("*.yaml")]
+        assert names.split(", ") == sorted(file.stem for file in files), group
     assert "sampler: category" in done.stdout
     assert "layer_decay" in done.stdout
+
+
+def test_help_is_quick(repository: Path) -> None:
+    # A started process's own CPU time, which waits for no other test; the least of a few, because caches are shared.
+    imports = _cpu_seconds(repository, "-c", "import hydra, omegaconf")
+    for script in ("train.py", "evaluate.py", "export.py"):
+        taken = (_cpu_seconds(repository, script, "--help") for _ in range(4))
+        assert any(seconds <= 8 * imports for seconds in taken), script
+
+
+def _cpu_seconds(repository: Path, *arguments: str) -> float:
+    command = [sys.executable, *arguments]
+    process = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_utime + used.ru_stime
