@@ -1,6 +1,7 @@
 """What the tests share: shape checks on tensors, and builders of pictures and small catalogues."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from pathlib import Path
 # well. To be set before anything reads it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Otherwise each of the hundreds of processes compiles all modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import jaxtyping
 import numpy as np
@@ -16,6 +19,7 @@ import pytest
 # The hook only names it, so it must be imported already.
 import tests.typechecking  # noqa: F401
 
+sys.dont_write_bytecode = False
 # Tensor shapes and types are checked in tests only; the modules must not be imported before.
 jaxtyping.install_import_hook(
     ["src.training", "src.models", "src.datamodules", "src.losses", "src.miners"], "tests.typechecking.typechecker"
