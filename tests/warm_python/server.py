@@ -26,6 +26,7 @@ _PACKAGES = (
     "fastapi", "granian", "sqlalchemy", "prometheus_client", "jaxtyping", "scipy.io", "pyarrow.dataset", "pyarrow.json",
     "pyarrow.csv", "s3fs", "hydra.experimental.callback", "hydra._internal.core_plugins.basic_sweeper",
     "hydra._internal.core_plugins.bash_completion", "rich.table", "onnxruntime.quantization",
+    "onnxscript.function_libs.torch_lib.ops",
 )  # fmt: skip
 """What our commands import; one that is missing here is imported by each command that needs it."""
 
