@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # The networks are tiny: threads that wait for one another cost several times what they give, in child processes as
@@ -35,7 +35,16 @@ ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data" / "grocery_store"
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+LONGEST = (
+    "tests/benchmarks/", "tests/documentation/", "tests/integration/", "tests/notebooks/", "tests/test_conf.py",
+    "tests/training/",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The longest files come first, so that no worker is left alone with one at the end.
+        items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     if not REAL_DATA.is_dir():
         for item in items:
             if item.get_closest_marker("real_data"):
