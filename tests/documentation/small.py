@@ -42,7 +42,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
         *("preprocessing.size=32", "trainer.accelerator=cpu", "data.p=4", "data.k=2", *SHOP, *_RESNET),
     ),
     "benchmarks.training_speed": (
-        *("--rounds", "1", "--steps", "10", "--parents", "130", "--size", "32", "--backbone", "resnet10t"),
+        *("--rounds", "1", "--steps", "2", "--parents", "80", "--size", "32", "--backbone", "resnet10t"),
     ),
     "serve": ("--port", "0"),
     "src.datamodules.benchmark": ("--images", "32"),
