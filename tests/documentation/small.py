@@ -100,7 +100,9 @@ def _without(given: Sequence[str], options: Sequence[str]) -> list[str]:
 def _training(given: Sequence[str]) -> list[str]:
     values = dict(word.split("=", 1) for word in given if "=" in word)
     recipe, network = values.get("experiment", ""), values.get("model", "")
-    wanted = ["preprocessing.size=32", "trainer.accelerator=cpu", "trainer.lightning.limit_train_batches=4", "data.p=4"]
+    wanted = ["preprocessing.size=32", "trainer.accelerator=cpu", "data.p=4"]
+    if "debug" not in values:  # which chooses its own steps
+        wanted.append("trainer.lightning.limit_train_batches=4")
     if "," not in values.get("data.k", ""):
         wanted.append("data.k=2")
     if values.get("trainer.epochs") != "0":
