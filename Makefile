@@ -15,7 +15,7 @@ SERVING := --extra serve --extra cpu --extra tracing
 # What starts servers and loads them runs apart from tests that keep every core busy: their deadlines are seconds.
 ALONE := tests/serve tests/benchmarks tests/deploy
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --max-worker-restart=0 --dist=loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --max-worker-restart=0 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint serve lock audit

@@ -1,13 +1,16 @@
 """What the tests share: shape checks on tensors, and builders of pictures and small catalogues."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # The networks are tiny: threads that wait for one another cost several times what they give, in child processes as
 # well. To be set before anything reads it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Otherwise each of the hundreds of processes compiles all modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import jaxtyping
 import numpy as np
@@ -16,6 +19,7 @@ import pytest
 # The hook only names it, so it must be imported already.
 import tests.typechecking  # noqa: F401
 
+sys.dont_write_bytecode = False
 # Tensor shapes and types are checked in tests only; the modules must not be imported before.
 jaxtyping.install_import_hook(
     ["src.training", "src.models", "src.datamodules", "src.losses", "src.miners"], "tests.typechecking.typechecker"
@@ -31,7 +35,16 @@ ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data" / "grocery_store"
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+LONGEST = (
+    "tests/benchmarks/", "tests/documentation/", "tests/integration/", "tests/notebooks/", "tests/test_conf.py",
+    "tests/training/",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The longest files come first, so that no worker is left alone with one at the end.
+        items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     if not REAL_DATA.is_dir():
         for item in items:
             if item.get_closest_marker("real_data"):

@@ -1,6 +1,7 @@
 """The few named colours that all products share, and the colourways made of them."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -92,17 +93,17 @@ def _colourway(rng: np.random.Generator, names: list[str], primary: int) -> Colo
 
 
 def _other(rng: np.random.Generator, taken: list[int]) -> int:
-    distance = np.min(_DISTANCES[taken], axis=0)
+    distance = np.min(_distances()[taken], axis=0)
     # Most second colours are neutral: shared by many products, so that a pair of colours names no product either.
     weight = np.where(_NEUTRAL, 3.0, 1.0) * (distance > _CONTRAST)
     return int(rng.choice(len(weight), p=weight / weight.sum()))
 
 
+@cache  # not at import: OpenCV's first conversion takes a tenth of a second, and most commands draw nothing
 def _distances() -> np.ndarray:
     rgb = np.array([list(COLORS.values())], dtype=np.float32) / 255
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[0]
     return np.asarray(np.linalg.norm(lab[:, None] - lab[None], axis=2))
 
 
-_DISTANCES = _distances()
 _NEUTRAL = np.array([name in ("black", "white", "grey", "beige", "navy") for name in COLORS])

@@ -46,7 +46,7 @@ PATHS = {
     "/silence": r"timed out; 0\.2 seconds are allowed",
 }
 ADDRESSES = {
-    "s3://bucket/a.jpg": r"s3:// needs a package that is not installed \(Install s3fs",
+    "az://bucket/a.jpg": r"az:// needs a package that is not installed \(.*adlfs",
     "gs://bucket/a.jpg": r"gs:// needs a package that is not installed \(.*gcsfs",
     "foo://x/a.jpg": "no scheme foo:// is known to fsspec",
     "http://nowhere.invalid/a.jpg": r"no connection \(Cannot connect to host nowhere\.invalid|timed out",

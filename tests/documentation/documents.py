@@ -19,6 +19,7 @@ __all__ = [
     "RUN",
     "Documents",
     "asks_the_service",
+    "benchmarked",
     "check_answer",
     "check_in_its_place",
     "check_run",
@@ -65,6 +66,23 @@ def up_to(command: Command) -> list[Command]:
 RUN = [command for command in COMMANDS if why_not_run(command) is None and not asks_the_service(command)]
 
 
+def same(command: Command) -> str:
+    """Equal for commands that do the same with small settings."""
+    text = typed(command)
+    try:
+        return shlex.join(small(shlex.split(text)[1:])) if text.startswith("python ") else text
+    except KeyError:  # none for its module, as the command will say
+        return text
+
+
+_BENCHMARKED = {same(command) for command in RUN if command.file == "docs/benchmarks.md"}
+
+
+def benchmarked(command: Command) -> bool:
+    """Whether it stands in docs/benchmarks.md, or does the same as one there: these have a test file of their own."""
+    return command.file == "docs/benchmarks.md" or (command in RUN and same(command) in _BENCHMARKED)
+
+
 class Documents:
     """Runs commands: those of a block in one folder and in their order, equal ones once."""
 
@@ -87,9 +105,7 @@ class Documents:
         return self._run(command)
 
     def _run(self, command: Command) -> tuple[Done, Path]:
-        text, folder = typed(command), self.folder(command)
-        # What is the same with small settings is the same.
-        key = shlex.join(small(shlex.split(text)[1:])) if text.startswith("python ") else text
+        text, folder, key = typed(command), self.folder(command), same(command)
         if re.search(IN_EACH_FOLDER, text):
             key += f" # {folder}"
         if key not in self._done:

@@ -51,7 +51,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
         *("preprocessing.size=32", "trainer.accelerator=cpu", "data.p=4", "data.k=2", *SHOP, *_RESNET),
     ),
     "benchmarks.training_speed": (
-        *("--rounds", "1", "--steps", "10", "--parents", "130", "--size", "32", "--backbone", "resnet10t"),
+        *("--rounds", "1", "--steps", "2", "--parents", "80", "--size", "32", "--backbone", "resnet10t"),
     ),
     "serve": ("--port", "0"),
     "src.catalog.check_images": ("--workers", "1"),
@@ -118,6 +118,8 @@ def _training(given: Sequence[str]) -> list[str]:
     values = dict(word.split("=", 1) for word in given if "=" in word)
     recipe, network = values.get("experiment", ""), values.get("model", "")
     wanted = ["preprocessing.size=32", "trainer.accelerator=cpu", "data.p=4"]
+    if "debug" not in values:  # which chooses its own steps
+        wanted.append("trainer.lightning.limit_train_batches=4")
     if "," not in values.get("data.k", ""):
         wanted.append("data.k=2")
     if values.get("trainer.epochs") != "0":

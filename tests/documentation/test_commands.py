@@ -79,6 +79,7 @@ def test_small_settings_come_last_and_before_options() -> None:
     assert {*SHOP, "trainer.epochs=1"} < {*settings}
     # Nothing that the command is about is taken away.
     assert "trainer.epochs=1" not in small(["train.py", "experiment=demo", "trainer.epochs=0"])
+    assert not any("limit_train" in word for word in small(["train.py", "experiment=demo", "debug=overfit"]))
     assert not any(word.startswith("data.k=") for word in small(["train.py", "experiment=demo", "data.k=2,4"])[3:])
 
 

@@ -1,4 +1,4 @@
-"""Every command line of docs/benchmarks.md starts, does its work on small settings, and ends as it should."""
+"""Every command line of docs/benchmarks.md, and its like elsewhere, starts and ends as it should on small settings."""
 
 import pytest
 
@@ -7,6 +7,7 @@ from tests.documentation.documents import (
     COMMANDS,
     RUN,
     Documents,
+    benchmarked,
     check_in_its_place,
     check_run,
     why_not_run,
@@ -14,7 +15,7 @@ from tests.documentation.documents import (
 
 pytestmark = pytest.mark.slow
 
-MINE = [command for command in COMMANDS if command.file == "docs/benchmarks.md"]
+MINE = [command for command in COMMANDS if benchmarked(command)]
 
 
 @pytest.mark.parametrize("command", [command for command in MINE if command in RUN], ids=str)

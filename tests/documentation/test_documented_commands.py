@@ -9,6 +9,7 @@ from tests.documentation.documents import (
     RUN,
     Documents,
     asks_the_service,
+    benchmarked,
     check_answer,
     check_in_its_place,
     check_run,
@@ -19,7 +20,7 @@ from tests.documentation.placeholders import left_over, typed
 pytestmark = pytest.mark.slow
 
 # The benchmarks have a file of their own, which takes as long.
-MINE = [command for command in COMMANDS if command.file != "docs/benchmarks.md"]
+MINE = [command for command in COMMANDS if not benchmarked(command)]
 
 
 def test_commands_are_found() -> None:

@@ -23,11 +23,24 @@ _PACKAGES = (
     "torch.onnx._internal.exporter._core", "networkx", "onnx", "onnxscript", "safetensors.torch", "captum.attr",
     "hydra", "hydra.core.plugins", "omegaconf", "optuna", "rich.progress", "pyarrow.parquet", "pandas", "faiss",
     "scipy.stats", "sklearn.cluster", "sklearn.manifold", "matplotlib.pyplot", "cv2", "simplejpeg", "jinja2",
-    "fastapi", "granian", "sqlalchemy", "prometheus_client",
+    "fastapi", "granian", "sqlalchemy", "prometheus_client", "jaxtyping", "scipy.io", "pyarrow.dataset", "pyarrow.json",
+    "pyarrow.csv", "s3fs", "hydra.experimental.callback", "hydra._internal.core_plugins.basic_sweeper",
+    "hydra._internal.core_plugins.bash_completion", "rich.table", "onnxruntime.quantization",
+    "onnxscript.function_libs.torch_lib.ops",
 )  # fmt: skip
 """What our commands import; one that is missing here is imported by each command that needs it."""
 
 _PR_SET_PDEATHSIG = 1
+
+
+def warm_up() -> None:
+    """Fill the caches of packages that each command would fill."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from PIL import Image
+
+    Image.init()
+    # Its grammar is learnt from what it reads.
+    OverridesParser.create().parse_overrides(["a=b", "+a.b=[8,'c d']", "~a", "a/b@c=1e-3", "a={b:true}", "a=${b}/c.d"])
 
 
 def wait_for_a_command(path: str) -> dict[str, Any]:
@@ -133,6 +146,7 @@ if __name__ == "__main__":
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     del sys.modules["wandb"]
+    warm_up()
     # Else the first collection of each fork walks through all of it, and copies its pages.
     gc.freeze()
     leave(run(**wait_for_a_command(sys.argv[1]), executable=sys.argv[2]))
