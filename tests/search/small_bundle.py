@@ -154,7 +154,7 @@ def write_bundle(
     with staged_bundle(root) as draft:
         write_encoder(draft.root / ENCODER)
         encoder = OnnxEncoder(draft.root / ENCODER, threads=1)
-        write_golden(draft.root / GOLDEN, SPEC, encoder.embed)
+        write_golden(draft.root / GOLDEN, SPEC, encoder.embed_with_norms)
         pixels = np.array([preprocess(data, SPEC) for data in pictures], np.uint8).reshape(-1, 32, 32, 3)
         vectors = encoder.embed(pixels) if rows else np.empty((0, DIM), np.float32)
         index = FaissIndex.build(vectors, layout=layout)
