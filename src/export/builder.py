@@ -144,11 +144,20 @@ def build_bundle(
         write_items(draft.root / ITEMS_ARROW, items)
         write_words(draft.root / WORDS, Items.open(draft.root / ITEMS_ARROW))
         write_thumbnails(catalogue, rows, draft.root / THUMBNAILS, side=thumbnail)
-        write_drift_reference(draft.root / DRIFT_REFERENCE, catalogue, rows, spec, gallery.normalised("gallery"))
+        encoder_id = hashlib.sha256((draft.root / ENCODER).read_bytes()).hexdigest()[:16]
+        write_drift_reference(
+            draft.root / DRIFT_REFERENCE,
+            catalogue=catalogue,
+            rows=rows,
+            spec=spec,
+            runtime=exported.queries,
+            index=built,
+            encoder_id=encoder_id,
+        )
         write_trending(catalogue, draft.root / TRENDING)
         draft.content |= {
             "preprocessing": spec.to_dict(),
-            "encoder_id": hashlib.sha256((draft.root / ENCODER).read_bytes()).hexdigest()[:16],
+            "encoder_id": encoder_id,
             "dim": encoder.dim,
             "metric": "cosine",
             **exported.content,
