@@ -1,0 +1,1 @@
+"""What is measured of monitoring: experiments, interleaving, off-policy estimates."""

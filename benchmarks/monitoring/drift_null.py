@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks.monitoring.drift_photos import Observed, observe
 from src.contracts.drift_reference import DriftReference
 from src.export.drift_reference import drift_reference
-from src.monitoring.drift import Window, compare
-from src.monitoring.drift.comparison import FAMILIES, Comparison
+from src.monitoring.drift.comparison import FAMILIES, Comparison, compare
+from src.monitoring.drift.window import Window
 
 _SIZES = (100, 500, 2000, 10_000)
 _HOURLY = 720.0
@@ -78,7 +78,8 @@ def _null(
     rng: np.random.Generator,
 ) -> str:
     alarms, at_level, any_alarm = dict.fromkeys(FAMILIES, 0), [], 0
-    rule, largest, others = 0, [], {name: [] for name in methods}
+    rule, largest = 0, []
+    others: dict[str, list[bool]] = {name: [] for name in methods}
     for number in range(windows):
         sample = normal(rng, size)
         found = _compared(sample, references[number % len(references)])
@@ -109,7 +110,9 @@ def _delay(
     most: int,
     rng: np.random.Generator,
 ) -> str:
-    delays, first, rule, others = [], {}, 0, {name: [] for name in methods}
+    delays, rule = [], 0
+    first: dict[str, int] = {}
+    others: dict[str, list[bool]] = {name: [] for name in methods}
     for number in range(repeats):
         for window in range(1, _MOST_WINDOWS + 1):
             now = draw(rng, size)
@@ -129,7 +132,7 @@ def _delay(
     middle = np.median(delays)
     shown = f"over {_MOST_WINDOWS}" if np.isinf(middle) else f"{middle:g}"
     often = sorted(first, key=lambda name: -first[name])[:3]
-    cells = [shown, f"{np.mean(np.array(delays) == 1):.0%}", ", ".join(often) or "–", f"{rule / len(delays):.0%}"]
+    cells = [shown, f"{np.mean(np.array(delays) == 1):.0%}", ", ".join(often) or "none", f"{rule / len(delays):.0%}"]
     cells += [f"{sum(found)} of {len(found)}" for found in others.values()]
     return " | ".join(cells) + " |"
 
@@ -156,8 +159,6 @@ def _evidently() -> dict[str, Any]:
         "Evidently, model": judged(embedding_drift_methods.model()),
         "Evidently, ratio": judged(embedding_drift_methods.ratio()),
     }
-
-
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ __all__ = ["NEW_CATEGORY", "Observed", "observe"]
 
 _SPEC = PreprocessingSpec(size=128, resize="pad")
 _BATCH = 32
+_DIM = 128
 NEW_CATEGORY = "lamp"
 """Left out of what is normal."""
 _NEW_SHARE = 0.1
@@ -55,7 +56,7 @@ Photos = Callable[[np.random.Generator, int], Observed]
 
 
 def observe(folder: Path, *, parents: int, weights: Path) -> tuple[Photos, Mapping[str, Photos]]:
-    """Render the shop, embed its user photos by MobileNetV2 of ImageNet weights, and change them.
+    """Render the shop, embed its user photos by MobileNetV2 of ImageNet weights and 128 principal components; change them.
 
     Returns:
         What draws normal photos, with replacement from all that there are: windows and reference are samples of one
@@ -68,11 +69,13 @@ def observe(folder: Path, *, parents: int, weights: Path) -> tuple[Photos, Mappi
     root = folder / f"shop{parents}"
     pixels, sizes = _pixels(root, photos)
     encoder = build_encoder(spec=_SPEC, backbone="mobilenetv2_100", weights=str(weights), head="none").eval()
-    gallery, _ = _embed(encoder, _pixels(root, catalogue)[0])
+    features, lengths = _embed(encoder, _pixels(root, catalogue)[0])
+    reduced = _components(features * lengths[:, None])
+    gallery, _ = reduced(features, lengths)
     listed = np.array([row["category"] for row in catalogue], object)
 
     def seen(images: np.ndarray, by: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Observed:
-        embeddings, norms = by(images)
+        embeddings, norms = reduced(*by(images))
         scores = embeddings @ gallery.T
         best = scores.argmax(axis=1)
         inputs = input_statistics(thinned(images), sizes)
@@ -112,6 +115,20 @@ def _pixels(root: Path, rows: list[dict]) -> tuple[np.ndarray, np.ndarray]:
     headers = [read_header(data) for data in files]
     sizes = np.array([(header.width, header.height) for header in headers])
     return np.stack([preprocess(data, _SPEC) for data in files]), sizes
+
+
+def _components(features: np.ndarray) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """What a head of principal components makes of a network's features: 128 dimensions, and their norms before L2."""
+    mean = features.mean(axis=0)
+    _, _, axes = np.linalg.svd(features - mean, full_matrices=False)
+    kept = axes[:_DIM].T
+
+    def reduced(vectors: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        changed = (vectors * lengths[:, None] - mean) @ kept
+        norms = np.linalg.norm(changed, axis=1)
+        return (changed / norms[:, None]).astype(np.float32), norms
+
+    return reduced
 
 
 def _embed(encoder: Encoder, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,11 +16,13 @@ from serve.pipeline.batcher import Batcher
 from serve.pipeline.current import CurrentHits
 from serve.pipeline.decoding import Decoding
 from serve.pipeline.embedder import Embedder
+from serve.pipeline.observer import Observer
 from serve.pipeline.search import Pipeline
 from serve.pipeline.threads import ThreadPools
 from serve.settings import ServeSettings
 from serve.store.store import Store
 from src.contracts.bundle import ENCODER, open_bundle
+from src.contracts.errors import LookalikeError
 from src.search.checks import check_finds
 from src.search.layer import Layer
 from src.search.live_items import LiveItems
@@ -97,6 +99,7 @@ class Opened:
             current=CurrentHits(shared.store),
             breaker=Breaker(on_change=shared.metrics.watch("index")),
             image_path=partial(image_path, settings.root_path),
+            observer=_observer(searcher, shared),
         )
         layout = searcher.bundle.content["index"]["layout"]
         _log.info("bundle %s: %d images, %s index, %s", path.name, len(searcher.gallery), layout, searcher.runtime)
@@ -105,6 +108,8 @@ class Opened:
     def close(self) -> None:
         """End the threads that work for this bundle only; no request holds it any longer."""
         self.pipeline.embedder.batcher.close()
+        if self.pipeline.observer is not None:
+            self.pipeline.observer.close()
 
 
 def _embedder(searcher: Searcher, keys: EmbeddingKeys, shared: Shared) -> Embedder:
@@ -119,7 +124,11 @@ def _embedder(searcher: Searcher, keys: EmbeddingKeys, shared: Shared) -> Embedd
         pools=shared.pools,
         decoding=Decoding(pools=shared.pools, most=most, max_pixels=settings.max_pixels),
         batcher=Batcher(
-            searcher.embed_pixels, encoders=encoders, max_batch=settings.max_batch, wait=wait, metrics=metrics
+            searcher.encoder.embed_with_norms,
+            encoders=encoders,
+            max_batch=settings.max_batch,
+            wait=wait,
+            metrics=metrics,
         ),
         metrics=metrics,
         detector=open_detector(settings.detector),
@@ -128,3 +137,26 @@ def _embedder(searcher: Searcher, keys: EmbeddingKeys, shared: Shared) -> Embedd
         # Where every core has an encoder of its own, other threads gain nothing.
         decode_ahead=not (on_cpu and settings.encoder_threads == 1 and encoders >= cores),
     )
+
+
+def _observer(searcher: Searcher, shared: Shared) -> Observer | None:
+    """What counts queries; None where nothing is to be counted, or the bundle has nothing to compare with."""
+    settings = shared.settings
+    if settings.drift is None:
+        return None
+    from src.monitoring.drift.recorder import Recorder
+
+    seconds = 60 * settings.drift_minutes
+    try:
+        recorder = Recorder(
+            searcher.bundle,
+            searcher.encoder,
+            settings.drift,
+            seconds=seconds,
+            processes=settings.processes,
+            photos=settings.drift_photos,
+        )
+    except LookalikeError as error:
+        _log.warning("drift is not watched: %s", error)
+        return None
+    return Observer(recorder, seconds=seconds, metrics=shared.metrics)

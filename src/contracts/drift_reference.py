@@ -6,7 +6,7 @@ compared exactly; a sketch's quantiles would be off by more than the differences
 """
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,21 @@ import numpy as np
 
 from src.contracts.errors import BundleError
 
-__all__ = ["BINS", "COMPONENTS", "INPUTS", "SCALARS", "DriftReference", "input_statistics", "read_drift_reference"]
+__all__ = [
+    "BINS",
+    "COMPONENTS",
+    "INPUTS",
+    "SCALARS",
+    "DriftReference",
+    "count_bins",
+    "count_categories",
+    "count_slices",
+    "find_bins",
+    "input_statistics",
+    "number_categories",
+    "read_drift_reference",
+    "thinned",
+]
 
 INPUTS = ("brightness", "width", "height", "aspect", "grey")
 """Of a photo: mean luma (Rec. 601) from 0 to 255; width and height of the upright file in pixels, and the former over
@@ -44,7 +58,7 @@ class DriftReference:
         source: `queries`, those of validation and test, or `gallery`, where the catalogue has too few.
         mean: float32 (dim,), of the embeddings.
         axes: float32 (at most 64, dim), principal components, the first one first.
-        edges: float32 (features, BINS - 1), ascending, padded with infinity; value v is in bin i where i edges are <= v.
+        edges: float32 (features, BINS - 1), ascending, padded with infinity; a value in bin i reaches i edges.
             Features are the dimensions, then the first `COMPONENTS` components, then `SCALARS`.
         categories: str (at most 16,), the most frequent categories of best results; others are counted as one more.
         counts: int64 (features, BINS).
@@ -83,10 +97,9 @@ class DriftReference:
     @cached_property
     def names(self) -> list[str]:
         """Of the features, in order."""
-        components = min(COMPONENTS, len(self.axes))
         return [
             *(f"dimension {number}" for number in range(self.dim)),
-            *(f"component {number + 1}" for number in range(components)),
+            *(f"component {number + 1}" for number in range(self.components)),
             *SCALARS,
         ]
 
@@ -94,6 +107,11 @@ class DriftReference:
     def places(self) -> dict[str, int]:
         """From a category to its number."""
         return {str(name): number for number, name in enumerate(self.categories)}
+
+    @property
+    def components(self) -> int:
+        """Principal components that have bins."""
+        return min(COMPONENTS, len(self.axes))
 
     def along_axes(self, embeddings: np.ndarray) -> np.ndarray:
         """Places along the axes: float32 (images, axes), of float32 (images, dim)."""
@@ -111,9 +129,18 @@ class DriftReference:
         return find_bins(values, self.edges)
 
     def category_numbers(self, categories: Sequence[str | None]) -> np.ndarray:
-        """int64 (images,): the number of each category; that of all others is `len(self.categories)`."""
-        other = len(self.categories)
-        return np.array([self.places.get(name or "", other) for name in categories], np.int64)
+        """See `number_categories`."""
+        return number_categories(categories, self.places)
+
+
+def number_categories(categories: Sequence[str | None], places: Mapping[str, int]) -> np.ndarray:
+    """int64 (images,): the place of each category, `len(places)` for all that have none, -1 where it is unknown."""
+    return np.array([places.get(name, len(places)) if name else -1 for name in categories], np.int64)
+
+
+def count_categories(numbers: np.ndarray, categories: int) -> np.ndarray:
+    """int64 (categories + 1,), of `number_categories`' answer."""
+    return np.bincount(numbers[numbers >= 0], minlength=categories + 1)
 
 
 def find_bins(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -121,7 +148,9 @@ def find_bins(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     bins = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), _ROWS):
         part = values[start : start + _ROWS]
-        found = (part[:, :, None] >= edges).sum(axis=2, dtype=np.uint8)
+        found = np.zeros(part.shape, np.uint8)
+        for edge in edges.T:
+            found += part >= edge
         found[np.isnan(part)] = BINS
         bins[start : start + _ROWS] = found
     return bins
@@ -144,7 +173,7 @@ def input_statistics(pixels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Measure photos as the encoder gets them.
 
     Args:
-        pixels: uint8 (images, size, size, 3), of `preprocess`, or every fourth pixel of every fourth row (`thinned`).
+        pixels: uint8 (images, height, width, 3): what `thinned` leaves of the pixels for the encoder.
         sizes: int (images, 2), width and height of the upright files, in pixels.
 
     Returns:

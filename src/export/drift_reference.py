@@ -11,9 +11,11 @@ from src.contracts.drift_reference import (
     COMPONENTS,
     DriftReference,
     count_bins,
+    count_categories,
     count_slices,
     find_bins,
     input_statistics,
+    number_categories,
     thinned,
 )
 from src.contracts.effective_rank import effective_rank
@@ -77,13 +79,11 @@ def write_drift_reference(
     if "category" in catalogue.items.column_names:
         known = catalogue.column("category", rows)
         categories = [known[row] if row >= 0 else None for row in best]
-    reference = drift_reference(
-        vectors, scalars.astype(np.float32), categories, encoder_id=encoder_id, source=source
-    )
-    np.savez_compressed(path, allow_pickle=False, **vars_of(reference))
+    reference = drift_reference(vectors, scalars.astype(np.float32), categories, encoder_id=encoder_id, source=source)
+    np.savez_compressed(path, allow_pickle=False, **_arrays(reference))
 
 
-def vars_of(reference: DriftReference) -> dict[str, np.ndarray]:
+def _arrays(reference: DriftReference) -> dict[str, np.ndarray]:
     """The arrays by name, as the file has them."""
     return {name: getattr(reference, name) for name in DriftReference.__dataclass_fields__}
 
@@ -114,13 +114,15 @@ def drift_reference(
     # Of equally frequent ones, the first in the alphabet.
     kept = np.sort(named[np.argsort(-often, kind="stable")][:_CATEGORIES]).astype(str)
     places = {str(name): number for number, name in enumerate(kept)}
-    numbers = np.array([places.get(name or "", len(kept)) for name in categories], np.int64)
+    numbers = number_categories(categories, places)
     bins = find_bins(values, edges)
     bias, deviation = _rank_null(along)
     shares = np.linspace(0, 1, 101)
     # Where there is no value, there is no quantile.
-    quantiles = [np.quantile(column[~np.isnan(column)], shares) if known else shares * np.nan
-                 for column, known in zip(scalars.T, ~np.isnan(scalars).all(axis=0), strict=True)]
+    quantiles = [
+        np.quantile(column[~np.isnan(column)], shares) if known else shares * np.nan
+        for column, known in zip(scalars.T, ~np.isnan(scalars).all(axis=0), strict=True)
+    ]
     return DriftReference(
         format=np.array(2),
         encoder_id=np.array(encoder_id),
@@ -130,7 +132,7 @@ def drift_reference(
         edges=edges,
         categories=kept,
         counts=count_bins(bins),
-        category_counts=np.bincount(numbers, minlength=len(kept) + 1),
+        category_counts=count_categories(numbers, len(kept)),
         slice_counts=count_slices(bins, numbers, categories=len(kept), dim=len(mean)),
         images=np.array(len(embeddings)),
         along=along.sum(axis=0, dtype=np.float64),

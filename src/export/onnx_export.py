@@ -21,8 +21,8 @@ def export_onnx(encoder: Encoder, spec: PreprocessingSpec, path: Path, *, precis
     """Write an encoder as ONNX, opset 20.
 
     The graph takes `pixels`, uint8 of shape (batch, size, size, 3), any batch, and gives `embedding`, float32 of shape
-    (batch, dim), norm 1, and `norm`, float32 of shape (batch,), the embedding's norm before L2: normalisation, backbone,
-    head and L2 are inside.
+    (batch, dim), norm 1, and `norm`, float32 of shape (batch,), its norm before L2: normalisation, backbone, head and
+    L2 are inside.
 
     With `fp16`, backbone and head are half before they are exported, normalisation and L2 float32. Converting the
     finished graph instead rounds more, or gives files that do not load.

@@ -52,9 +52,7 @@ class Parity:
         return asdict(self)
 
 
-def measure_parity(
-    pixels: np.ndarray, expected: np.ndarray, runtime: EncoderRuntime, *, norms: np.ndarray
-) -> Parity:
+def measure_parity(pixels: np.ndarray, expected: np.ndarray, runtime: EncoderRuntime, *, norms: np.ndarray) -> Parity:
     """Compare a runtime's embeddings with torch's.
 
     Args:

@@ -58,7 +58,7 @@ class Encoder(nn.Module):
     def with_norms(
         self, pixels: Num[Tensor, "batch height width 3"]
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, " batch"]]:
-        """Embed a batch: embeddings of norm 1, and their norms before L2, both float32; pixels as `forward` takes them."""
+        """Embed a batch as `forward` does; with the norms before L2, float32."""
         features = self.features(pixels).float()
         # A smaller eps would be 0 in half precision.
         return F.normalize(features, dim=1, eps=1e-6), torch.linalg.vector_norm(features, dim=1)

@@ -115,9 +115,9 @@ def compare(
     """Test each family.
 
     A feature's counts are compared with the reference's by the likelihood-ratio test of two multinomial samples with
-    Williams' correction (Williams, Biometrika 1976), whose tail keeps its level at 100 queries and one in 100,000, where
-    PSI's own chi-square tail, with which it agrees for many queries, is exceeded several times as often. Holm's method
-    (1979) holds the family's level whatever depends on what.
+    Williams' correction (Williams, Biometrika 1976). It agrees with PSI / (1/n + 1/m), which is chi-square for many
+    queries; but at 100 queries and a level of one in 100,000 it still keeps that level, which PSI exceeds sevenfold.
+    Holm's method (1979) holds the family's level whatever depends on what.
 
     Args:
         window: of the reference's bundle.
@@ -133,7 +133,7 @@ def compare(
     for one in (window, base):
         if one.reference_id != own:
             raise LookalikeError(
-                f"a window counts by the reference {one.reference_id}, the bundle has {own}: give windows of this bundle"
+                f"a window counts by the reference {one.reference_id}, the bundle has {own}; give windows of it"
             )
     allowed = level(windows_per_month)
     families = [_family(name, window, base, reference, allowed) for name in FAMILIES]
@@ -213,7 +213,7 @@ def likelihood_ratio(now: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def psi(now: np.ndarray, then: np.ndarray) -> float:
-    """The population stability index of two arrays of counts; half a query is added to each bin, so that none is empty."""
+    """The population stability index of two arrays of counts, each with half a query more in each bin."""
     used = (now + then) > 0
     p, q = ((counts[used] + 0.5) / (counts[used] + 0.5).sum() for counts in (now, then))
     return float(((p - q) * np.log(p / q)).sum())
@@ -235,9 +235,7 @@ def _finding(
     n, m = int(now.sum()), int(then.sum())
     scale = 1 / n + 1 / m
     threshold = tail_point(each, freedom) * scale if freedom else float("inf")
-    return Finding(
-        name, n, m, psi(now, then), freedom * scale, threshold, chance, alarm, _shares(now), _shares(then)
-    )
+    return Finding(name, n, m, psi(now, then), freedom * scale, threshold, chance, alarm, _shares(now), _shares(then))
 
 
 def _shares(counts: np.ndarray) -> tuple[float, ...]:
@@ -263,5 +261,3 @@ def _rank_family(window: Window, base: Window, reference: DriftReference, allowe
         chance <= allowed, (), (),
     )  # fmt: skip
     return Family("rank", allowed, (finding,), float(np.log10(max(chance, 1e-300)) / np.log10(allowed)), 0, 0)
-
-

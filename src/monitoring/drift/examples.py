@@ -1,13 +1,19 @@
 """A bounded random sample of queries, so that an alarm can name some: mergeable across processes."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
-__all__ = ["Examples"]
+__all__ = ["Examples", "small_photo"]
+
+T = TypeVar("T")
 
 _MOST = 64
+_SIDE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +44,9 @@ class Examples:
         chances = np.concatenate([self.chances, other.chances])
         kept = np.argsort(chances, kind="stable")[:_MOST]
 
-        def chosen(own: list, others: list) -> list:
+        def chosen(own: list[T], others: list[T]) -> list[T]:
             both = [*own, *others]
-            return [both[place] for place in kept]
+            return [both[int(place)] for place in kept]
 
         return Examples(
             chances[kept],
@@ -57,8 +63,8 @@ class Examples:
         chances = np.random.default_rng().random(len(bins))
         # Most queries of a long window are too late to be among the smallest.
         last = self.chances[-1] if len(self.chances) == _MOST else 1.0
-        fresh = np.flatnonzero(chances < last)
-        if not len(fresh):
+        fresh: list[int] = np.flatnonzero(chances < last).tolist()
+        if not fresh:
             return self
         further = Examples(
             chances[fresh],
@@ -68,3 +74,12 @@ class Examples:
             [photos[row] for row in fresh],
         )
         return self.merged(further)
+
+
+def small_photo(pixels: np.ndarray) -> bytes:
+    """A JPEG of at most 64 pixels a side, of uint8 (size, size, 3)."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((_SIDE, _SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()

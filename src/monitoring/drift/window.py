@@ -15,6 +15,7 @@ from src.contracts.drift_reference import (
     SCALARS,
     DriftReference,
     count_bins,
+    count_categories,
     count_slices,
 )
 from src.contracts.errors import LookalikeError
@@ -125,7 +126,7 @@ class Window:
         bins = reference.bins(embeddings, along, scalars)
         numbers = reference.category_numbers(categories or [None] * count)
         self.counts += count_bins(bins)
-        self.category_counts += np.bincount(numbers, minlength=len(self.category_counts))
+        self.category_counts += count_categories(numbers, len(self.slice_counts))
         self.slice_counts += count_slices(bins, numbers, categories=len(self.slice_counts), dim=reference.dim)
         self.along += along.sum(axis=0, dtype=np.float64)
         self.products += along.astype(np.float64).T @ along.astype(np.float64)
@@ -216,7 +217,11 @@ class Window:
             )
             return cls(
                 head["reference_id"],
-                *(arrays[name] for name in ("counts", "category_counts", "slice_counts", "along", "products")),
+                arrays["counts"],
+                arrays["category_counts"],
+                arrays["slice_counts"],
+                arrays["along"],
+                arrays["products"],
                 [kll_floats_sketch.deserialize(part) for part in _split(arrays["sketches"], arrays["sketch_bytes"])],
                 examples,
                 head["images"],
@@ -241,5 +246,3 @@ class Window:
 def _split(data: np.ndarray, sizes: np.ndarray) -> list[bytes]:
     ends = np.cumsum(sizes)
     return [data[end - size : end].tobytes() for end, size in zip(ends, sizes, strict=True)]
-
-
