@@ -34,10 +34,11 @@ def main() -> None:
     parser.add_argument("--references", type=int, default=10, help="references that the windows are spread over")
     parser.add_argument("--images", type=int, default=5000, help="queries of a reference")
     parser.add_argument("--parents", type=int, default=480, help="products of the shop: about 8 user photos of each")
+    parser.add_argument("--photos", type=int, default=1500, help="user photos, and catalogue images, that are embedded")
     parser.add_argument("--output", type=Path, default=Path("outputs/drift_null"), help="folder of the shop")
     parser.add_argument("--weights", type=Path, default=Path("../shared/weights/mobilenetv2_100_imagenet.safetensors"))
     given = parser.parse_args()
-    normal, changes = observe(given.output, parents=given.parents, weights=given.weights)
+    normal, changes = observe(given.output, parents=given.parents, most=given.photos, weights=given.weights)
     rng = np.random.default_rng(0)
     samples = [normal(rng, given.images) for _ in range(given.references)]
     references = [_reference(sample) for sample in samples]

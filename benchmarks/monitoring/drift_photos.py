@@ -53,10 +53,12 @@ class Observed:
 
 Photos = Callable[[np.random.Generator, int], Observed]
 """Draws so many photos."""
+Embed = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Head = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def observe(folder: Path, *, parents: int, weights: Path) -> tuple[Photos, Mapping[str, Photos]]:
-    """Render the shop, embed its user photos by MobileNetV2 of ImageNet weights and 128 principal components; change them.
+def observe(folder: Path, *, parents: int, most: int, weights: Path) -> tuple[Photos, Mapping[str, Photos]]:
+    """Render the shop, embed its user photos by MobileNetV2 and principal components, and change them.
 
     Returns:
         What draws normal photos, with replacement from all that there are: windows and reference are samples of one
@@ -64,8 +66,8 @@ def observe(folder: Path, *, parents: int, weights: Path) -> tuple[Photos, Mappi
     """
     items = open_shop(folder / f"shop{parents}", parents=parents, seed=0, image_size=128, sessions=10)
     rows = items.select(["image", "domain", "category"]).to_pylist()
-    photos = [row for row in rows if row["domain"] == "user"]
-    catalogue = [row for row in rows if row["domain"] == "catalogue"]
+    photos = _evenly([row for row in rows if row["domain"] == "user"], most)
+    catalogue = _evenly([row for row in rows if row["domain"] == "catalogue"], most)
     root = folder / f"shop{parents}"
     pixels, sizes = _pixels(root, photos)
     encoder = build_encoder(spec=_SPEC, backbone="mobilenetv2_100", weights=str(weights), head="none").eval()
@@ -74,8 +76,8 @@ def observe(folder: Path, *, parents: int, weights: Path) -> tuple[Photos, Mappi
     gallery, _ = reduced(features, lengths)
     listed = np.array([row["category"] for row in catalogue], object)
 
-    def seen(images: np.ndarray, by: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Observed:
-        embeddings, norms = reduced(*by(images))
+    def seen(images: np.ndarray, by: Embed, head: Head = reduced) -> Observed:
+        embeddings, norms = head(*by(images))
         scores = embeddings @ gallery.T
         best = scores.argmax(axis=1)
         inputs = input_statistics(thinned(images), sizes)
@@ -103,10 +105,16 @@ def observe(folder: Path, *, parents: int, weights: Path) -> tuple[Photos, Mappi
         f"a new category, {_NEW_SHARE:.0%} of the photos": with_new,
         "red and blue swapped": drawn(seen(pixels, lambda images: _embed(encoder, images[..., ::-1]))),
         "another normalisation": drawn(seen(pixels, lambda images: _embed(raw, images))),
-        "one dimension collapsed": drawn(seen(pixels, lambda images: _collapsed(*_embed(encoder, images)))),
+        "one dimension collapsed": drawn(
+            seen(pixels, lambda images: _embed(encoder, images), lambda *made: _collapsed(*reduced(*made)))
+        ),
         "the encoder in bf16": drawn(seen(pixels, lambda images: _in_bf16(encoder, images))),
     }
     return drawn(normal), changes
+
+
+def _evenly(rows: list[dict], most: int) -> list[dict]:
+    return [rows[place] for place in np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
 
 
 def _pixels(root: Path, rows: list[dict]) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +125,7 @@ def _pixels(root: Path, rows: list[dict]) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([preprocess(data, _SPEC) for data in files]), sizes
 
 
-def _components(features: np.ndarray) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def _components(features: np.ndarray) -> Head:
     """What a head of principal components makes of a network's features: 128 dimensions, and their norms before L2."""
     mean = features.mean(axis=0)
     _, _, axes = np.linalg.svd(features - mean, full_matrices=False)

@@ -204,5 +204,5 @@ def read_drift_reference(path: Path) -> DriftReference:
                     f"{path}: the drift reference is of an older version, which has no bins; export the bundle again"
                 )
             return DriftReference(**{field.name: stored[field.name] for field in fields(DriftReference)})
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path}: no readable drift reference ({error}); export the bundle again") from None

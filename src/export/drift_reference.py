@@ -1,7 +1,9 @@
 """Make a bundle's drift reference: bins, counts and covariance of a sample of queries."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from src.datamodules.pixels import iterate_pixels
 from src.export.runtime import EncoderRuntime
 from src.index.faiss_index import FaissIndex
 
-__all__ = ["drift_reference", "write_drift_reference"]
+__all__ = ["drift_reference", "save_reference", "write_drift_reference"]
 
 _MOST = 5000
 """Images of the sample: its error is as large as that of a window of as many."""
@@ -80,12 +82,13 @@ def write_drift_reference(
         known = catalogue.column("category", rows)
         categories = [known[row] if row >= 0 else None for row in best]
     reference = drift_reference(vectors, scalars.astype(np.float32), categories, encoder_id=encoder_id, source=source)
-    np.savez_compressed(path, allow_pickle=False, **_arrays(reference))
+    save_reference(path, reference)
 
 
-def _arrays(reference: DriftReference) -> dict[str, np.ndarray]:
-    """The arrays by name, as the file has them."""
-    return {name: getattr(reference, name) for name in DriftReference.__dataclass_fields__}
+def save_reference(path: Path, reference: DriftReference) -> None:
+    """Write what `read_drift_reference` reads; equal references give equal bytes."""
+    arrays: dict[str, Any] = {field.name: getattr(reference, field.name) for field in fields(reference)}
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def drift_reference(

@@ -154,15 +154,15 @@ def _family(name: str, window: Window, base: Window, reference: DriftReference, 
     statistics, freedom = likelihood_ratio(*counts)
     chances = np.array([tail(value, int(k)) if k else 1.0 for value, k in zip(statistics, freedom, strict=True)])
     alarms = holm(chances, allowed)
+    values = psi(*counts)
     found = [
-        _finding(group, chance, bool(alarm), int(k), allowed / len(tested))
-        for group, chance, alarm, k in zip(tested, chances, alarms, freedom, strict=True)
+        _finding(group, value, chance, bool(alarm), int(k), allowed / len(tested))
+        for group, value, chance, alarm, k in zip(tested, values.tolist(), chances, alarms, freedom, strict=True)
     ]
     found.sort(key=lambda finding: finding.p)
-    values = [finding.value for finding in found]
     # -log10: the smallest number of double precision is 1e-308.
     ratio = np.log10(max(found[0].p, 1e-300)) / np.log10(allowed / len(found))
-    return Family(name, allowed, tuple(found), float(ratio), sum(v > 0.1 for v in values), sum(v > 0.2 for v in values))
+    return Family(name, allowed, tuple(found), float(ratio), int((values > 0.1).sum()), int((values > 0.2).sum()))
 
 
 def _pairs(
@@ -212,11 +212,15 @@ def likelihood_ratio(now: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.
     return 2 * (parts[0] + parts[1]).sum(axis=1) / correction, freedom
 
 
-def psi(now: np.ndarray, then: np.ndarray) -> float:
-    """The population stability index of two arrays of counts, each with half a query more in each bin."""
+def psi(now: np.ndarray, then: np.ndarray) -> np.ndarray:
+    """The population stability index of two arrays of counts, row by row: float64 (features,), of (features, bins).
+
+    Each bin that either has gets half a query more, so that none is empty.
+    """
     used = (now + then) > 0
-    p, q = ((counts[used] + 0.5) / (counts[used] + 0.5).sum() for counts in (now, then))
-    return float(((p - q) * np.log(p / q)).sum())
+    more = [np.where(used, counts + 0.5, 0.0) for counts in (now, then)]
+    p, q = (counts / counts.sum(axis=1, keepdims=True) for counts in more)
+    return ((p - q) * np.log(np.where(used, p, 1) / np.where(used, q, 1))).sum(axis=1)
 
 
 def holm(chances: np.ndarray, allowed: float) -> np.ndarray:
@@ -229,13 +233,13 @@ def holm(chances: np.ndarray, allowed: float) -> np.ndarray:
 
 
 def _finding(
-    group: tuple[str, np.ndarray, np.ndarray], chance: float, alarm: bool, freedom: int, each: float
+    group: tuple[str, np.ndarray, np.ndarray], value: float, chance: float, alarm: bool, freedom: int, each: float
 ) -> Finding:
     name, now, then = group
     n, m = int(now.sum()), int(then.sum())
     scale = 1 / n + 1 / m
     threshold = tail_point(each, freedom) * scale if freedom else float("inf")
-    return Finding(name, n, m, psi(now, then), freedom * scale, threshold, chance, alarm, _shares(now), _shares(then))
+    return Finding(name, n, m, value, freedom * scale, threshold, chance, alarm, _shares(now), _shares(then))
 
 
 def _shares(counts: np.ndarray) -> tuple[float, ...]:

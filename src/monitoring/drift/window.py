@@ -230,7 +230,7 @@ class Window:
                 head["ended"],
                 None if head["canary"] is None else Canary(**head["canary"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
             raise LookalikeError(f"no readable window of queries ({error})") from None
 
     @classmethod
