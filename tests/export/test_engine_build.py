@@ -19,7 +19,7 @@ from src.models.encoder import Encoder, build_encoder
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is there for Linux on x86-64 only")
 
 MIB = 2**20
-# Normalisation (subtract, divide), the cast of the pixels, L2 and the second output, the norm; nothing of backbone or head.
+# Normalisation (subtract, divide), the cast of the pixels, L2 and the norm; nothing of backbone or head.
 FLOAT_LAYERS_AROUND_HALF = 16
 
 

@@ -61,7 +61,9 @@ class Fixed:
 def test_figures_are_those_of_a_slow_reference() -> None:
     rng = np.random.default_rng(0)
     true, ours, alone = (rng.standard_normal((6, 4)).astype(np.float32) for _ in range(3))
-    parity = measure_parity(np.zeros((6, 1, 1, 3), np.uint8), true, Fixed(ours, alone), norms=np.array([2, 2.2, 2, 2, 1.6, 2]))
+    parity = measure_parity(
+        np.zeros((6, 1, 1, 3), np.uint8), true, Fixed(ours, alone), norms=np.array([2, 2.2, 2, 2, 1.6, 2])
+    )
     mean = true.mean(axis=0)
     cosines = [
         np.dot(a - mean, b - mean) / np.linalg.norm(a - mean) / np.linalg.norm(b - mean)
@@ -81,7 +83,9 @@ def test_damage_that_the_plain_cosine_hides_is_seen() -> None:
     true = (true / np.linalg.norm(true, axis=1, keepdims=True)).astype(np.float32)
     swapped = np.roll(true, 1, axis=0)
     assert (true * swapped).sum(axis=1).min() > 0.999
-    assert measure_parity(np.zeros((8, 1, 1, 3), np.uint8), true, Fixed(swapped), norms=np.full(8, 2)).centred_cosine < 0.9
+    assert (
+        measure_parity(np.zeros((8, 1, 1, 3), np.uint8), true, Fixed(swapped), norms=np.full(8, 2)).centred_cosine < 0.9
+    )
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -89,14 +93,16 @@ def test_damage_that_the_plain_cosine_hides_is_seen() -> None:
 def test_one_image_without_numbers_fails_every_gate(precision: str, where: str) -> None:
     true = np.eye(4, dtype=np.float32)
     pair = {"true": true, "ours": true.copy()}
-    pixels = np.zeros((4, 1, 1, 3), np.uint8)
+    pixels, norms = np.zeros((4, 1, 1, 3), np.uint8), np.full(4, 2)
     check_parity(
-        measure_parity(pixels, true, Fixed(pair["ours"]), norms=np.full(4, 2)), precision=precision, gates=GateSettings()
+        measure_parity(pixels, true, Fixed(pair["ours"]), norms=norms),
+        precision=precision,
+        gates=GateSettings(),
     )
     pair[where][2] = np.nan
     with pytest.raises(GateError, match="centred_cosine is nan"):
         check_parity(
-            measure_parity(pixels, pair["true"], Fixed(pair["ours"]), norms=np.full(4, 2)),
+            measure_parity(pixels, pair["true"], Fixed(pair["ours"]), norms=norms),
             precision=precision,
             gates=GateSettings(),
         )

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from src.contracts.bundle import DRIFT_REFERENCE, ENCODER, GOLDEN
+from src.contracts.bundle import DRIFT_REFERENCE, ENCODER, GOLDEN, INDEX
 from src.contracts.drift_reference import input_statistics, thinned
 from src.contracts.preprocessing import preprocess
 from src.export.drift_reference import drift_reference, save_reference
 from src.export.runtime import OnnxEncoder
 from src.export.runtime.golden import write_golden
+from src.index.faiss_index import FaissIndex
 from tests.search.small_bundle import SPEC, Shop, catalogue, write_bundle, write_encoder
 
 _BASE = np.random.default_rng(1).integers(0, 256, (4, 4, 3), dtype=np.uint8)
@@ -29,7 +30,8 @@ def photo(seed: int, *, brighter: float = 1.0, swapped: bool = False) -> bytes:
 
 
 def write_watched(root: Path, *, images: int = 600, items: int = 12) -> Shop:
-    """The bundle; its reference is of `images` photos, whose best results count as bags, dresses and shoes in turn."""
+    """The bundle; its reference is of `images` photos."""
+    rows = catalogue(items)
 
     def further(folder: Path) -> None:
         write_encoder(folder / ENCODER, norms=True)
@@ -40,11 +42,14 @@ def write_watched(root: Path, *, images: int = 600, items: int = 12) -> Shop:
         vectors, norms = encoder.embed_with_norms(pixels)
         sizes = [Image.open(io.BytesIO(data)).size for data in files]
         inputs = input_statistics(thinned(pixels), np.array(sizes))
-        scores = vectors @ vectors[0]
-        categories = [("bags", "dresses", "shoes")[number % 3] for number in range(images)]
+        scores, best = FaissIndex.load(folder / INDEX).search(vectors, 1)
+        categories = [rows[row]["category"] for row in best[:, 0]]
         reference = drift_reference(
-            vectors, np.column_stack([norms, scores, inputs]).astype(np.float32), categories, encoder_id="colour-grid"
+            vectors,
+            np.column_stack([norms, scores[:, 0], inputs]).astype(np.float32),
+            categories,
+            encoder_id="colour-grid",
         )
         save_reference(folder / DRIFT_REFERENCE, reference)
 
-    return write_bundle(root, catalogue(items), further=further)
+    return write_bundle(root, rows, further=further)

@@ -14,6 +14,10 @@ from src.export.runtime import OnnxEncoder, RuntimeAbsentError, choice, open_enc
 from src.export.runtime.golden import golden_images, read_golden, write_golden
 
 
+def ones(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones((len(pixels), 4), np.float32), np.ones(len(pixels))
+
+
 @pytest.fixture(scope="module")
 def bundle(onnx_file: Path, spec: PreprocessingSpec, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     root = tmp_path_factory.mktemp("golden") / "bundle"
@@ -46,7 +50,7 @@ def test_each_scale_of_decoding_has_an_image(resize: str, crop_fraction: float, 
 def test_a_bundle_of_before_reduced_decoding_still_starts(tmp_path: Path) -> None:
     """Its spec names no decoding, and its images are the eight of then."""
     spec = PreprocessingSpec(size=48, decoding="full")
-    write_golden(tmp_path / "golden.npz", spec, lambda pixels: (np.ones((len(pixels), 4), np.float32), np.ones(len(pixels))))
+    write_golden(tmp_path / "golden.npz", spec, ones)
     golden = read_golden(tmp_path / "golden.npz")
     assert len(golden.images) == 8
     of_then = {name: value for name, value in spec.to_dict().items() if name != "decoding"}
@@ -59,8 +63,8 @@ def test_a_bundle_of_before_reduced_decoding_still_starts(tmp_path: Path) -> Non
 @pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
 def test_pixels_made_here_are_the_same(tmp_path: Path, resize: str) -> None:
     spec = PreprocessingSpec(size=48, resize=resize)
-    write_golden(tmp_path / "a.npz", spec, lambda pixels: (np.ones((len(pixels), 4), np.float32), np.ones(len(pixels))))
-    write_golden(tmp_path / "b.npz", spec, lambda pixels: (np.ones((len(pixels), 4), np.float32), np.ones(len(pixels))))
+    write_golden(tmp_path / "a.npz", spec, ones)
+    write_golden(tmp_path / "b.npz", spec, ones)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     golden = read_golden(tmp_path / "a.npz")
     np.testing.assert_array_equal(golden.pixels(spec)[4], preprocess(golden_images(spec)[4], spec))
