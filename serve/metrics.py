@@ -19,6 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from serve.breaker import BreakerState
 from serve.schemas import Rung
+from src.monitoring.drift.families import FAMILIES
 
 __all__ = ["DEPENDENCIES", "MULTIPROCESS", "Metrics"]
 
@@ -131,6 +132,7 @@ class Metrics:
             (self.drift_queries, ("counted", "dropped")),
             (self.drift_windows, ("written", "failed")),
             (self.drift_canary, ("same", "changed")),
+            (self.drift_alarms, FAMILIES),
             (self.rollouts, ("taken", "unchanged", "failed")),
             (self.refused, ("no-token", "wrong-token", "off")),
             (self.dropped, ("expired", "cancelled")),

@@ -16,7 +16,8 @@ import numpy as np
 from benchmarks.monitoring.drift_photos import Observed, observe
 from src.contracts.drift_reference import DriftReference
 from src.export.drift_reference import drift_reference
-from src.monitoring.drift.comparison import FAMILIES, Comparison, compare
+from src.monitoring.drift.comparison import Comparison, compare
+from src.monitoring.drift.families import FAMILIES
 from src.monitoring.drift.window import Window
 
 _SIZES = (100, 500, 2000, 10_000)

@@ -9,9 +9,10 @@ from src.contracts.drift_reference import INPUTS, SCALARS, DriftReference
 from src.contracts.effective_rank import effective_rank
 from src.contracts.errors import LookalikeError
 from src.monitoring.drift.chi_square import tail, tail_point
+from src.monitoring.drift.families import FAMILIES
 from src.monitoring.drift.window import Window, reference_id
 
-__all__ = ["FAMILIES", "LEAST_IMAGES", "Comparison", "Family", "Finding", "compare", "level"]
+__all__ = ["LEAST_IMAGES", "MONTH", "Comparison", "Family", "Finding", "compare", "level"]
 
 LEAST_IMAGES = 100
 """Queries below which nothing is tested: the chi-square approximation has been checked from there on."""
@@ -19,9 +20,6 @@ _LEAST_SLICE = 100
 _MOST_LEVEL = 0.01
 MONTH = 30 * 86400.0
 """In seconds."""
-
-FAMILIES = ("dimensions", "components", "rank", "norm", "score", "inputs", "categories", "slices")
-"""Each has a budget of its own, and is tested as a whole."""
 
 
 @dataclass(frozen=True)

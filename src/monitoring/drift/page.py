@@ -11,8 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from src.contracts.drift_reference import SCALARS, DriftReference
-from src.monitoring.drift.comparison import FAMILIES, Comparison, Finding
+from src.monitoring.drift.comparison import Comparison, Finding
 from src.monitoring.drift.diagnosis import Diagnosis, Suspect
+from src.monitoring.drift.families import FAMILIES
 from src.monitoring.drift.window import Window
 
 __all__ = ["render"]

@@ -6,7 +6,8 @@ from scipy.stats import chi2, chi2_contingency
 
 from src.contracts.errors import LookalikeError
 from src.export.drift_reference import drift_reference
-from src.monitoring.drift.comparison import FAMILIES, MONTH, compare, holm, level, likelihood_ratio, psi
+from src.monitoring.drift.comparison import MONTH, compare, holm, level, likelihood_ratio, psi
+from src.monitoring.drift.families import FAMILIES
 from src.monitoring.drift.window import Window
 
 HOURLY = 720.0
