@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from src.contracts.preprocessing import PreprocessingSpec, preprocess
 from src.models.encoder import Encoder, build_encoder
 from src.shop.writer import open_shop
 
-__all__ = ["NEW_CATEGORY", "Observed", "observe"]
+__all__ = ["NEW_CATEGORY", "Observed", "Photos", "observe"]
 
 _SPEC = PreprocessingSpec(size=128, resize="pad")
 _BATCH = 32
@@ -87,8 +88,9 @@ def observe(folder: Path, *, parents: int, most: int, weights: Path) -> tuple[Ph
     new = np.array([row["category"] == NEW_CATEGORY for row in photos])
     usual = np.flatnonzero(~new)
 
-    def drawn(observed: Observed) -> Photos:
-        return lambda rng, count: observed.draw(rng.choice(usual, count))
+    def drawn(make: Callable[[], Observed]) -> Photos:
+        made = cache(make)  # Embedding all photos takes minutes.
+        return lambda rng, count: made().draw(rng.choice(usual, count))
 
     def with_new(rng: np.random.Generator, count: int) -> Observed:
         some = rng.binomial(count, _NEW_SHARE)
@@ -101,16 +103,16 @@ def observe(folder: Path, *, parents: int, most: int, weights: Path) -> tuple[Ph
     ).eval()  # fmt: skip
     brighter = np.clip(pixels * np.float32(1.1), 0, 255).astype(np.uint8)
     changes = {
-        "brightness +10 %": drawn(seen(brighter, lambda images: _embed(encoder, images))),
+        "brightness +10 %": drawn(lambda: seen(brighter, lambda images: _embed(encoder, images))),
         f"a new category, {_NEW_SHARE:.0%} of the photos": with_new,
-        "red and blue swapped": drawn(seen(pixels, lambda images: _embed(encoder, images[..., ::-1]))),
-        "another normalisation": drawn(seen(pixels, lambda images: _embed(raw, images))),
+        "red and blue swapped": drawn(lambda: seen(pixels, lambda images: _embed(encoder, images[..., ::-1]))),
+        "another normalisation": drawn(lambda: seen(pixels, lambda images: _embed(raw, images))),
         "one dimension collapsed": drawn(
-            seen(pixels, lambda images: _embed(encoder, images), lambda *made: _collapsed(*reduced(*made)))
+            lambda: seen(pixels, lambda images: _embed(encoder, images), lambda *made: _collapsed(*reduced(*made)))
         ),
-        "the encoder in bf16": drawn(seen(pixels, lambda images: _in_bf16(encoder, images))),
+        "the encoder in bf16": drawn(lambda: seen(pixels, lambda images: _in_bf16(encoder, images))),
     }
-    return drawn(normal), changes
+    return drawn(lambda: normal), changes
 
 
 def _evenly(rows: list[dict], most: int) -> list[dict]:

@@ -1,8 +1,8 @@
 """What counting queries for drift costs a service: python -m benchmarks.serving.observing --bundle DIR.
 
-Rounds alternate between a service with `--drift` and one without, each under users that always wait for an answer. Windows
-are compared and written every few seconds, which is oftener than in earnest. No photo is sent twice, so that each is
-embedded and counted.
+Rounds alternate between a service with `--drift` and one without, each under users that always wait for an answer.
+Windows are compared and written every few seconds, which is oftener than in earnest. No photo is sent twice, so that
+each is embedded and counted.
 """
 
 import argparse

@@ -65,6 +65,7 @@ class DriftReference:
         category_counts: int64 (categories + 1,).
         slice_counts: int64 (categories, components + scalars, BINS), of the queries of one category.
         images: int64 (), queries that were counted.
+        spread_images: int64 (), queries whose places along the axes were counted: those that the axes were not made of.
         along: float64 (axes,), sum of the embeddings' places along the axes.
         products: float64 (axes, axes), sum of their products.
         rank_bias: float64 (); the effective rank of n queries is this over n too low on average.
@@ -83,6 +84,7 @@ class DriftReference:
     category_counts: np.ndarray
     slice_counts: np.ndarray
     images: np.ndarray
+    spread_images: np.ndarray
     along: np.ndarray
     products: np.ndarray
     rank_bias: np.ndarray

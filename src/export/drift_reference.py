@@ -33,6 +33,7 @@ _MOST = 5000
 """Images of the sample: its error is as large as that of a window of as many."""
 _LEAST_QUERIES = 200
 _AXES = 64
+_LEAST_HALVED = 20
 _CATEGORIES = 16
 _REPEATS = 200
 _RESAMPLED = (250, 1000)
@@ -109,8 +110,13 @@ def drift_reference(
         source: what they are embeddings of.
     """
     mean = embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
-    axes = _axes(embeddings, mean)
+    # Along axes that were fitted to them, queries look otherwise than new ones: half of them make the axes, the other
+    # half is counted.
+    making, counted = _halves(len(embeddings))
+    axes = _axes(embeddings[making], mean)
     along = (embeddings - mean) @ axes.T
+    if not np.array_equal(making, counted):
+        along[making] = np.nan
     values = np.concatenate([embeddings, along[:, :COMPONENTS], scalars], axis=1, dtype=np.float32)
     edges = np.stack([bin_edges(column) for column in values.T])
     named, often = np.unique([name for name in categories if name], return_counts=True)
@@ -119,7 +125,8 @@ def drift_reference(
     places = {str(name): number for number, name in enumerate(kept)}
     numbers = number_categories(categories, places)
     bins = find_bins(values, edges)
-    bias, deviation = _rank_null(along)
+    spread = along[counted].astype(np.float64)
+    bias, deviation = _rank_null(spread)
     shares = np.linspace(0, 1, 101)
     # Where there is no value, there is no quantile.
     quantiles = [
@@ -138,8 +145,9 @@ def drift_reference(
         category_counts=count_categories(numbers, len(kept)),
         slice_counts=count_slices(bins, numbers, categories=len(kept), dim=len(mean)),
         images=np.array(len(embeddings)),
-        along=along.sum(axis=0, dtype=np.float64),
-        products=along.astype(np.float64).T @ along.astype(np.float64),
+        spread_images=np.array(len(counted)),
+        along=spread.sum(axis=0),
+        products=spread.T @ spread,
         rank_bias=np.array(bias),
         rank_deviation=np.array(deviation),
         quantiles=np.array(quantiles, np.float32),
@@ -172,6 +180,12 @@ def bin_edges(values: np.ndarray) -> np.ndarray:
     return edges
 
 
+def _halves(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that make the axes, and rows that are counted; all for both where there are few."""
+    rows = np.random.default_rng(0).permutation(count)
+    return (rows, rows) if count < _LEAST_HALVED else (np.sort(rows[::2]), np.sort(rows[1::2]))
+
+
 def _axes(embeddings: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Principal components, float32 (at most 64, dim), each with its largest number positive."""
     centred = embeddings.astype(np.float64) - mean
@@ -187,14 +201,13 @@ def _rank_null(along: np.ndarray) -> tuple[float, float]:
     By resampling the sample. The two follow 1 / n and 1 / root n, the larger of the estimates at two sizes counts.
     """
     rng = np.random.default_rng(0)
-    exact = along.astype(np.float64)
-    count = len(exact)
-    whole = effective_rank(count, exact.sum(axis=0), exact.T @ exact)
+    count = len(along)
+    whole = effective_rank(count, along.sum(axis=0), along.T @ along)
     biases, deviations = [], []
     for size in _RESAMPLED:
         ranks = []
         for _ in range(_REPEATS):
-            drawn = exact[rng.integers(0, count, size)]
+            drawn = along[rng.integers(0, count, size)]
             ranks.append(effective_rank(size, drawn.sum(axis=0), drawn.T @ drawn))
         biases.append(size * (whole - np.mean(ranks)))
         deviations.append(np.sqrt(size) * np.std(ranks))

@@ -29,7 +29,9 @@ _SUBSTITUTES: tuple[tuple[str, str], ...] = (
     (r"(data=hf data\.root=)FOLDER", r"\1dataset"),
     (r"(data=hf data\.root=)OWNER/NAME", r"\1owner/name"),
     (r"data\.root=OTHER", "data.root=data/other"),
-    (r"--photos PHOTOS", "--photos ../shared/data/grocery_store/val"),
+    (r"--(photos|queries) PHOTOS", r"--\1 ../shared/data/grocery_store/val"),
+    (r"--drift WINDOWS", "--drift windows"),
+    (r"--output REPORT", "--output report"),
     (r"/data/Stanford_Online_Products", "sop"),
     # An interpreter that has open-metric-learning and an older NumPy.
     (r" --oml-python DIR/bin/python", ""),
@@ -61,6 +63,7 @@ NOT_RUN: dict[str, str] = {
     r"python -m benchmarks\.racing$": "trains for half an hour; tests/integration/test_sweep.py races; --help is run",
     r"curl .*/rollback": "needs two bundles that differ; tests/serve/bundle/test_rollout.py does it",
     r"kill ": "the process is the reader's",
+    r"python -m src\.monitoring\.report .*--windows": "needs windows of a service; tests/monitoring runs it; --help is run",
     r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
     r"python -m benchmarks\.serving\.": "loads a server, as tests/benchmarks/serving does; its arguments are parsed",
 }

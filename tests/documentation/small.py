@@ -32,6 +32,10 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.live_changes": ("--rows", "2000", "--dim", "16", "--changed", "30", "--queries", "20"),
     "benchmarks.losses": ("--batches", "32", "--dim", "16", "--rounds", "1"),
     "benchmarks.metrics_contestants": (),
+    "benchmarks.monitoring.drift_null": (
+        *("--windows", "2", "--sizes", "100", "--repeats", "1", "--evidently", "0", "--references", "1"),
+        *("--images", "200", "--parents", "6", "--photos", "60"),
+    ),
     "benchmarks.metrics_scale": ("--images", "300", "--large", "400", "--queries", "50", "--dim", "16"),
     "benchmarks.null_simulations": ("--simulations", "2", "--processes", "1"),
     "benchmarks.plain_loops": ("--epochs", "1", "--steps", "2"),
@@ -54,6 +58,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "src.export.sign": (),
     "src.export.verify": (),
     "src.index.capacity": (),
+    "src.monitoring.report": (),
     "src.index.study": ("--queries", "20", "--layouts", "exact,hnsw_fp16", "--nlist", "8"),
 }
 """What `python -m MODULE` gets; an option that was given already is left out."""

@@ -245,12 +245,12 @@ def _shares(counts: np.ndarray) -> tuple[float, ...]:
 
 
 def _rank(window: Window) -> float:
-    return effective_rank(window.images, window.along, window.products)
+    return effective_rank(window.spread_images, window.along, window.products)
 
 
 def _rank_family(window: Window, base: Window, reference: DriftReference, allowed: float) -> Family:
     """Either way; of the normal distribution, which resampling at export gave the bias and the deviation of."""
-    n, m = window.images, base.images
+    n, m = window.spread_images, base.spread_images
     true = _rank(base)
     expected = true + float(reference.rank_bias) * (1 / m - 1 / n)
     deviation = float(reference.rank_deviation) * np.sqrt(1 / n + 1 / m)

@@ -55,6 +55,7 @@ class Window:
         counts: as the reference's; so are those that follow.
         sketches: KLL sketches of `SCALARS`, for quantiles.
         examples: some queries.
+        spread_images: queries in `along` and `products`.
         canary: the worst result of the fixed probes in this window; None where they were not embedded.
     """
 
@@ -67,6 +68,7 @@ class Window:
     sketches: list[kll_floats_sketch]
     examples: Examples
     images: int = 0
+    spread_images: int = 0
     dropped: int = 0
     started: float = 0.0
     ended: float = 0.0
@@ -136,6 +138,7 @@ class Window:
             bins, ids or [""] * count, categories or [None] * count, photos or [b""] * count
         )
         self.images += count
+        self.spread_images += count
         self.started = min(self.started or at, at)
         self.ended = max(self.ended, at)
 
@@ -152,6 +155,7 @@ class Window:
             own.merge(others)
         self.examples = self.examples.merged(other.examples)
         self.images += other.images
+        self.spread_images += other.spread_images
         self.dropped += other.dropped
         self.started = min(filter(None, (self.started, other.started)), default=0.0)
         self.ended = max(self.ended, other.ended)
@@ -173,6 +177,7 @@ class Window:
             "format": _FORMAT,
             "reference_id": self.reference_id,
             "images": self.images,
+            "spread_images": self.spread_images,
             "dropped": self.dropped,
             "started": self.started,
             "ended": self.ended,
@@ -225,6 +230,7 @@ class Window:
                 [kll_floats_sketch.deserialize(part) for part in _split(arrays["sketches"], arrays["sketch_bytes"])],
                 examples,
                 head["images"],
+                head["spread_images"],
                 head["dropped"],
                 head["started"],
                 head["ended"],
@@ -239,6 +245,7 @@ class Window:
         window = cls.empty(reference)
         window.counts, window.images = reference.counts, int(reference.images)
         window.category_counts, window.slice_counts = reference.category_counts, reference.slice_counts
+        window.spread_images = int(reference.spread_images)
         window.along, window.products = reference.along, reference.products
         return window
 
