@@ -22,7 +22,6 @@ from serve.pipeline.threads import ThreadPools
 from serve.settings import ServeSettings
 from serve.store.store import Store
 from src.contracts.bundle import ENCODER, open_bundle
-from src.contracts.errors import LookalikeError
 from src.search.checks import check_finds
 from src.search.layer import Layer
 from src.search.live_items import LiveItems
@@ -117,19 +116,14 @@ def _embedder(searcher: Searcher, keys: EmbeddingKeys, shared: Shared) -> Embedd
     cores = max(1, len(os.sched_getaffinity(0)) // settings.processes)
     on_cpu = "on the CPU" in searcher.runtime
     encoders = settings.encoders or (max(1, cores // (settings.encoder_threads or cores)) if on_cpu else 1)
+    encode = searcher.encoder.embed_with_norms
     wait, most = settings.batch_wait_ms / 1000, round(settings.decode_mib * _MIB)
     return Embedder(
         searcher=searcher,
         keys=keys,
         pools=shared.pools,
         decoding=Decoding(pools=shared.pools, most=most, max_pixels=settings.max_pixels),
-        batcher=Batcher(
-            searcher.encoder.embed_with_norms,
-            encoders=encoders,
-            max_batch=settings.max_batch,
-            wait=wait,
-            metrics=metrics,
-        ),
+        batcher=Batcher(encode, encoders=encoders, max_batch=settings.max_batch, wait=wait, metrics=metrics),
         metrics=metrics,
         detector=open_detector(settings.detector),
         breaker=Breaker(on_change=metrics.watch("encoder")),
@@ -144,19 +138,10 @@ def _observer(searcher: Searcher, shared: Shared) -> Observer | None:
     settings = shared.settings
     if settings.drift is None:
         return None
-    from src.monitoring.drift.recorder import Recorder
+    from src.monitoring.drift.recorder import open_recorder
 
-    seconds = 60 * settings.drift_minutes
-    try:
-        recorder = Recorder(
-            searcher.bundle,
-            searcher.encoder,
-            settings.drift,
-            seconds=seconds,
-            processes=settings.processes,
-            photos=settings.drift_photos,
-        )
-    except LookalikeError as error:
-        _log.warning("drift is not watched: %s", error)
-        return None
-    return Observer(recorder, seconds=seconds, metrics=shared.metrics)
+    minutes, processes, photos = settings.drift_minutes, settings.processes, settings.drift_photos
+    recorder = open_recorder(
+        searcher.bundle, searcher.encoder, settings.drift, minutes=minutes, processes=processes, photos=photos
+    )
+    return None if recorder is None else Observer(recorder, seconds=60 * minutes, metrics=shared.metrics)

@@ -63,7 +63,7 @@ NOT_RUN: dict[str, str] = {
     r"python -m benchmarks\.racing$": "trains for half an hour; tests/integration/test_sweep.py races; --help is run",
     r"curl .*/rollback": "needs two bundles that differ; tests/serve/bundle/test_rollout.py does it",
     r"kill ": "the process is the reader's",
-    r"python -m src\.monitoring\.report .*--windows": "needs windows of a service; tests/monitoring runs it; --help is run",
+    r"python -m src\.monitoring\.report .*--windows": "needs windows that a service wrote; --help is run",
     r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
     r"python -m benchmarks\.serving\.": "loads a server, as tests/benchmarks/serving does; its arguments are parsed",
 }

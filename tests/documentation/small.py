@@ -32,6 +32,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.live_changes": ("--rows", "2000", "--dim", "16", "--changed", "30", "--queries", "20"),
     "benchmarks.losses": ("--batches", "32", "--dim", "16", "--rounds", "1"),
     "benchmarks.metrics_contestants": (),
+    "benchmarks.monitoring.drift_tails": ("--draws", "1000"),
     "benchmarks.monitoring.drift_null": (
         *("--windows", "2", "--sizes", "100", "--repeats", "1", "--evidently", "0", "--references", "1"),
         *("--images", "200", "--parents", "6", "--photos", "60"),

@@ -1,5 +1,6 @@
 """What a service does with the queries that it saw: count them, and at a window's end compare and write it."""
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 
 from src.contracts.bundle import DRIFT_REFERENCE, Bundle
 from src.contracts.drift_reference import input_statistics, read_drift_reference
+from src.contracts.errors import LookalikeError
 from src.export.runtime import EncoderRuntime
 from src.monitoring.drift.canary import check_canary
 from src.monitoring.drift.comparison import MONTH, Comparison, compare
@@ -17,7 +19,9 @@ from src.monitoring.drift.folder import BASELINE, read_window, write_window
 from src.monitoring.drift.seen import Seen
 from src.monitoring.drift.window import Window
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "open_recorder"]
+
+_log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -84,3 +88,14 @@ class Recorder:
         found = compare(window, self._reference, windows_per_month=self._per_month, baseline=self._baseline)
         write_window(self._folder, window)
         return window, found, diagnose(window, found, self._reference).verdict
+
+
+def open_recorder(
+    bundle: Bundle, encoder: EncoderRuntime, folder: Path, *, minutes: float, processes: int, photos: bool
+) -> Recorder | None:
+    """A recorder of windows of so many minutes; None for a bundle that cannot be watched, and the log says why."""
+    try:
+        return Recorder(bundle, encoder, folder, seconds=60 * minutes, processes=processes, photos=photos)
+    except LookalikeError as error:
+        _log.warning("drift is not watched: %s", error)
+        return None
