@@ -1,7 +1,7 @@
 """How often two equal samples exceed chi-square's tail: python -m benchmarks.monitoring.drift_tails.
 
-PSI / (1/n + 1/m) of ten equally likely bins, and the corrected likelihood ratio that decides in `compare`. Nothing here is a
-timing.
+PSI / (1/n + 1/m) of ten equally likely bins, and the corrected likelihood ratio that decides in `compare`. Nothing here
+is a timing.
 """
 
 import argparse
@@ -32,8 +32,8 @@ def main() -> None:
             now, then = (rng.multinomial(size, np.full(_BINS, 1 / _BINS), count) for size in (n, m))
             for row, found in enumerate((psi(now, then) / (1 / n + 1 / m), likelihood_ratio(now, then)[0])):
                 over[row] += (found[:, None] > limits).sum(axis=0)
-        for name, row in zip(("PSI", "likelihood ratio, corrected"), over, strict=True):
-            cells = "".join(f" {share:.2f} |" for share in row / given.draws / np.array(_LEVELS))
+        for name, found in zip(("PSI", "likelihood ratio, corrected"), over, strict=True):
+            cells = "".join(f" {share:.2f} |" for share in found / given.draws / np.array(_LEVELS))
             print(f"| {n} | {m:,} | {name} |{cells}", flush=True)
 
 

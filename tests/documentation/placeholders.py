@@ -30,8 +30,8 @@ _SUBSTITUTES: tuple[tuple[str, str], ...] = (
     (r"(data=hf data\.root=)OWNER/NAME", r"\1owner/name"),
     (r"data\.root=OTHER", "data.root=data/other"),
     (r"--(photos|queries) PHOTOS", r"--\1 ../shared/data/grocery_store/val"),
-    (r"--drift WINDOWS", "--drift windows"),
-    (r"--output REPORT", "--output report"),
+    (r"\bWINDOWS\b", "windows"),
+    (r"\bREPORT\b", "report"),
     (r"/data/Stanford_Online_Products", "sop"),
     # An interpreter that has open-metric-learning and an older NumPy.
     (r" --oml-python DIR/bin/python", ""),
