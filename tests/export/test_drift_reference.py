@@ -57,18 +57,20 @@ def test_a_constant_has_a_bin_of_its_own_and_no_value_none() -> None:
     assert np.isinf(bin_edges(np.full(5, np.nan, np.float32))).all()
 
 
-def test_axes_and_moments_are_those_of_numpy() -> None:
+def test_half_makes_the_axes_and_the_other_half_is_counted_along_them() -> None:
     vectors = unit(300)
     found = made(vectors)
-    centred = vectors - vectors.mean(axis=0)
+    order = np.random.default_rng(0).permutation(300)
+    making, counted = vectors[order[::2]], vectors[order[1::2]]
     np.testing.assert_allclose(found.axes @ found.axes.T, np.eye(6), atol=1e-5)
-    spread = np.sort(np.linalg.svd(centred, compute_uv=False) ** 2)[::-1]
-    np.testing.assert_allclose(((centred @ found.axes.T) ** 2).sum(axis=0), spread, rtol=1e-3, atol=1e-4)
-    along = centred @ found.axes.T
+    around = making - vectors.mean(axis=0)
+    spread = np.sort(np.linalg.svd(around, compute_uv=False) ** 2)[::-1]
+    np.testing.assert_allclose(((around @ found.axes.T) ** 2).sum(axis=0), spread, rtol=1e-3, atol=1e-4)
+    along = (counted - vectors.mean(axis=0)) @ found.axes.T
     np.testing.assert_allclose(found.products, along.T @ along, atol=1e-3)
-    np.testing.assert_allclose(found.along, 0, atol=1e-3)
-    assert found.counts[:6].sum(axis=1).tolist() == [300] * 6
-    assert found.counts[found.names.index("norm")].sum() == 0
+    np.testing.assert_allclose(found.along, along.sum(axis=0), atol=1e-3)
+    assert (int(found.images), int(found.spread_images)) == (300, 150)
+    assert found.counts.sum(axis=1).tolist() == [300] * 6 + [150] * 6 + [0] + [300] * 6
     assert np.isnan(found.quantiles[0]).all()
 
 
