@@ -133,6 +133,7 @@ class Metrics:
             (self.drift_windows, ("written", "failed")),
             (self.drift_canary, ("same", "changed")),
             (self.drift_alarms, FAMILIES),
+            (self.drift_ratio, FAMILIES),
             (self.rollouts, ("taken", "unchanged", "failed")),
             (self.refused, ("no-token", "wrong-token", "off")),
             (self.dropped, ("expired", "cancelled")),
