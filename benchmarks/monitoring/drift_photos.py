@@ -85,7 +85,9 @@ def observe(folder: Path, *, parents: int, most: int, weights: Path) -> tuple[Ph
         return Observed(embeddings, norms, scores[np.arange(len(best)), best], inputs, listed[best])
 
     normal = seen(pixels, lambda images: _embed(encoder, images))
-    new = np.array([row["category"] == NEW_CATEGORY for row in photos])
+    # A small shop may have none of it.
+    left_out = NEW_CATEGORY if any(row["category"] == NEW_CATEGORY for row in photos) else photos[0]["category"]
+    new = np.array([row["category"] == left_out for row in photos])
     usual = np.flatnonzero(~new)
 
     def drawn(make: Callable[[], Observed]) -> Photos:

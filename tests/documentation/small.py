@@ -35,7 +35,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.monitoring.drift_tails": ("--draws", "1000"),
     "benchmarks.monitoring.drift_null": (
         *("--windows", "2", "--sizes", "100", "--repeats", "1", "--evidently", "0", "--references", "1"),
-        *("--images", "200", "--parents", "6", "--photos", "60"),
+        *("--images", "200", "--parents", "10", "--photos", "60"),
     ),
     "benchmarks.metrics_scale": ("--images", "300", "--large", "400", "--queries", "50", "--dim", "16"),
     "benchmarks.null_simulations": ("--simulations", "2", "--processes", "1"),
