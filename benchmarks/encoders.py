@@ -122,11 +122,11 @@ def _measure(measured: MeasuredEncoder, scratch: Path, arguments: argparse.Names
     threads = arguments.threads
     graph, quantised = scratch / "fp32.onnx", scratch / "int8.onnx"
     export_onnx(measured.encoder, measured.spec, graph)
-    torch_embed = embedder(measured.encoder)
+    torch_embed, exact = embedder(measured.encoder), OnnxEncoder(graph, threads=threads)
     ways: dict[str, Embed] = {
         "torch f32": torch_embed,
         "torch bf16": _in_bf16(torch_embed),
-        "ONNX Runtime f32": OnnxEncoder(graph, threads=threads).embed,
+        "ONNX Runtime f32": exact.embed,
     }
     for precision in ("f32", "bf16"):
         with _left_out(f"{measured.name}: OpenVINO {precision}"):
@@ -139,7 +139,7 @@ def _measure(measured: MeasuredEncoder, scratch: Path, arguments: argparse.Names
     reference = None
     if measured.images is not None:
         reference = _in_batches(torch_embed, measured.images)
-        _open(measured, graph, ways["ONNX Runtime f32"], reference, scratch / "bundle", threads)
+        _open(measured, graph, exact, reference, scratch / "bundle", threads)
         if "OpenVINO bf16" in ways:
             print(f"{measured.name}: {_draws(_in_batches(ways['OpenVINO bf16'], measured.images), reference)}")
     for name, embed in ways.items():
@@ -149,12 +149,14 @@ def _measure(measured: MeasuredEncoder, scratch: Path, arguments: argparse.Names
         yield f"| {measured.name} | {name} | {cells} | {found} |"
 
 
-def _open(measured: MeasuredEncoder, graph: Path, embed: Embed, vectors: np.ndarray, root: Path, threads: int) -> None:
+def _open(
+    measured: MeasuredEncoder, graph: Path, exact: OnnxEncoder, vectors: np.ndarray, root: Path, threads: int
+) -> None:
     """Print what `precision=auto` takes, and what opening costs, with it and without."""
     assert measured.catalogue is not None
     with staged_bundle(root) as draft:
         (draft.root / ENCODER).write_bytes(graph.read_bytes())
-        write_golden(draft.root / GOLDEN, measured.spec, embed)
+        write_golden(draft.root / GOLDEN, measured.spec, exact.embed_with_norms)
         neighbours = sample_neighbours(measured.catalogue, measured.rows, measured.spec, vectors, reference=None)
         if neighbours is not None:
             write_neighbours(draft.root / NEIGHBOURS, neighbours)

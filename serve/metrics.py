@@ -19,6 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from serve.breaker import BreakerState
 from serve.schemas import Rung
+from src.monitoring.drift.families import FAMILIES
 
 __all__ = ["DEPENDENCIES", "MULTIPROCESS", "Metrics"]
 
@@ -81,6 +82,13 @@ class Metrics:
             (*_SECONDS, 5.0, 10.0, 30.0), "change",
         )  # fmt: skip
         self.changed_images = self._gauge("changed_images", "Images of changed items, held in memory.")
+        self.drift_queries = self._counter("drift_queries", "Photos counted for drift, or dropped.", "outcome")
+        self.drift_windows = self._counter("drift_windows", "Windows of photos compared and written.", "result")
+        self.drift_alarms = self._counter("drift_alarms", "Windows in which a family of tests has an alarm.", "family")
+        self.drift_ratio = self._gauge(
+            "drift_ratio", "A family's strongest test over its threshold, last window.", "family", mode="livemax"
+        )
+        self.drift_canary = self._counter("drift_canary", "Embeddings of the golden images.", "result")
         self.rollouts = self._counter("rollouts", "Changes of the bundle.", "result")
         self.bundle_images = self._gauge("bundle_images", "Images of the bundles that are open.", "bundle_id")
         # `labels` takes longer than what is done with its result.
@@ -121,6 +129,11 @@ class Metrics:
             ProcessCollector(registry=self._registry)
         for metric, values in (
             (self.rungs, get_args(Rung)),
+            (self.drift_queries, ("counted", "dropped")),
+            (self.drift_windows, ("written", "failed")),
+            (self.drift_canary, ("same", "changed")),
+            (self.drift_alarms, FAMILIES),
+            (self.drift_ratio, FAMILIES),
             (self.rollouts, ("taken", "unchanged", "failed")),
             (self.refused, ("no-token", "wrong-token", "off")),
             (self.dropped, ("expired", "cancelled")),

@@ -24,14 +24,17 @@ class _Failing:
 
     def __init__(self, encoder: EncoderRuntime, flag: Path) -> None:
         self._encoder, self._flag = encoder, flag
-        self.size, self.description = encoder.size, encoder.description
+        self.size, self.description, self.has_norms = encoder.size, encoder.description, encoder.has_norms
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
+        return self.embed_with_norms(pixels)[0]
+
+    def embed_with_norms(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         while self._flag.exists():
             if self._flag.read_text() != "hang":
                 raise RuntimeError(f"the encoder fails: {self._flag} exists")
             time.sleep(0.01)
-        return self._encoder.embed(pixels)
+        return self._encoder.embed_with_norms(pixels)
 
 
 def _install(flag: Path) -> None:

@@ -62,7 +62,8 @@ def search_routes(service: Service) -> APIRouter:
         body = await read(request)
         parameters = parse(PhotoParameters, body.fields)
         async with admitted(request) as (pipeline, deadline):
-            answer = await pipeline.search(body.photos[0], parameters.query(pipeline.gallery()), deadline)
+            query, request_id = parameters.query(pipeline.gallery()), request.state.request_id
+            answer = await pipeline.search(body.photos[0], query, deadline, request_id=request_id)
         request.state.rung = answer.rung
         return _json(answer)
 
@@ -78,7 +79,8 @@ def search_routes(service: Service) -> APIRouter:
         parameters = parse(PhotoParameters, body.fields)
         async with admitted(request, len(body.photos)) as (pipeline, deadline):
             query = parameters.query(pipeline.gallery())
-            searches = (pipeline.search(photo, query, deadline) for photo in body.photos)
+            request_id = request.state.request_id
+            searches = (pipeline.search(photo, query, deadline, request_id=request_id) for photo in body.photos)
             found = await asyncio.gather(*searches, return_exceptions=True)
         return _json(BatchResults(answers=[_one_of_batch(one, request) for one in found]))
 

@@ -16,6 +16,7 @@ from serve.pipeline.batcher import Batcher
 from serve.pipeline.current import CurrentHits
 from serve.pipeline.decoding import Decoding
 from serve.pipeline.embedder import Embedder
+from serve.pipeline.observer import Observer
 from serve.pipeline.search import Pipeline
 from serve.pipeline.threads import ThreadPools
 from serve.settings import ServeSettings
@@ -97,6 +98,7 @@ class Opened:
             current=CurrentHits(shared.store),
             breaker=Breaker(on_change=shared.metrics.watch("index")),
             image_path=partial(image_path, settings.root_path),
+            observer=_observer(searcher, shared),
         )
         layout = searcher.bundle.content["index"]["layout"]
         _log.info("bundle %s: %d images, %s index, %s", path.name, len(searcher.gallery), layout, searcher.runtime)
@@ -105,6 +107,8 @@ class Opened:
     def close(self) -> None:
         """End the threads that work for this bundle only; no request holds it any longer."""
         self.pipeline.embedder.batcher.close()
+        if self.pipeline.observer is not None:
+            self.pipeline.observer.close()
 
 
 def _embedder(searcher: Searcher, keys: EmbeddingKeys, shared: Shared) -> Embedder:
@@ -112,15 +116,14 @@ def _embedder(searcher: Searcher, keys: EmbeddingKeys, shared: Shared) -> Embedd
     cores = max(1, len(os.sched_getaffinity(0)) // settings.processes)
     on_cpu = "on the CPU" in searcher.runtime
     encoders = settings.encoders or (max(1, cores // (settings.encoder_threads or cores)) if on_cpu else 1)
+    encode = searcher.encoder.embed_with_norms
     wait, most = settings.batch_wait_ms / 1000, round(settings.decode_mib * _MIB)
     return Embedder(
         searcher=searcher,
         keys=keys,
         pools=shared.pools,
         decoding=Decoding(pools=shared.pools, most=most, max_pixels=settings.max_pixels),
-        batcher=Batcher(
-            searcher.embed_pixels, encoders=encoders, max_batch=settings.max_batch, wait=wait, metrics=metrics
-        ),
+        batcher=Batcher(encode, encoders=encoders, max_batch=settings.max_batch, wait=wait, metrics=metrics),
         metrics=metrics,
         detector=open_detector(settings.detector),
         breaker=Breaker(on_change=metrics.watch("encoder")),
@@ -128,3 +131,17 @@ def _embedder(searcher: Searcher, keys: EmbeddingKeys, shared: Shared) -> Embedd
         # Where every core has an encoder of its own, other threads gain nothing.
         decode_ahead=not (on_cpu and settings.encoder_threads == 1 and encoders >= cores),
     )
+
+
+def _observer(searcher: Searcher, shared: Shared) -> Observer | None:
+    """What counts queries; None where nothing is to be counted, or the bundle has nothing to compare with."""
+    settings = shared.settings
+    if settings.drift is None:
+        return None
+    from src.monitoring.drift.recorder import open_recorder
+
+    minutes, processes, photos = settings.drift_minutes, settings.processes, settings.drift_photos
+    recorder = open_recorder(
+        searcher.bundle, searcher.encoder, settings.drift, minutes=minutes, processes=processes, photos=photos
+    )
+    return None if recorder is None else Observer(recorder, seconds=60 * minutes, metrics=shared.metrics)

@@ -20,8 +20,9 @@ __all__ = ["Batcher", "Embedded", "Pixels", "Search"]
 
 T = TypeVar("T")
 
-Encode = Callable[[np.ndarray], np.ndarray]
-"""Embeds uint8 pixels of shape (images, size, size, 3) as float32 vectors of shape (images, dim); blocks."""
+Encode = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Embeds uint8 pixels of shape (images, size, size, 3) as float32 vectors of shape (images, dim), with norms before L2,
+of shape (images,); blocks."""
 Pixels = Callable[[], np.ndarray]
 """Makes the pixels of one image, uint8 of shape (size, size, 3)."""
 Search = Callable[[np.ndarray], list[Hit]]
@@ -36,6 +37,8 @@ class Embedded:
         hits: the result of the search that was passed to `embed`, or the exception that it raised; None without one.
         waited: until the batch began.
         embedded: for the whole batch.
+        norm: before L2; NaN where the graph gives none, or the vector is of the cache.
+        pixels: what was embedded, uint8 of shape (size, size, 3); None for a vector of the cache.
     """
 
     vector: np.ndarray
@@ -44,8 +47,11 @@ class Embedded:
     decoded: float = 0.0
     embedded: float = 0.0
     searched: float = 0.0
+    norm: float = float("nan")
+    pixels: np.ndarray | None = None
 
 
+_Vector = tuple[np.ndarray, float]
 _Outcome = Embedded | Exception | None
 """Of an image in a batch; None where its request was cancelled."""
 
@@ -163,14 +169,19 @@ class Batcher:
             self._metrics.batch_images.observe(len(images))
         outcomes: list[_Outcome] = []
         for entry, image in zip(batch, made, strict=True):
-            outcome: _Outcome | np.ndarray = next(vectors) if isinstance(image, np.ndarray) else image
-            if isinstance(outcome, np.ndarray):
-                outcome = Embedded(outcome, None, began - entry.queued, entry.decoded, seconds)
-                _search(entry, outcome)
-            outcomes.append(outcome)
+            if not isinstance(image, np.ndarray):
+                outcomes.append(image)
+                continue
+            found = next(vectors)
+            if isinstance(found, Exception):
+                outcomes.append(found)
+                continue
+            embedded = Embedded(found[0], None, began - entry.queued, entry.decoded, seconds, 0.0, found[1], image)
+            _search(entry, embedded)
+            outcomes.append(embedded)
         return outcomes
 
-    def _embed(self, images: list[np.ndarray]) -> list[np.ndarray | Exception]:
+    def _embed(self, images: list[np.ndarray]) -> list[_Vector | Exception]:
         if len(images) > 1:
             # One image may be the cause of an error, and must not fail the others.
             with suppress(Exception):
@@ -179,11 +190,11 @@ class Batcher:
         alone = [_tried(partial(self._encoded, [image])) for image in images]
         return [vectors if isinstance(vectors, Exception) else vectors[0] for vectors in alone]
 
-    def _encoded(self, images: list[np.ndarray]) -> list[np.ndarray]:
-        vectors = self._encode(np.stack(images))
+    def _encoded(self, images: list[np.ndarray]) -> list[_Vector]:
+        vectors, norms = self._encode(np.stack(images))
         if len(vectors) != len(images):
             raise RuntimeError(f"the encoder returned {len(vectors)} vectors for {len(images)} images")
-        return list(vectors)
+        return list(zip(vectors, norms.tolist(), strict=True))
 
     def _ended(self, batch: list[_Entry], work: asyncio.Future[list[_Outcome]]) -> None:
         self._free += 1

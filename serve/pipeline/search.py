@@ -13,6 +13,7 @@ from serve.pipeline.current import CurrentHits, Find, Found
 from serve.pipeline.embedder import Embedder
 from serve.pipeline.fallback import Fallback
 from serve.pipeline.guard import SearchFailedError, guarded
+from serve.pipeline.observer import Observer
 from serve.pipeline.query import Query
 from serve.pipeline.threads import ThreadPools
 from serve.schemas import Result, Results, Rung
@@ -34,6 +35,7 @@ class Pipeline:
         gallery: the newest state of the bundle's items; each request takes one, and uses it to its end.
         breaker: the index's.
         image_path: from an image's id to the URL path of its thumbnail.
+        observer: counts what is asked, for drift; None where nothing is counted.
     """
 
     bundle_id: str
@@ -44,12 +46,13 @@ class Pipeline:
     current: CurrentHits
     breaker: Breaker
     image_path: Callable[[str], str]
+    observer: Observer | None = None
 
     def __post_init__(self) -> None:
         """Make the fallbacks."""
         self._fallback = Fallback(current=self.current, pools=self.pools)
 
-    async def search(self, data: bytes, query: Query, deadline: Deadline) -> Results:
+    async def search(self, data: bytes, query: Query, deadline: Deadline, *, request_id: str = "") -> Results:
         """Items that look like a photo, or like the part of it in the query's box.
 
         Raises:
@@ -74,6 +77,9 @@ class Pipeline:
                     stages.record("search", waited=None, worked=embedded.searched)
                     find = self._given(embedded.hits, deadline)
                 found = await self.current.found(find, query, stages)
+                if self.observer is not None:
+                    plain = not query.filters and not query.offset
+                    self.observer.see(embedded, data, found.hits[0] if found.hits and plain else None, request_id)
             except SearchFailedError:
                 rung, found = await self._fallback.answer(query, gallery, stages)
         answer = self._answer(found, rung, query, stages, box)

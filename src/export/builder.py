@@ -145,7 +145,6 @@ def build_bundle(
         write_items(draft.root / ITEMS_ARROW, items)
         write_words(draft.root / WORDS, Items.open(draft.root / ITEMS_ARROW))
         write_thumbnails(catalogue, rows, draft.root / THUMBNAILS, side=thumbnail)
-        write_drift_reference(draft.root / DRIFT_REFERENCE, catalogue, rows, spec, vectors)
         np.save(draft.root / VECTOR_HASHES, vector_hashes(vectors), allow_pickle=False)
         write_trending(catalogue, draft.root / TRENDING)
         confidence = fit_bundle_confidence(catalogue, gallery, spec, exported.queries.embed, batch=batch)
@@ -165,8 +164,18 @@ def build_bundle(
                 items_hash=_hash(draft.root / ITEMS_TABLE),
             )
             index_content, index_measured = release.content, release.quality.to_dict()
+            built = FaissIndex.build(vectors, layout="exact")
         else:
-            index_content, index_measured = _write_index(draft.root / INDEX, vectors, held_out, index)
+            built, index_content, index_measured = _write_index(draft.root / INDEX, vectors, held_out, index)
+        write_drift_reference(
+            draft.root / DRIFT_REFERENCE,
+            catalogue=catalogue,
+            rows=rows,
+            spec=spec,
+            runtime=exported.queries,
+            index=built,
+            encoder_id=encoder_id,
+        )
         draft.content |= {
             "preprocessing": spec.to_dict(),
             "encoder_id": encoder_id,
@@ -200,8 +209,8 @@ _OF_MILVUS = ("backend", "uri", "collection", "kind", "shards")
 
 def _write_index(
     path: Path, vectors: np.ndarray, queries: np.ndarray, settings: IndexSettings
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write the FAISS index; returns what it is and what was measured, for the manifest."""
+) -> tuple[FaissIndex, dict[str, Any], dict[str, Any]]:
+    """Write the FAISS index; returns it, what it is and what was measured, for the manifest."""
     chosen = {name: value for name, value in asdict(settings).items() if name not in _OF_MILVUS}
     choice = choose_index(vectors, queries, **chosen)
     built, quality = choice.index, choice.quality
@@ -217,7 +226,7 @@ def _write_index(
         "vectors": len(built),
     }
     per_vector = path.stat().st_size / len(built)
-    return content, {**quality.to_dict(), "bytes_per_vector": per_vector, "choice": choice.to_dict()}
+    return built, content, {**quality.to_dict(), "bytes_per_vector": per_vector, "choice": choice.to_dict()}
 
 
 def _hash(path: Path) -> str:

@@ -1,101 +1,224 @@
-"""What the gallery looked like at export: what monitoring compares later embeddings and images with."""
+"""Make a bundle's drift reference: bins, counts and covariance of a sample of queries."""
 
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from src.catalog.catalogue import Catalogue
+from src.contracts.drift_reference import (
+    BINS,
+    COMPONENTS,
+    DriftReference,
+    count_bins,
+    count_categories,
+    count_slices,
+    find_bins,
+    input_statistics,
+    number_categories,
+    thinned,
+)
+from src.contracts.effective_rank import effective_rank
 from src.contracts.image_header import read_header
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixels import iterate_pixels
+from src.export.runtime import EncoderRuntime
+from src.index.faiss_index import FaissIndex
 
-__all__ = ["drift_reference", "read_drift_reference", "write_drift_reference"]
+__all__ = ["drift_reference", "save_reference", "write_drift_reference"]
 
-_IMAGES = 500
-_VECTORS = 50_000
-_COMPONENTS = 16
-_QUANTILES = np.linspace(0, 1, 101)
-_COSINE_EDGES = np.linspace(-1, 1, 101)
-_LEVEL_EDGES = np.linspace(0, 255, 52)
+_MOST = 5000
+"""Images of the sample: its error is as large as that of a window of as many."""
+_LEAST_QUERIES = 200
+_AXES = 64
+_LEAST_HALVED = 20
+_CATEGORIES = 16
+_REPEATS = 200
+_RESAMPLED = (250, 1000)
+_BATCH = 32
 
 
 def write_drift_reference(
-    path: Path, catalogue: Catalogue, rows: np.ndarray, spec: PreprocessingSpec, vectors: np.ndarray
+    path: Path,
+    *,
+    catalogue: Catalogue,
+    rows: np.ndarray,
+    spec: PreprocessingSpec,
+    runtime: EncoderRuntime,
+    index: FaissIndex,
+    encoder_id: str,
 ) -> None:
-    """Write the reference of a gallery; the same gallery gives the same file.
+    """Embed a sample as serving will, and write what monitoring compares with; equal inputs give equal bytes.
+
+    The sample is of the queries of validation and test, which the encoder was not trained on, where there are 200 that
+    are no gallery images; of the gallery elsewhere.
 
     Args:
         path: file to write.
         catalogue: where the images are.
-        rows: int64 array of shape (images,), the gallery.
+        rows: int64 (images,), the gallery; row i of the index is image `rows[i]`.
         spec: how pixels are made.
-        vectors: float32 of shape (images, dim), the gallery's embeddings, L2-normalised; of more than 50,000, as many
-            evenly spaced ones count.
+        runtime: the encoder that serves.
+        index: of the gallery.
+        encoder_id: of the bundle.
     """
-    chosen = np.sort(np.random.default_rng(0).choice(rows, min(_IMAGES, len(rows)), replace=False))
-    pixels = np.concatenate(list(iterate_pixels(catalogue, chosen, spec, batch=_IMAGES)))
-    even = np.unique(np.linspace(0, len(vectors) - 1, min(_VECTORS, len(vectors))).astype(np.int64))
-    files = [catalogue.image_bytes(int(row)) for row in chosen]
-    headers = [read_header(data) for data in files]
-    sizes = [(header.width, header.height) for header in headers]
-    lengths = np.array([len(data) for data in files])
-    np.savez(path, allow_pickle=False, **drift_reference(vectors[even], pixels, np.array(sizes), lengths))
+    asked = np.setdiff1d(np.union1d(catalogue.query_rows("val"), catalogue.query_rows("test")), rows)
+    source, pool = ("queries", asked) if len(asked) >= _LEAST_QUERIES else ("gallery", rows)
+    chosen = np.sort(np.random.default_rng(0).choice(pool, min(_MOST, len(pool)), replace=False))
+    embeddings, norms, small = [], [], []
+    for pixels in iterate_pixels(catalogue, chosen, spec, batch=_BATCH):
+        vectors, lengths = runtime.embed_with_norms(pixels)
+        embeddings.append(vectors)
+        norms.append(lengths)
+        small.append(thinned(pixels))
+    vectors = np.concatenate(embeddings)
+    headers = [read_header(catalogue.image_bytes(int(row))) for row in chosen]
+    sizes = np.array([(header.width, header.height) for header in headers])
+    scores, best = _best(index, vectors, own=np.searchsorted(rows, chosen) if source == "gallery" else None)
+    scalars = np.column_stack([np.concatenate(norms), scores, input_statistics(np.concatenate(small), sizes)])
+    categories = [None] * len(chosen)
+    if "category" in catalogue.items.column_names:
+        known = catalogue.column("category", rows)
+        categories = [known[row] if row >= 0 else None for row in best]
+    reference = drift_reference(vectors, scalars.astype(np.float32), categories, encoder_id=encoder_id, source=source)
+    save_reference(path, reference)
+
+
+def save_reference(path: Path, reference: DriftReference) -> None:
+    """Write what `read_drift_reference` reads; equal references give equal bytes."""
+    arrays: dict[str, Any] = {field.name: getattr(reference, field.name) for field in fields(reference)}
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def drift_reference(
-    vectors: np.ndarray, pixels: np.ndarray, sizes: np.ndarray, lengths: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Moments, quantiles and histograms.
-
-    The encoder's graph ends in L2, so that norms are always 1; how far embeddings spread shows in `cosine_counts`.
+    embeddings: np.ndarray,
+    scalars: np.ndarray,
+    categories: Sequence[str | None],
+    *,
+    encoder_id: str,
+    source: str = "queries",
+) -> DriftReference:
+    """Bins by the sample's quantiles, and its counts in them.
 
     Args:
-        vectors: float32 of shape (images, dim), L2-normalised.
-        pixels: uint8 of shape (sample, size, size, 3).
-        sizes: int of shape (sample, 2), width and height of the files' upright images, in pixels.
-        lengths: int of shape (sample,), sizes of the files, in bytes.
-
-    Returns:
-        `vectors`: how many. `mean`: float32 (dim,). `spectrum`: float32 (dim,), eigenvalues of the covariance,
-        descending. `components`: float32 (at most 16, dim), its first eigenvectors, each with its largest number
-        positive. `quantiles`: float32 (101,), and `projections`: float32 (components, 101), the quantiles of the
-        vectors, less the mean, along each component. `cosine_edges` (101,) and `cosine_counts` (100,): cosine to the
-        mean's direction. `level_edges` (52,), `brightness_counts` and `contrast_counts` (51,): mean and standard
-        deviation of an image's pixels, 0 to 255. `width`, `height`, `file_bytes`: float32 (101,), quantiles.
+        embeddings: float32 (images, dim), L2-normalised.
+        scalars: float32 (images, scalars), in the order of `SCALARS`; NaN where there is no value.
+        categories: of each image's best result.
+        encoder_id: whose embeddings they are.
+        source: what they are embeddings of.
     """
-    exact = vectors.astype(np.float64)
-    mean = exact.mean(axis=0)
-    centred = exact - mean
-    values, axes = np.linalg.eigh(centred.T @ centred / len(exact))
-    components = axes[:, ::-1].T[:_COMPONENTS]
-    largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)
-    components = components * np.where(largest < 0, -1, 1)
-    length = np.linalg.norm(mean)
-    cosines = exact @ (mean / length if length > 0 else mean)
-    levels = pixels.reshape(len(pixels), -1).astype(np.float32)
+    mean = embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
+    # Along axes that were fitted to them, queries look otherwise than new ones: half of them make the axes, the other
+    # half is counted.
+    making, counted = _halves(len(embeddings))
+    axes = _axes(embeddings[making], mean)
+    along = (embeddings - mean) @ axes.T
+    if not np.array_equal(making, counted):
+        along[making] = np.nan
+    values = np.concatenate([embeddings, along[:, :COMPONENTS], scalars], axis=1, dtype=np.float32)
+    edges = np.stack([bin_edges(column) for column in values.T])
+    named, often = np.unique([name for name in categories if name], return_counts=True)
+    # Of equally frequent ones, the first in the alphabet.
+    kept = np.sort(named[np.argsort(-often, kind="stable")][:_CATEGORIES]).astype(str)
+    places = {str(name): number for number, name in enumerate(kept)}
+    numbers = number_categories(categories, places)
+    bins = find_bins(values, edges)
+    spread = along[counted].astype(np.float64)
+    bias, deviation = _rank_null(spread)
+    shares = np.linspace(0, 1, 101)
+    # Where there is no value, there is no quantile.
+    quantiles = [
+        np.quantile(column[~np.isnan(column)], shares) if known else shares * np.nan
+        for column, known in zip(scalars.T, ~np.isnan(scalars).all(axis=0), strict=True)
+    ]
+    return DriftReference(
+        format=np.array(2),
+        encoder_id=np.array(encoder_id),
+        source=np.array(source),
+        mean=mean,
+        axes=axes,
+        edges=edges,
+        categories=kept,
+        counts=count_bins(bins),
+        category_counts=count_categories(numbers, len(kept)),
+        slice_counts=count_slices(bins, numbers, categories=len(kept), dim=len(mean)),
+        images=np.array(len(embeddings)),
+        spread_images=np.array(len(counted)),
+        along=spread.sum(axis=0),
+        products=spread.T @ spread,
+        rank_bias=np.array(bias),
+        rank_deviation=np.array(deviation),
+        quantiles=np.array(quantiles, np.float32),
+    )
 
-    def quantiles(numbers: np.ndarray) -> np.ndarray:
-        return np.quantile(numbers, _QUANTILES, axis=0).T.astype(np.float32)
 
-    return {
-        "vectors": np.array(len(vectors)),
-        "mean": mean.astype(np.float32),
-        "spectrum": np.maximum(values[::-1], 0).astype(np.float32),
-        "components": components.astype(np.float32),
-        "quantiles": _QUANTILES.astype(np.float32),
-        "projections": quantiles(centred @ components.T),
-        "cosine_edges": _COSINE_EDGES.astype(np.float32),
-        "cosine_counts": np.histogram(np.clip(cosines, -1, 1), _COSINE_EDGES)[0],
-        "level_edges": _LEVEL_EDGES.astype(np.float32),
-        "brightness_counts": np.histogram(levels.mean(axis=1), _LEVEL_EDGES)[0],
-        "contrast_counts": np.histogram(levels.std(axis=1), _LEVEL_EDGES)[0],
-        "width": quantiles(sizes[:, 0]),
-        "height": quantiles(sizes[:, 1]),
-        "file_bytes": quantiles(lengths),
-    }
+def bin_edges(values: np.ndarray) -> np.ndarray:
+    """Edges of bins that hold about equally many of a sample, float32 (BINS - 1,), padded with infinity.
+
+    An edge lies halfway between two different values, so that equal values share a bin and rounding moves none across;
+    a value that many share gives fewer bins. Around a constant there are two edges: another value is in another bin.
+    """
+    known = np.sort(values[~np.isnan(values)].astype(np.float64))
+    edges = np.full(BINS - 1, np.inf, np.float32)
+    if not len(known):
+        return edges
+    distinct, first = np.unique(known, return_index=True)
+    if len(distinct) == 1:
+        width = max(1e-4, 1e-3 * abs(distinct[0]))
+        edges[:2] = distinct[0] - width, distinct[0] + width
+        return edges
+    # A boundary before distinct value i leaves first[i] values below it.
+    wanted = np.arange(1, BINS) * len(known) / BINS
+    after = np.clip(np.searchsorted(first, wanted), 1, len(distinct) - 1)
+    before = np.clip(after - 1, 1, len(distinct) - 1)
+    nearest = np.where(wanted - first[before] < first[after] - wanted, before, after)
+    places = np.unique(nearest)
+    middles = np.unique(((distinct[places - 1] + distinct[places]) / 2).astype(np.float32))
+    edges[: len(middles)] = middles
+    return edges
 
 
-def read_drift_reference(path: Path) -> dict[str, np.ndarray]:
-    """Read what `write_drift_reference` wrote; nothing in the file is unpickled."""
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+def _halves(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that make the axes, and rows that are counted; all for both where there are few."""
+    rows = np.random.default_rng(0).permutation(count)
+    return (rows, rows) if count < _LEAST_HALVED else (np.sort(rows[::2]), np.sort(rows[1::2]))
+
+
+def _axes(embeddings: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Principal components, float32 (at most 64, dim), each with its largest number positive."""
+    centred = embeddings.astype(np.float64) - mean
+    _, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+    axes = vectors[:, ::-1].T[:_AXES]
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
+    return (axes * np.where(largest < 0, -1, 1)).astype(np.float32)
+
+
+def _rank_null(along: np.ndarray) -> tuple[float, float]:
+    """How the effective rank of n queries of the same distribution varies: bias times n, deviation times root n.
+
+    By resampling the sample. The two follow 1 / n and 1 / root n, the larger of the estimates at two sizes counts.
+    """
+    rng = np.random.default_rng(0)
+    count = len(along)
+    whole = effective_rank(count, along.sum(axis=0), along.T @ along)
+    biases, deviations = [], []
+    for size in _RESAMPLED:
+        ranks = []
+        for _ in range(_REPEATS):
+            drawn = along[rng.integers(0, count, size)]
+            ranks.append(effective_rank(size, drawn.sum(axis=0), drawn.T @ drawn))
+        biases.append(size * (whole - np.mean(ranks)))
+        deviations.append(np.sqrt(size) * np.std(ranks))
+    return float(np.mean(biases)), float(max(deviations))
+
+
+def _best(index: FaissIndex, vectors: np.ndarray, *, own: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and row of each vector's nearest gallery image, `own` left out: float32 and int64 (images,)."""
+    scores, rows = index.search(vectors, min(2, len(index)))
+    if own is None or len(index) < 2:
+        return scores[:, 0], rows[:, 0]
+    second = (rows[:, 0] == own).astype(int)
+    chosen = np.arange(len(vectors))
+    return scores[chosen, second], rows[chosen, second]

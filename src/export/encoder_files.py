@@ -20,8 +20,9 @@ from src.export.parity import check_parity, measure_parity
 from src.export.quantise import quantise
 from src.export.runtime import EncoderRuntime, RuntimeAbsentError, open_graph
 from src.export.runtime.golden import write_golden
+from src.export.runtime.protocol import EMBEDDING, NORM
 from src.models.encoder import Encoder
-from src.models.inference import embedder
+from src.models.inference import embedder, embedder_with_norms
 
 __all__ = ["ExportedEncoder", "export_encoder"]
 
@@ -81,7 +82,7 @@ def export_encoder(
         RuntimeAbsentError: an engine's package or GPU is not there.
     """
     reference = embedder(encoder)
-    expected = reference(images.parity)
+    expected, norms = embedder_with_norms(encoder)(images.parity)
     kinds = sorted({precision, index_precision})
     parity: dict[str, Any] = {}
     runtimes: dict[str, EncoderRuntime] = {}
@@ -90,7 +91,7 @@ def export_encoder(
         (folder / ENCODER).write_bytes(graphs[precision].read_bytes())
         for kind in kinds:
             runtimes[kind] = open_graph(graphs[kind])
-            figures = measure_parity(images.parity, expected, runtimes[kind])
+            figures = measure_parity(images.parity, expected, runtimes[kind], norms=norms)
             check_parity(figures, precision=kind, gates=gates)
             parity[kind] = {"runtime": runtimes[kind].description, **figures.to_dict()}
             log.info(
@@ -102,14 +103,16 @@ def export_encoder(
         check_overlap(overlap, precision=precision, index_precision=index_precision, min_overlap=gates.min_overlap)
         parity["overlap"] = {"recall_overlap_at_10": overlap, "images": len(images.overlap)}
         log.info("queries of %s, gallery of %s: %.4f of the ten nearest by fp32", precision, index_precision, overlap)
-    write_golden(folder / GOLDEN, spec, queries.embed)
+    write_golden(folder / GOLDEN, spec, queries.embed_with_norms)
     built = {}
     for target in engines:
         log.info("building an engine: %s", target)
         cache = timing_cache if target == "tensorrt" else None
         engine = build_engine(folder / ENCODER, folder, target, batch=engine_batch, cache=cache)
-        built[engine.file] = engine.to_dict() | _engine_parity(folder / engine.file, target, images, expected, gates)
-    content = {"precision": precision, "index_precision": index_precision, "opset": OPSET}
+        built[engine.file] = engine.to_dict() | _engine_parity(
+            folder / engine.file, target, images, (expected, norms), gates
+        )
+    content = {"precision": precision, "index_precision": index_precision, "opset": OPSET, "outputs": [EMBEDDING, NORM]}
     return ExportedEncoder(queries, gallery, content, {"parity": parity, "engines": built})
 
 
@@ -146,7 +149,7 @@ def _in_batches(embed: Embed, pixels: np.ndarray) -> np.ndarray:
 
 
 def _engine_parity(
-    engine: Path, target: str, images: GateImages, expected: np.ndarray, gates: GateSettings
+    engine: Path, target: str, images: GateImages, expected: tuple[np.ndarray, np.ndarray], gates: GateSettings
 ) -> dict[str, Any]:
     """Hold an engine against torch where its GPU is here; elsewhere the golden images judge it when it starts."""
     try:
@@ -156,6 +159,6 @@ def _engine_parity(
             raise
         log.warning("%s is not measured here: %s", engine.name, error)
         return {"parity": None, "not_measured": str(error)}
-    figures = measure_parity(images.parity, expected, runtime)
+    figures = measure_parity(images.parity, expected[0], runtime, norms=expected[1])
     check_parity(figures, precision="fp16", gates=gates, engine=engine.name)
     return {"parity": figures.to_dict()}

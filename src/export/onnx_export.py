@@ -9,6 +9,7 @@ import onnx
 import torch
 
 from src.contracts.preprocessing import PreprocessingSpec
+from src.export.runtime.protocol import EMBEDDING, NORM, PIXELS
 from src.models.encoder import Encoder
 
 __all__ = ["OPSET", "export_onnx", "write_stripped"]
@@ -20,7 +21,8 @@ def export_onnx(encoder: Encoder, spec: PreprocessingSpec, path: Path, *, precis
     """Write an encoder as ONNX, opset 20.
 
     The graph takes `pixels`, uint8 of shape (batch, size, size, 3), any batch, and gives `embedding`, float32 of shape
-    (batch, dim), norm 1: normalisation, backbone, head and L2 are inside.
+    (batch, dim), norm 1, and `norm`, float32 of shape (batch,), its norm before L2: normalisation, backbone, head and
+    L2 are inside.
 
     With `fp16`, backbone and head are half before they are exported, normalisation and L2 float32. Converting the
     finished graph instead rounds more, or gives files that do not load.
@@ -40,18 +42,29 @@ def export_onnx(encoder: Encoder, spec: PreprocessingSpec, path: Path, *, precis
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            encoder,
+            _WithNorms(encoder),
             (example,),
             str(path),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["pixels"],
-            output_names=["embedding"],
+            input_names=[PIXELS],
+            output_names=[EMBEDDING, NORM],
             dynamic_shapes={"pixels": {0: torch.export.Dim("batch", min=1)}},
             external_data=False,
             verbose=False,
         )
     write_stripped(onnx.load(path), path)
+
+
+class _WithNorms(torch.nn.Module):
+    """What is exported: the exporter traces `forward`."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.encoder.with_norms(pixels)
 
 
 def _half_inside(encoder: Encoder) -> Encoder:

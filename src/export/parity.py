@@ -12,6 +12,9 @@ from src.export.runtime.cosines import centred_cosine, cosines
 __all__ = ["Parity", "check_parity", "measure_parity"]
 
 _NORM_TOLERANCE = 1e-3
+_SCALE_TOLERANCE = {"fp32": 1e-4, "fp16": 0.01, "int8": 0.25}
+"""Largest relative difference of a norm before L2. Monitoring compares a graph's norms with those of the same graph, so
+that they need not be torch's to the last digit, but of its scale."""
 
 _FIX = {
     "fp32": "the backbone does something that ONNX cannot say; take another one",
@@ -32,6 +35,7 @@ class Parity:
         batch_max_abs: largest difference between an image embedded alone and in a batch.
         batch_distance: largest 1 - cosine between an image embedded alone and in a batch.
         norm_error: largest distance of a norm from 1.
+        scale_error: largest relative difference of a norm before L2 from torch's.
     """
 
     images: int
@@ -41,21 +45,23 @@ class Parity:
     batch_max_abs: float
     batch_distance: float
     norm_error: float
+    scale_error: float
 
     def to_dict(self) -> dict[str, float | int]:
         """For the manifest."""
         return asdict(self)
 
 
-def measure_parity(pixels: np.ndarray, expected: np.ndarray, runtime: EncoderRuntime) -> Parity:
+def measure_parity(pixels: np.ndarray, expected: np.ndarray, runtime: EncoderRuntime, *, norms: np.ndarray) -> Parity:
     """Compare a runtime's embeddings with torch's.
 
     Args:
         pixels: uint8 array of shape (images, size, size, 3), real images.
         expected: torch's embeddings, float32 of shape (images, dim).
         runtime: the exported encoder.
+        norms: torch's norms before L2, float32 of shape (images,).
     """
-    together = runtime.embed(pixels)
+    together, found = runtime.embed_with_norms(pixels)
     alone = np.concatenate([runtime.embed(image[None]) for image in pixels])
     return Parity(
         images=len(pixels),
@@ -65,6 +71,8 @@ def measure_parity(pixels: np.ndarray, expected: np.ndarray, runtime: EncoderRun
         batch_max_abs=float(np.abs(together - alone).max()),
         batch_distance=float(1 - cosines(together, alone).min()),
         norm_error=float(np.abs(np.linalg.norm(together, axis=1) - 1).max()),
+        # A vanishing embedding has the norm 0 in both.
+        scale_error=float((np.abs(found - norms) / np.maximum(norms, 1e-6)).max()),
     )
 
 
@@ -81,7 +89,11 @@ def check_parity(parity: Parity, *, precision: str, gates: GateSettings, engine:
         GateError: each figure that misses its limit, by how much, and what helps.
     """
     lowest = {"fp32": gates.fp32_centred_cosine, "fp16": gates.fp16_centred_cosine, "int8": gates.int8_centred_cosine}
-    most = {"norm_error": _NORM_TOLERANCE, "batch_distance": gates.batch_distance}
+    most = {
+        "norm_error": _NORM_TOLERANCE,
+        "scale_error": _SCALE_TOLERANCE[precision],
+        "batch_distance": gates.batch_distance,
+    }
     if precision == "fp32":
         most |= {"max_abs": gates.fp32_max_abs, "batch_max_abs": gates.fp32_max_abs}
     elif precision == "fp16":

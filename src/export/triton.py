@@ -8,6 +8,7 @@ from pathlib import Path
 
 from src.contracts.bundle import ENCODER, Bundle
 from src.contracts.errors import ConfigError
+from src.export.runtime.protocol import NORM
 
 __all__ = ["check_triton", "write_triton"]
 
@@ -24,11 +25,7 @@ input [
   }}
 ]
 output [
-  {{
-    name: "embedding"
-    data_type: TYPE_FP32
-    dims: [ {dim} ]
-  }}
+{outputs}
 ]
 dynamic_batching {{
   max_queue_delay_microseconds: {delay}
@@ -40,6 +37,20 @@ instance_group [
   }}
 ]
 """
+
+_EMBEDDING = """\
+  {{
+    name: "embedding"
+    data_type: TYPE_FP32
+    dims: [ {dim} ]
+  }}"""
+_NORM = """\
+  {
+    name: "norm"
+    data_type: TYPE_FP32
+    dims: [ 1 ]
+    reshape: { shape: [ ] }
+  }"""
 
 
 def check_triton(folder: Path) -> None:
@@ -85,6 +96,9 @@ def write_triton(bundle: Bundle, folder: Path, *, batch: int, delay_us: int = 20
 def _write_models(
     root: Path, bundle: Bundle, files: Mapping[str, tuple[str, str, str]], *, batch: int, delay_us: int
 ) -> None:
+    outputs = [_EMBEDDING.format(dim=bundle.content["dim"])]
+    if NORM in bundle.content.get("outputs", ()):  # Bundles of before 2026-12 name no outputs, and have no norms.
+        outputs.append(_NORM)
     for name, (file, backend, kind) in files.items():
         (root / name / "1").mkdir(parents=True)
         shutil.copyfile(bundle.path(file), root / name / "1" / file)
@@ -94,7 +108,7 @@ def _write_models(
             batch=batch,
             file=file,
             size=bundle.preprocessing.size,
-            dim=bundle.content["dim"],
+            outputs=",\n".join(outputs),
             delay=delay_us,
             kind=kind,
         )

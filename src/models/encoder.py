@@ -52,8 +52,16 @@ class Encoder(nn.Module):
         Returns:
             float32 embeddings of norm 1.
         """
+        embeddings, _ = self.with_norms(pixels)
+        return embeddings
+
+    def with_norms(
+        self, pixels: Num[Tensor, "batch height width 3"]
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, " batch"]]:
+        """Embed a batch as `forward` does; with the norms before L2, float32."""
+        features = self.features(pixels).float()
         # A smaller eps would be 0 in half precision.
-        return F.normalize(self.features(pixels).float(), dim=1, eps=1e-6)
+        return F.normalize(features, dim=1, eps=1e-6), torch.linalg.vector_norm(features, dim=1)
 
     def features(self, pixels: Num[Tensor, "batch height width 3"]) -> Num[Tensor, "batch dim"]:
         """The embeddings of a batch before L2 normalisation; pixels as `forward` takes them."""

@@ -30,7 +30,9 @@ _SUBSTITUTES: tuple[tuple[str, str], ...] = (
     (r"(data=hf data\.root=)FOLDER", r"\1dataset"),
     (r"(data=hf data\.root=)OWNER/NAME", r"\1owner/name"),
     (r"data\.root=OTHER", "data.root=data/other"),
-    (r"--photos PHOTOS", "--photos ../shared/data/grocery_store/val"),
+    (r"--(photos|queries) PHOTOS", r"--\1 ../shared/data/grocery_store/val"),
+    (r"\bWINDOWS\b", "windows"),
+    (r"\bREPORT\b", "report"),
     (r"/data/Stanford_Online_Products", "sop"),
     # An interpreter that has open-metric-learning and an older NumPy.
     (r" --oml-python DIR/bin/python", ""),
@@ -69,6 +71,7 @@ NOT_RUN: dict[str, str] = {
     r"python -m benchmarks\.milvus\.": "starts Milvus servers; tests/benchmarks/milvus runs them small; --help is run",
     r"python -m src\.pipelines\.(store|training_set)\b": "needs tables; tests/pipelines runs it; --help is run",
     r"kill ": "the process is the reader's",
+    r"python -m src\.monitoring\.report .*--windows": "needs windows that a service wrote; --help is run",
     r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
     r"python -m benchmarks\.serving\.": "loads a server, as tests/benchmarks/serving does; its arguments are parsed",
 }

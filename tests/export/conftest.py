@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -42,3 +43,23 @@ def pixels() -> np.ndarray:
 def expected(encoder: Encoder, pixels: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         return encoder(torch.from_numpy(pixels)).numpy()
+
+
+@pytest.fixture(scope="session")
+def norms(encoder: Encoder, pixels: np.ndarray) -> np.ndarray:
+    """Of torch's features before L2."""
+    with torch.no_grad():
+        return encoder.features(torch.from_numpy(pixels)).norm(dim=1).numpy()
+
+
+def one_output(source: Path, path: Path) -> Path:
+    """A graph as bundles of before 2026-12 have it: without norms."""
+    model = onnx.load(source)
+    del model.graph.output[1]
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.fixture(scope="session")
+def old_onnx_file(onnx_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return one_output(onnx_file, tmp_path_factory.mktemp("old") / "encoder.onnx")

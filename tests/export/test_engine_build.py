@@ -19,8 +19,8 @@ from src.models.encoder import Encoder, build_encoder
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is there for Linux on x86-64 only")
 
 MIB = 2**20
-# Normalisation (subtract, divide), the cast of the pixels and the norm; nothing of backbone or head.
-FLOAT_LAYERS_AROUND_HALF = 15
+# Normalisation (subtract, divide), the cast of the pixels, L2 and the norm; nothing of backbone or head.
+FLOAT_LAYERS_AROUND_HALF = 16
 
 
 def exported(encoder: Encoder, spec: PreprocessingSpec, path: Path, precision: str) -> Path:

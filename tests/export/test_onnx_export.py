@@ -17,8 +17,10 @@ def test_the_graph_takes_bytes_and_has_the_promised_opset(onnx_file: Path) -> No
     model = onnx.load(onnx_file)
     assert [opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")] == [OPSET] == [20]
     (source,) = model.graph.input
-    (result,) = model.graph.output
-    assert (source.name, result.name) == ("pixels", "embedding")
+    result, norm = model.graph.output
+    assert (source.name, result.name, norm.name) == ("pixels", "embedding", "norm")
+    assert len(norm.type.tensor_type.shape.dim) == 1
+    assert norm.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     assert source.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert result.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     dims = source.type.tensor_type.shape.dim
@@ -53,8 +55,7 @@ def test_half_is_inside_and_float32_around(half_file: Path) -> None:
     assert sum(int(np.prod(weight.dims)) for weight in weights) <= 10
     # TensorRT takes bytes only to convert them.
     assert {node.op_type for node in graph.node if "pixels" in node.input} == {"Cast", "Shape"}
-    (result,) = graph.output
-    assert result.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert {result.type.tensor_type.elem_type for result in graph.output} == {onnx.TensorProto.FLOAT}
 
 
 def test_half_leaves_the_encoder_as_it_was(encoder, half_file: Path) -> None:
@@ -96,5 +97,7 @@ def test_a_vanishing_embedding_is_no_nan_in_half(encoder, spec, tmp_path: Path) 
         for parameter in dead.head.parameters():
             parameter.zero_()
     export_onnx(dead, spec, tmp_path / "encoder.onnx", precision="fp16")
-    vectors = OnnxEncoder(tmp_path / "encoder.onnx", threads=1).embed(np.zeros((2, 32, 32, 3), np.uint8))
+    encode = OnnxEncoder(tmp_path / "encoder.onnx", threads=1).embed_with_norms
+    vectors, norms = encode(np.zeros((2, 32, 32, 3), np.uint8))
     np.testing.assert_array_equal(vectors, 0)
+    np.testing.assert_array_equal(norms, 0)

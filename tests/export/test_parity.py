@@ -16,8 +16,10 @@ from src.export.runtime import OnnxEncoder
 LIMITS = {"precision": "fp32", "gates": GateSettings()}
 
 
-def test_a_faithful_export_passes_the_gate(onnx_file: Path, pixels: np.ndarray, expected: np.ndarray) -> None:
-    parity = measure_parity(pixels, expected, OnnxEncoder(onnx_file))
+def test_a_faithful_export_passes_the_gate(
+    onnx_file: Path, pixels: np.ndarray, expected: np.ndarray, norms: np.ndarray
+) -> None:
+    parity = measure_parity(pixels, expected, OnnxEncoder(onnx_file), norms=norms)
     assert parity.images == 20
     assert parity.max_abs < 1e-5
     assert parity.centred_cosine > 0.99999
@@ -25,7 +27,7 @@ def test_a_faithful_export_passes_the_gate(onnx_file: Path, pixels: np.ndarray, 
 
 
 def test_perturbed_weights_fail_the_gate_by_what_they_are_off(
-    encoder, spec, pixels: np.ndarray, expected: np.ndarray, tmp_path: Path
+    encoder, spec, pixels: np.ndarray, expected: np.ndarray, norms: np.ndarray, tmp_path: Path
 ) -> None:
     changed = copy.deepcopy(encoder)
     with torch.no_grad():
@@ -33,7 +35,7 @@ def test_perturbed_weights_fail_the_gate_by_what_they_are_off(
             parameter += 0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
     export_onnx(changed, spec, tmp_path / "encoder.onnx")
     runtime = OnnxEncoder(tmp_path / "encoder.onnx")
-    parity = measure_parity(pixels, expected, runtime)
+    parity = measure_parity(pixels, expected, runtime, norms=norms)
     assert parity.max_abs == pytest.approx(np.abs(runtime.embed(pixels) - expected).max())
     with pytest.raises(GateError, match="differs from torch on 20 images") as caught:
         check_parity(parity, **LIMITS)
@@ -46,16 +48,22 @@ class Fixed:
 
     def __init__(self, together: np.ndarray, alone: np.ndarray | None = None) -> None:
         self.answers = {len(together): together}
+        self.norms = np.full(len(together), 2.0)
         self.alone = iter(together if alone is None else alone)
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
         return next(self.alone)[None] if len(pixels) == 1 else self.answers[len(pixels)]
 
+    def embed_with_norms(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.embed(pixels), self.norms
+
 
 def test_figures_are_those_of_a_slow_reference() -> None:
     rng = np.random.default_rng(0)
     true, ours, alone = (rng.standard_normal((6, 4)).astype(np.float32) for _ in range(3))
-    parity = measure_parity(np.zeros((6, 1, 1, 3), np.uint8), true, Fixed(ours, alone))
+    parity = measure_parity(
+        np.zeros((6, 1, 1, 3), np.uint8), true, Fixed(ours, alone), norms=np.array([2, 2.2, 2, 2, 1.6, 2])
+    )
     mean = true.mean(axis=0)
     cosines = [
         np.dot(a - mean, b - mean) / np.linalg.norm(a - mean) / np.linalg.norm(b - mean)
@@ -64,6 +72,7 @@ def test_figures_are_those_of_a_slow_reference() -> None:
     assert parity.max_abs == pytest.approx(max(abs(a - b) for a, b in zip(ours.flat, true.flat, strict=True)))
     assert parity.batch_max_abs == pytest.approx(np.abs(ours - alone).max())
     assert parity.centred_cosine == pytest.approx(min(cosines), abs=1e-6)
+    assert parity.scale_error == pytest.approx(0.25)
     assert parity.norm_error == pytest.approx(max(abs(np.linalg.norm(a) - 1) for a in ours), abs=1e-6)
 
 
@@ -74,7 +83,9 @@ def test_damage_that_the_plain_cosine_hides_is_seen() -> None:
     true = (true / np.linalg.norm(true, axis=1, keepdims=True)).astype(np.float32)
     swapped = np.roll(true, 1, axis=0)
     assert (true * swapped).sum(axis=1).min() > 0.999
-    assert measure_parity(np.zeros((8, 1, 1, 3), np.uint8), true, Fixed(swapped)).centred_cosine < 0.9
+    assert (
+        measure_parity(np.zeros((8, 1, 1, 3), np.uint8), true, Fixed(swapped), norms=np.full(8, 2)).centred_cosine < 0.9
+    )
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -82,12 +93,18 @@ def test_damage_that_the_plain_cosine_hides_is_seen() -> None:
 def test_one_image_without_numbers_fails_every_gate(precision: str, where: str) -> None:
     true = np.eye(4, dtype=np.float32)
     pair = {"true": true, "ours": true.copy()}
-    pixels = np.zeros((4, 1, 1, 3), np.uint8)
-    check_parity(measure_parity(pixels, true, Fixed(pair["ours"])), precision=precision, gates=GateSettings())
+    pixels, norms = np.zeros((4, 1, 1, 3), np.uint8), np.full(4, 2)
+    check_parity(
+        measure_parity(pixels, true, Fixed(pair["ours"]), norms=norms),
+        precision=precision,
+        gates=GateSettings(),
+    )
     pair[where][2] = np.nan
     with pytest.raises(GateError, match="centred_cosine is nan"):
         check_parity(
-            measure_parity(pixels, pair["true"], Fixed(pair["ours"])), precision=precision, gates=GateSettings()
+            measure_parity(pixels, pair["true"], Fixed(pair["ours"]), norms=norms),
+            precision=precision,
+            gates=GateSettings(),
         )
 
 
@@ -109,8 +126,9 @@ GOOD = {
     "batch_max_abs": 0.0,
     "batch_distance": 0.0,
     "norm_error": 0.0,
+    "scale_error": 0.0,
 }
-EVERYWHERE = ["centred_cosine", "batch_distance", "norm_error"]
+EVERYWHERE = ["centred_cosine", "batch_distance", "norm_error", "scale_error"]
 JUDGED = {
     "fp32": [*EVERYWHERE, "max_abs", "batch_max_abs"],
     "fp16": [*EVERYWHERE, "cosine_distance"],

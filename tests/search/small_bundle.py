@@ -70,8 +70,8 @@ def picture(seed: int, *, size: int = 96) -> bytes:
     return jpeg(np.asarray(Image.fromarray(blocks).resize((size, size), Image.Resampling.BICUBIC)))
 
 
-def write_encoder(path: Path, *, spec: PreprocessingSpec = SPEC) -> None:
-    """uint8 NHWC -> a grid of mean colours -> minus its mean -> L2-normalised."""
+def write_encoder(path: Path, *, spec: PreprocessingSpec = SPEC, norms: bool = False) -> None:
+    """uint8 NHWC -> a grid of mean colours -> minus its mean -> L2-normalised; without `norms` as before 2026-12."""
     side = spec.size // GRID
     nodes = [
         helper.make_node("Cast", ["pixels"], ["float"], to=TensorProto.FLOAT),
@@ -80,15 +80,19 @@ def write_encoder(path: Path, *, spec: PreprocessingSpec = SPEC) -> None:
         helper.make_node("Flatten", ["grid"], ["flat"]),
         helper.make_node("ReduceMean", ["flat", "axis"], ["mean"], keepdims=1),
         helper.make_node("Sub", ["flat", "mean"], ["centred"]),
-        helper.make_node("ReduceL2", ["centred", "axis"], ["norm"], keepdims=1),
-        helper.make_node("Max", ["norm", "tiny"], ["divisor"]),
+        helper.make_node("ReduceL2", ["centred", "axis"], ["length"], keepdims=1),
+        helper.make_node("Max", ["length", "tiny"], ["divisor"]),
         helper.make_node("Div", ["centred", "divisor"], ["embedding"]),
     ]
+    outputs = [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", DIM])]
+    if norms:
+        nodes.append(helper.make_node("Squeeze", ["length", "axis"], ["norm"]))
+        outputs.append(helper.make_tensor_value_info("norm", TensorProto.FLOAT, ["batch"]))
     graph = helper.make_graph(
         nodes,
         "colour_grid",
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", spec.size, spec.size, 3])],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", DIM])],
+        outputs,
         [
             numpy_helper.from_array(np.array([1], np.int64), "axis"),
             numpy_helper.from_array(np.array([1e-6], np.float32), "tiny"),
@@ -154,7 +158,7 @@ def write_bundle(
     with staged_bundle(root) as draft:
         write_encoder(draft.root / ENCODER)
         encoder = OnnxEncoder(draft.root / ENCODER, threads=1)
-        write_golden(draft.root / GOLDEN, SPEC, encoder.embed)
+        write_golden(draft.root / GOLDEN, SPEC, encoder.embed_with_norms)
         pixels = np.array([preprocess(data, SPEC) for data in pictures], np.uint8).reshape(-1, 32, 32, 3)
         vectors = encoder.embed(pixels) if rows else np.empty((0, DIM), np.float32)
         index = FaissIndex.build(vectors, layout=layout)

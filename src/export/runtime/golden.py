@@ -34,11 +34,13 @@ class Golden:
         images: the bytes of image files.
         hashes: of the pixels that they give, 16 hex digits each.
         embeddings: float32 of shape (images, dim).
+        norms: their norms before L2, float32 of shape (images,); NaN where the graph gives none.
     """
 
     images: list[bytes]
     hashes: list[str]
     embeddings: np.ndarray
+    norms: np.ndarray
 
     def pixels(self, spec: PreprocessingSpec) -> np.ndarray:
         """The images as this machine decodes and resizes them: uint8 of shape (images, size, size, 3).
@@ -61,13 +63,16 @@ class Golden:
         return centred_cosine(embeddings, self.embeddings) if 1 - plain > _SAME else float(plain)
 
 
-def write_golden(path: Path, spec: PreprocessingSpec, embed: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Write the golden images, with their pixels' hashes and the encoder's embeddings of them."""
+def write_golden(
+    path: Path, spec: PreprocessingSpec, embed: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+) -> None:
+    """Write the golden images, with their pixels' hashes; `embed` is `EncoderRuntime.embed_with_norms`."""
     images = golden_images(spec)
     pixels = np.stack([preprocess(data, spec) for data in images])
     arrays = {f"image_{number}": np.frombuffer(data, np.uint8) for number, data in enumerate(images)}
     hashes = np.array([_hash(image) for image in pixels])
-    np.savez(path, allow_pickle=False, pixels_hash=hashes, embeddings=embed(pixels), **arrays)
+    embeddings, norms = embed(pixels)
+    np.savez(path, allow_pickle=False, pixels_hash=hashes, embeddings=embeddings, norms=norms, **arrays)
 
 
 def read_golden(path: Path) -> Golden:
@@ -76,7 +81,9 @@ def read_golden(path: Path) -> Golden:
         with np.load(path, allow_pickle=False) as stored:
             hashes = [str(value) for value in stored["pixels_hash"]]
             images = [stored[f"image_{number}"].tobytes() for number in range(len(hashes))]
-            return Golden(images, hashes, stored["embeddings"])
+            none = np.full(len(hashes), np.nan, np.float32)
+            norms = stored["norms"] if "norms" in stored.files else none  # Bundles of before 2026-12 have none.
+            return Golden(images, hashes, stored["embeddings"], norms)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path}: not readable golden images ({error})") from None
 

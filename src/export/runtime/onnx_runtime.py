@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from src.contracts.errors import BundleError
-from src.export.runtime.protocol import RuntimeAbsentError, check_pixels
+from src.export.runtime.protocol import NORM, RuntimeAbsentError, check_pixels
 
 __all__ = ["OnnxEncoder"]
 
@@ -22,7 +22,8 @@ class OnnxEncoder:
         """Load the graph.
 
         Args:
-            path: an ONNX file with one input, uint8 of shape (batch, size, size, 3), and one output.
+            path: an ONNX file with one input, uint8 of shape (batch, size, size, 3); its first output is the
+                embedding, another one may be `norm`.
             threads: for one call; 0 takes all cores.
             device: `cpu` or `cuda`.
 
@@ -52,6 +53,8 @@ class OnnxEncoder:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=[(provider, _OPTIONS[device])])
             self._input = self._session.get_inputs()[0]
             self.size = int(self._input.shape[1])
+            self._outputs = [output.name for output in self._session.get_outputs()]
+            self.has_norms = NORM in self._outputs
         except Exception as error:  # ONNX Runtime's errors share no public base class
             raise BundleError(f"{path}: not a loadable ONNX encoder ({error})") from error
         # Where the provider cannot start, ONNX Runtime goes on on the CPU and only logs it.
@@ -62,5 +65,13 @@ class OnnxEncoder:
     def embed(self, pixels: np.ndarray) -> np.ndarray:
         """See `EncoderRuntime.embed`."""
         check_pixels(pixels, self.size)
-        output: np.ndarray = self._session.run(None, {self._input.name: pixels})[0]
+        output: np.ndarray = self._session.run(self._outputs[:1], {self._input.name: pixels})[0]
         return output
+
+    def embed_with_norms(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `EncoderRuntime.embed_with_norms`."""
+        if not self.has_norms:
+            return self.embed(pixels), np.full(len(pixels), np.nan, np.float32)
+        check_pixels(pixels, self.size)
+        embeddings, norms = self._session.run([self._outputs[0], NORM], {self._input.name: pixels})
+        return embeddings, norms

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from src.contracts.errors import BundleError, LookalikeError
-from src.export.runtime.protocol import RuntimeAbsentError, check_pixels
+from src.export.runtime.protocol import NORM, RuntimeAbsentError, check_pixels
 
 __all__ = ["ARITHMETICS", "OpenvinoEncoder"]
 
@@ -45,7 +45,8 @@ class OpenvinoEncoder:
         """Compile the graph; nothing is cached on disk.
 
         Args:
-            path: an ONNX file with one input, uint8 of shape (batch, size, size, 3), and one output.
+            path: an ONNX file with one input, uint8 of shape (batch, size, size, 3); its first output is the
+                embedding, another one may be `norm`.
             threads: for one call; 0 takes all cores.
             precision: one of `ARITHMETICS`. Left to itself, OpenVINO takes bf16 wherever the CPU has it.
 
@@ -69,6 +70,7 @@ class OpenvinoEncoder:
             model = core.read_model(str(path))
             self.size = int(model.input(0).partial_shape[1].get_length())
             self._model = core.compile_model(model, "CPU", settings)
+            self.has_norms = any(NORM in output.get_names() for output in self._model.outputs)
         except Exception as error:  # whatever its C++ side raises comes as RuntimeError, or as what the shape lacks
             raise BundleError(f"{path}: not a loadable ONNX encoder ({error})") from error
         # Where the CPU has no bf16, OpenVINO goes on in f32 and says so here only.
@@ -82,13 +84,19 @@ class OpenvinoEncoder:
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
         """See `EncoderRuntime.embed`."""
+        return self.embed_with_norms(pixels)[0]
+
+    def embed_with_norms(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `EncoderRuntime.embed_with_norms`."""
         check_pixels(pixels, self.size)
         try:
             request = self._free.get_nowait()
         except Empty:
             request = self._model.create_infer_request()
         try:
-            output: np.ndarray = request.infer([np.ascontiguousarray(pixels)], share_inputs=True)[0].copy()
+            found = request.infer([np.ascontiguousarray(pixels)], share_inputs=True)
+            norms = found[NORM].copy() if self.has_norms else np.full(len(pixels), np.nan, np.float32)
+            embeddings: np.ndarray = found[0].copy()
         finally:
             self._free.put(request)
-        return output
+        return embeddings, norms

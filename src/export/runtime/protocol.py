@@ -6,7 +6,10 @@ import numpy as np
 
 from src.contracts.errors import LookalikeError
 
-__all__ = ["EncoderRuntime", "RuntimeAbsentError", "check_pixels"]
+__all__ = ["EMBEDDING", "NORM", "PIXELS", "EncoderRuntime", "RuntimeAbsentError", "check_pixels"]
+
+PIXELS, EMBEDDING, NORM = "pixels", "embedding", "norm"
+"""The input and the outputs of an exported graph; graphs of before have no `norm`."""
 
 
 class RuntimeAbsentError(LookalikeError):
@@ -19,10 +22,12 @@ class EncoderRuntime(Protocol):
     Attributes:
         size: side of the images that it takes, in pixels.
         description: what runs, on what and in which arithmetic, for logs and manifests.
+        has_norms: whether the graph gives norms: those of bundles of before 2026-12 do not.
     """
 
     size: int
     description: str
+    has_norms: bool
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
         """Embed a batch.
@@ -35,6 +40,15 @@ class EncoderRuntime(Protocol):
 
         Raises:
             LookalikeError: pixels of another type or shape.
+        """
+        ...
+
+    def embed_with_norms(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Embed a batch; pixels and errors as `embed` has them.
+
+        Returns:
+            The embeddings as `embed` gives them, and their norms before L2: float32 array of shape (images,), NaN
+            where the graph gives none.
         """
         ...
 

@@ -14,12 +14,16 @@ from src.export.runtime import OnnxEncoder, RuntimeAbsentError, choice, open_enc
 from src.export.runtime.golden import golden_images, read_golden, write_golden
 
 
+def ones(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones((len(pixels), 4), np.float32), np.ones(len(pixels))
+
+
 @pytest.fixture(scope="module")
 def bundle(onnx_file: Path, spec: PreprocessingSpec, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     root = tmp_path_factory.mktemp("golden") / "bundle"
     with staged_bundle(root) as draft:
         (draft.root / ENCODER).write_bytes(onnx_file.read_bytes())
-        write_golden(draft.root / GOLDEN, spec, OnnxEncoder(onnx_file, threads=1).embed)
+        write_golden(draft.root / GOLDEN, spec, OnnxEncoder(onnx_file, threads=1).embed_with_norms)
         draft.content |= {"preprocessing": spec.to_dict(), "precision": "fp32"}
     return open_bundle(root)
 
@@ -46,7 +50,7 @@ def test_each_scale_of_decoding_has_an_image(resize: str, crop_fraction: float, 
 def test_a_bundle_of_before_reduced_decoding_still_starts(tmp_path: Path) -> None:
     """Its spec names no decoding, and its images are the eight of then."""
     spec = PreprocessingSpec(size=48, decoding="full")
-    write_golden(tmp_path / "golden.npz", spec, lambda pixels: np.ones((len(pixels), 4), np.float32))
+    write_golden(tmp_path / "golden.npz", spec, ones)
     golden = read_golden(tmp_path / "golden.npz")
     assert len(golden.images) == 8
     of_then = {name: value for name, value in spec.to_dict().items() if name != "decoding"}
@@ -59,8 +63,8 @@ def test_a_bundle_of_before_reduced_decoding_still_starts(tmp_path: Path) -> Non
 @pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
 def test_pixels_made_here_are_the_same(tmp_path: Path, resize: str) -> None:
     spec = PreprocessingSpec(size=48, resize=resize)
-    write_golden(tmp_path / "a.npz", spec, lambda pixels: np.ones((len(pixels), 4), np.float32))
-    write_golden(tmp_path / "b.npz", spec, lambda pixels: np.ones((len(pixels), 4), np.float32))
+    write_golden(tmp_path / "a.npz", spec, ones)
+    write_golden(tmp_path / "b.npz", spec, ones)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     golden = read_golden(tmp_path / "a.npz")
     np.testing.assert_array_equal(golden.pixels(spec)[4], preprocess(golden_images(spec)[4], spec))
@@ -77,6 +81,17 @@ def test_other_pixels_are_refused(bundle: Bundle, spec: PreprocessingSpec, chang
 def test_the_encoder_that_was_exported_starts(bundle: Bundle) -> None:
     encoder = open_encoder(bundle, runtime="onnxruntime", threads=1)
     assert choice.check_start(bundle, encoder) == pytest.approx(1, abs=1e-5)
+
+
+def test_norms_are_stored_and_an_archive_of_before_has_none(bundle: Bundle, tmp_path: Path) -> None:
+    golden = read_golden(bundle.path(GOLDEN))
+    encode = open_encoder(bundle, runtime="onnxruntime", threads=1).embed_with_norms
+    np.testing.assert_allclose(golden.norms, encode(golden.pixels(bundle.preprocessing))[1], rtol=1e-4)
+    with np.load(bundle.path(GOLDEN), allow_pickle=False) as stored:
+        np.savez(tmp_path / "old.npz", **{name: stored[name] for name in stored.files if name != "norms"})
+    old = read_golden(tmp_path / "old.npz")
+    np.testing.assert_array_equal(old.embeddings, golden.embeddings)
+    assert np.isnan(old.norms).all()
 
 
 class Wrong(OnnxEncoder):
@@ -137,7 +152,7 @@ def test_a_collapsed_encoder_is_the_same_encoder(tmp_path: Path, spec: Preproces
     def collapsed(pixels: np.ndarray) -> np.ndarray:
         return (np.full((len(pixels), 4), 0.5) + 1e-8 * rng.standard_normal((len(pixels), 4))).astype(np.float32)
 
-    write_golden(tmp_path / "golden.npz", spec, collapsed)
+    write_golden(tmp_path / "golden.npz", spec, lambda pixels: (collapsed(pixels), np.ones(len(pixels))))
     golden = read_golden(tmp_path / "golden.npz")
     assert golden.centred_cosine(collapsed(golden.pixels(spec))) > 0.999
 

@@ -36,6 +36,27 @@ def test_any_batch_gives_what_torch_gives(
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("batch", [1, 5])
+def test_norms_are_those_before_l2(runtime: EncoderRuntime, pixels: np.ndarray, norms: np.ndarray, batch: int) -> None:
+    assert runtime.has_norms
+    vectors, found = runtime.embed_with_norms(pixels[:batch])
+    np.testing.assert_array_equal(vectors, runtime.embed(pixels[:batch]))
+    np.testing.assert_allclose(found, norms[:batch], rtol=1e-5)
+    assert found.shape == (batch,)
+    assert np.abs(found - 1).min() > 0.01
+
+
+def test_a_graph_of_before_gives_the_same_embeddings_and_says_that_it_has_no_norms(
+    runtime: EncoderRuntime, kind: str, old_onnx_file: Path, pixels: np.ndarray
+) -> None:
+    old = KINDS[kind](old_onnx_file, threads=1)
+    assert not old.has_norms
+    vectors, norms = old.embed_with_norms(pixels)
+    np.testing.assert_array_equal(vectors, runtime.embed(pixels))
+    assert np.isnan(norms).all()
+    assert norms.shape == (20,)
+
+
 def test_pixels_that_do_not_fit_are_refused(runtime: EncoderRuntime, pixels: np.ndarray) -> None:
     assert runtime.size == 32
     for wrong in (pixels.astype(np.float32), pixels[:, :16], pixels[0], pixels.transpose(0, 3, 1, 2)):

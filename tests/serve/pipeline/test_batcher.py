@@ -38,7 +38,7 @@ class Encoder:
         self.go = threading.Semaphore(0)
         self._held = held
 
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+    def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.running += 1
         assert self.running <= self.encoders, "more batches at once than encoders"
         numbers = [int(number) for number in pixels[:, 0, 0, 0]]
@@ -51,7 +51,7 @@ class Encoder:
             raise RuntimeError("the encoder chokes on an image")
         vectors = np.repeat(np.array(numbers, np.float32)[:, None], 4, axis=1)
         vectors[vectors[:, 0] == NAN] = np.nan
-        return vectors
+        return vectors, 2 * vectors[:, 0]
 
     async def until_began(self) -> None:
         """Wait for one more batch to begin."""
@@ -210,11 +210,15 @@ async def test_image_for_which_the_encoder_raises_fails_alone():
 
 
 async def test_encoder_that_loses_an_image_gives_no_request_the_vector_of_another():
-    made = Batcher(lambda pixels: np.ones((1, 4), np.float32), encoders=1, max_batch=2, wait=LONG, metrics=Metrics())
+    made = Batcher(
+        lambda pixels: (np.ones((1, 4), np.float32), np.ones(1)), encoders=1, max_batch=2, wait=LONG, metrics=Metrics()
+    )
     with made.announced():
         found = await asyncio.gather(start(made, 1), start(made, 2))
     assert len(found) == 2  # Each was embedded by itself, for which one vector is right.
-    empty = Batcher(lambda pixels: np.ones((0, 4), np.float32), encoders=1, max_batch=2, wait=LONG, metrics=Metrics())
+    empty = Batcher(
+        lambda pixels: (np.ones((0, 4), np.float32), np.ones(0)), encoders=1, max_batch=2, wait=LONG, metrics=Metrics()
+    )
     with pytest.raises(RuntimeError, match="0 vectors for 1 images"):
         await empty.embed(image(1), Deadline.after(LONG))
 

@@ -73,7 +73,7 @@ class Path:
             decode_ahead=decode_ahead,
         )
 
-    def encode(self, pixels: np.ndarray) -> np.ndarray:
+    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.batches.append(len(pixels))
         self.began.release()
         assert self.free.wait(LONG)
@@ -81,7 +81,7 @@ class Path:
             raise RuntimeError("black")
         vectors = self.searcher.embed_pixels(pixels)
         vectors[(pixels == 255).all(axis=(1, 2, 3))] = np.nan
-        return vectors
+        return vectors, np.full(len(vectors), 2.0)
 
     async def until_began(self) -> None:
         assert await asyncio.to_thread(self.began.acquire, timeout=LONG)

@@ -65,10 +65,12 @@ def breakable(monkeypatch) -> list[SimpleNamespace]:
 
     def remembered(cls, *arguments, **named):
         searcher = original(cls, *arguments, **named)
-        searcher.embed_pixels = Broken(searcher.embed_pixels)
+        searcher.encoder.embed_with_norms = Broken(searcher.encoder.embed_with_norms)
         gallery = searcher.gallery
         gallery.search, gallery.similar = Broken(gallery.search), Broken(gallery.similar)
-        opened.append(SimpleNamespace(embed=searcher.embed_pixels, search=gallery.search, similar=gallery.similar))
+        opened.append(
+            SimpleNamespace(embed=searcher.encoder.embed_with_norms, search=gallery.search, similar=gallery.similar)
+        )
         return searcher
 
     monkeypatch.setattr(Searcher, "open", classmethod(remembered))
