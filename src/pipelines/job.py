@@ -1,0 +1,106 @@
+"""What a worker is told: the job, which is the same for all workers, and its tasks."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from src.catalog.audit import is_remote
+
+__all__ = ["Job", "Result", "Task", "WrittenFile", "joined"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """The part of a run that does not change from task to task; plain values, so that it can be sent to processes.
+
+    Attributes:
+        output: folder or URI of the tables.
+        root: folder of relative image paths.
+        encoder: folder of a bundle, with or without an index, whose encoder embeds.
+        encoder_id: of that encoder.
+        dim: of its embeddings.
+        run: the run's number.
+        created_at: when the run began, microseconds since 1970 in UTC.
+        rules: settings of the image checks.
+        batch: images embedded at once.
+        batch_mb: most MiB of files or pixels in one batch.
+        keep_pixels: whether normalised images are stored.
+        read_threads: reads under way at once in a worker.
+        decode_threads: decodings under way at once in a worker.
+        encoder_threads: threads of one call of the encoder; 0 takes all cores.
+        ahead: batches that are decoded while another one is embedded; 0 decodes and embeds in turn.
+        runtime: of the encoder, as `open_encoder` names it.
+        attempts: how often an image is read until the failure counts.
+    """
+
+    output: str
+    root: str
+    encoder: str
+    encoder_id: str
+    dim: int
+    run: int
+    created_at: int
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    batch: int = 32
+    batch_mb: int = 64
+    keep_pixels: bool = True
+    read_threads: int = 16
+    decode_threads: int = 1
+    encoder_threads: int = 1
+    ahead: int = 0
+    runtime: str = "auto"
+    attempts: int = 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """Rows `start` to `stop` (exclusive) of one file of planned rows."""
+
+    path: str
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A Parquet file that a worker wrote into a table's folder, and that no commit names yet."""
+
+    path: str
+    size: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a task.
+
+    Attributes:
+        rows: how many it had.
+        counts: how many rows were `unchanged`, `touched`, `embedded`, `normalised`, and `reason:CODE`.
+        files: by table.
+    """
+
+    rows: int
+    counts: Mapping[str, int]
+    files: Mapping[str, WrittenFile]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Result":
+        """The inverse of `to_dict`."""
+        files = {table: WrittenFile(**file) for table, file in values["files"].items()}
+        return cls(values["rows"], values["counts"], files)
+
+
+def joined(folder: str, *names: str) -> str:
+    """A path below a folder or a URI."""
+    if is_remote(folder):
+        return "/".join([folder.rstrip("/"), *names])
+    return str(Path(folder, *names))
