@@ -16,6 +16,7 @@ __all__ = [
     "INTERACTIONS",
     "ITEMS",
     "SPLITS",
+    "conform",
     "embeddings_schema",
     "pack_vectors",
     "unpack_vectors",
@@ -117,7 +118,7 @@ def validate_items(table: pa.Table) -> pa.Table:
         TableError: a required column is missing or null, a column has another type, `image_id` repeats, a domain or
             split is unknown, or one item stands under two parents. The message lists all of these.
     """
-    table, problems = _conform(table, ITEMS)
+    table, problems = conform(table, ITEMS)
     problems += _repeated(table, "image_id")
     problems += _outside(table, "domain", DOMAINS)
     problems += _outside(table, "split", SPLITS)
@@ -129,7 +130,7 @@ def validate_items(table: pa.Table) -> pa.Table:
 
 def validate_interactions(table: pa.Table) -> pa.Table:
     """Bring a table to the interactions schema; raises `TableError` as `validate_items` does."""
-    table, problems = _conform(table, INTERACTIONS)
+    table, problems = conform(table, INTERACTIONS)
     problems += _outside(table, "event", EVENTS)
     lowest = pc.min(table["rank"]).as_py() if "rank" in table.column_names else None
     if lowest is not None and lowest < 1:
@@ -139,7 +140,7 @@ def validate_interactions(table: pa.Table) -> pa.Table:
     return table
 
 
-def _conform(table: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[str]]:
+def conform(table: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[str]]:
     """The columns that keep the schema, then the table's further ones; and what is wrong with the others."""
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
     problems = []
