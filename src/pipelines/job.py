@@ -1,13 +1,19 @@
 """What a worker is told: the job, which is the same for all workers, and its tasks."""
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from src.catalog.audit import is_remote
+from src.contracts.preprocessing import PreprocessingSpec
 
-__all__ = ["Job", "Result", "Task", "WrittenFile", "joined"]
+__all__ = ["WORK", "Job", "Result", "Task", "WrittenFile", "joined"]
+
+WORK = "_work"
+"""Folder within the output for what runs need while they go on."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +26,10 @@ class Job:
         encoder: folder of a bundle, with or without an index, whose encoder embeds.
         encoder_id: of that encoder.
         dim: of its embeddings.
+        preprocessing: of that bundle, as `PreprocessingSpec.to_dict` gives it.
         run: the run's number.
         created_at: when the run began, microseconds since 1970 in UTC.
-        rules: settings of the image checks.
+        rules: limits of the image checks; None checks only that a picture can be decoded.
         batch: images embedded at once.
         batch_mb: most MiB of files or pixels in one batch.
         keep_pixels: whether normalised images are stored.
@@ -39,9 +46,10 @@ class Job:
     encoder: str
     encoder_id: str
     dim: int
+    preprocessing: Mapping[str, Any]
     run: int
     created_at: int
-    rules: Mapping[str, Any] = field(default_factory=dict)
+    rules: Mapping[str, Any] | None = None
     batch: int = 32
     batch_mb: int = 64
     keep_pixels: bool = True
@@ -51,6 +59,21 @@ class Job:
     ahead: int = 0
     runtime: str = "auto"
     attempts: int = 3
+
+    @property
+    def work(self) -> str:
+        """Folder or URI for files between workers and driver."""
+        return joined(self.output, WORK)
+
+    @property
+    def spec(self) -> PreprocessingSpec:
+        """How pixels are made."""
+        return PreprocessingSpec.from_dict(self.preprocessing)
+
+    @property
+    def rules_hash(self) -> str:
+        """16 hex digits that name the rules."""
+        return hashlib.sha256(json.dumps(self.rules, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from src.contracts.image_errors import CorruptImageError, ImageError, ImageTooLargeError, UnsupportedImageError
 from src.contracts.pixel_box import fractions_of
-from src.contracts.preprocessing import PreprocessingSpec, preprocess
+from src.contracts.preprocessing import preprocess
 from src.pipelines.job import Job
 from src.pipelines.stages.rows import Stage, with_columns
 
@@ -16,8 +16,9 @@ __all__ = ["normalise_stage"]
 _REASONS = {CorruptImageError: "corrupt", ImageTooLargeError: "too_large", UnsupportedImageError: "unsupported"}
 
 
-def normalise_stage(job: Job, spec: PreprocessingSpec) -> Stage:
+def normalise_stage(job: Job) -> Stage:
     """Sets `pixels` of rows that are new and without a reason, and drops all `data`."""
+    spec = job.spec
 
     def normalised(row: dict[str, object]) -> tuple[bytes | None, str | None, str | None]:
         if row["state"] != "new" or row["reason"] is not None:

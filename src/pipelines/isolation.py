@@ -1,0 +1,71 @@
+"""Tasks are done whatever happens to their workers: a row that ends its worker is found, and goes to quarantine."""
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import fsspec
+import pyarrow.parquet as pq
+
+from src.pipelines.engines import Engine, WorkerDiedError
+from src.pipelines.job import Job, Result, Task
+from src.pipelines.stages.embed import embed_stage
+from src.pipelines.stages.rows import batches_of, with_columns
+from src.pipelines.stages.write import write_task
+
+__all__ = ["results_of"]
+
+log = logging.getLogger(__name__)
+
+_ATTEMPTS = 2
+"""Deaths of a worker alone with one row until the row is to blame: one may be the system's doing."""
+
+
+def results_of(engine: Engine, job: Job, tasks: Sequence[Task]) -> Iterator[Result]:
+    """Run tasks, each row of them once.
+
+    When a worker dies, what it was doing is done again, one task at a time; a task whose worker dies again is halved,
+    down to the row that does it.
+
+    Args:
+        engine: started.
+        job: the run.
+        tasks: what to do.
+    """
+    left = dict.fromkeys(tasks)
+    try:
+        for task, result in engine.run(job, tasks):
+            del left[task]
+            yield result
+        return
+    except WorkerDiedError as error:
+        log.warning("%s; its tasks are done again", error)
+    suspects = list(left)[: 2 * engine.tasks_at_once]
+    for task in suspects:
+        yield from _alone(engine, job, task)
+        del left[task]
+    yield from results_of(engine, job, list(left)) if left else ()
+
+
+def _alone(engine: Engine, job: Job, task: Task) -> Iterator[Result]:
+    for _ in range(_ATTEMPTS):
+        try:
+            yield from [result for _, result in engine.run(job, [task])]
+            return
+        except WorkerDiedError as error:
+            log.warning("%s at %d rows", error, len(task))
+    if len(task) == 1:
+        yield _blamed(job, task)
+        return
+    middle = (task.start + task.stop) // 2
+    yield from _alone(engine, job, Task(task.path, task.start, middle))
+    yield from _alone(engine, job, Task(task.path, middle, task.stop))
+
+
+def _blamed(job: Job, task: Task) -> Result:
+    with fsspec.open(task.path, "rb") as file:
+        planned = pq.read_table(file).slice(task.start, len(task))
+    batches = (
+        with_columns(batch, state=["new"], reason=["worker_died"], detail=["its worker died each time"])
+        for batch in batches_of(planned, 1)
+    )
+    return write_task(job, embed_stage(job)(batches))
