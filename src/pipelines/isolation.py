@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-import fsspec
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from src.pipelines.engines import Engine, WorkerDiedError
+from src.pipelines.fingerprint import fingerprint
 from src.pipelines.job import Job, Result, Task
 from src.pipelines.stages.embed import embed_stage
 from src.pipelines.stages.rows import batches_of, with_columns
@@ -16,6 +18,7 @@ __all__ = ["results_of"]
 
 log = logging.getLogger(__name__)
 
+_DETAIL = "the process that decoded it died each time; it is tried again when the file changes"
 _ATTEMPTS = 2
 """Deaths of a worker alone with one row until the row is to blame: one may be the system's doing."""
 
@@ -57,15 +60,20 @@ def _alone(engine: Engine, job: Job, task: Task) -> Iterator[Result]:
         yield _blamed(job, task)
         return
     middle = (task.start + task.stop) // 2
-    yield from _alone(engine, job, Task(task.path, task.start, middle))
-    yield from _alone(engine, job, Task(task.path, middle, task.stop))
+    yield from _alone(engine, job, replace(task, stop=middle))
+    yield from _alone(engine, job, replace(task, start=middle))
 
 
 def _blamed(job: Job, task: Task) -> Result:
-    with fsspec.open(task.path, "rb") as file:
-        planned = pq.read_table(file).slice(task.start, len(task))
     batches = (
-        with_columns(batch, state=["new"], reason=["worker_died"], detail=["its worker died each time"])
-        for batch in batches_of(planned, 1)
+        with_columns(batch, state=["new"], file=_file(job, batch), reason=["worker_died"], detail=[_DETAIL])
+        for batch in batches_of(task.planned(), 1)
     )
     return write_task(job, embed_stage(job)(batches))
+
+
+def _file(job: Job, batch: pa.RecordBatch) -> list[str | None]:
+    try:
+        return [fingerprint(Path(job.root), batch.column("image")[0].as_py()).value]
+    except Exception:  # each backend raises its own
+        return [None]

@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from src.catalog.audit import is_remote
 from src.contracts.preprocessing import PreprocessingSpec
 
@@ -78,14 +82,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """Rows `start` to `stop` (exclusive) of one file of planned rows."""
+    """Rows `start` to `stop` (exclusive) of a row group of a file of planned rows."""
 
     path: str
+    group: int
     start: int
     stop: int
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    def planned(self) -> pa.Table:
+        """The rows, in the columns of the plan."""
+        with fsspec.open(self.path, "rb") as file:
+            rows: pa.Table = pq.ParquetFile(file).read_row_group(self.group)
+        return rows.slice(self.start, len(self))
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from types import TracebackType
 from typing import Protocol
 
 from src.contracts.errors import LookalikeError
-from src.contracts.settings.batch import EngineSettings
 from src.pipelines.job import Job, Result, Task
+from src.pipelines.settings import EngineSettings
 
 __all__ = ["Engine", "WorkerDiedError", "make_engine"]
 

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from queue import Queue
 from threading import Event, Thread
 
-import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from src.pipelines.job import Job, Result, Task
 from src.pipelines.stages.embed import embed_stage
@@ -27,10 +25,8 @@ def run_task(job: Job, task: Task) -> Result:
 
 def decoded(job: Job, task: Task) -> Iterator[pa.RecordBatch]:
     """The first half: plan to pixels."""
-    with fsspec.open(task.path, "rb") as file:
-        planned = pq.read_table(file).slice(task.start, len(task))
     most = job.batch_mb * 2**20
-    read = read_stage(job)(batches_of(planned, job.batch))
+    read = read_stage(job)(batches_of(task.planned(), job.batch))
     yield from normalise_stage(job)(rebatched(read, rows=job.batch, bytes_=most))
 
 

@@ -6,20 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from src.contracts.bundle import open_bundle
 from src.contracts.tables import pack_vectors
 from src.export.runtime import EncoderRuntime, open_encoder
 from src.pipelines.job import Job
-from src.pipelines.stages.rows import ROWS
+from src.pipelines.stages.rows import ROWS, Stage
 
 __all__ = ["EMBEDDED", "embed_stage", "worker_encoder"]
 
 EMBEDDED = pa.schema([*ROWS, pa.field("vector", pa.binary()), pa.field("norm", pa.float32())])
 """`vector` is little-endian float16 of (dim,), null where nothing was embedded."""
 
+_NO_NORM = 1.0
+"""The norm before L2 of an encoder whose graph does not give it."""
 
-def embed_stage(job: Job):  # type: ignore[no-untyped-def]
+
+def embed_stage(job: Job) -> Stage:
     """Adds `vector` and `norm` to rows that have pixels and are not embedded yet.
 
     The encoder always gets `job.batch` images, the last ones repeated where there are fewer: the same image then gives
@@ -29,7 +33,9 @@ def embed_stage(job: Job):  # type: ignore[no-untyped-def]
     def embed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             pixels = batch.column("pixels")
-            wanted = np.flatnonzero(pixels.is_valid().to_numpy(zero_copy_only=False))
+            done = pc.and_(batch.column("embedded"), pc.equal(batch.column("content_hash"), batch.column("known_hash")))
+            to_do = pc.and_not(pixels.is_valid(), pc.fill_null(done, False))
+            wanted = np.flatnonzero(to_do.to_numpy(zero_copy_only=False))
             vectors: list[bytes | None] = [None] * len(batch)
             norms: list[float | None] = [None] * len(batch)
             if len(wanted):
@@ -39,7 +45,7 @@ def embed_stage(job: Job):  # type: ignore[no-untyped-def]
                     images = np.stack([_image(pixels[int(row)], encoder.size) for row in rows])
                     packed = pack_vectors(_embedded(encoder, images, job.batch)).to_pylist()
                     for row, vector in zip(rows, packed, strict=True):
-                        vectors[row], norms[row] = vector, float("nan")
+                        vectors[row], norms[row] = vector, _NO_NORM
             arrays = [*batch.columns, pa.array(vectors, pa.binary()), pa.array(norms, pa.float32())]
             yield pa.record_batch(arrays, schema=EMBEDDED)
 
@@ -48,7 +54,7 @@ def embed_stage(job: Job):  # type: ignore[no-untyped-def]
 
 @lru_cache(maxsize=1)
 def worker_encoder(folder: str, runtime: str, threads: int) -> EncoderRuntime:
-    """This process's encoder."""
+    """The encoder of a worker, opened by its first batch."""
     return open_encoder(open_bundle(Path(folder)), runtime=runtime, threads=threads)
 
 

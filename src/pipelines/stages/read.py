@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from src.catalog.image_source import UnreadableImageError, read_image
+from src.catalog.quality import Reason
 from src.pipelines.fingerprint import Fingerprint, fingerprint
 from src.pipelines.job import Job
 from src.pipelines.stages.rows import Stage, with_columns
@@ -39,7 +40,7 @@ class _Read:
 
 
 def read_stage(job: Job) -> Stage:
-    """Sets `state`, `file`, `content_hash` and `data`; a file that cannot be read is a row with the reason `unreadable`.
+    """Sets `state`, `file`, `content_hash` and `data`; a file that cannot be read is a row with the reason `missing`.
 
     A read that fails for a reason that may pass (no connection, a timeout, a busy server) is tried `job.attempts`
     times; only that row waits.
@@ -86,14 +87,16 @@ def _read(job: Job, row: dict[str, object]) -> _Read:
         if settled and file.value is not None and file.value == row["known_file"]:
             return _Read("unchanged", file.value)
         if (file.size or 0) > LARGEST_FILE:
-            return _Read(file=file.value, reason="too_large", detail=f"{file.size} bytes; {LARGEST_FILE} are read")
+            return _Read(
+                file=file.value, reason=str(Reason.TOO_LARGE), detail=f"{file.size} bytes; {LARGEST_FILE} are read"
+            )
     except Exception:  # noqa: S110 - some servers answer no HEAD request; reading says what is wrong
         pass
     try:
         data = _tried(lambda: read_image(root, image), job.attempts)
     except UnreadableImageError as error:
-        again = row["known_outcome"] == "unreadable"
-        return _Read("unchanged" if again else "new", reason="unreadable", detail=str(error))
+        again = row["known_outcome"] == Reason.MISSING
+        return _Read("unchanged" if again else "new", reason=str(Reason.MISSING), detail=str(error))
     found = content_hash(data, row["box"])  # type: ignore[arg-type]
     if settled and found == row["known_hash"]:
         same = file.value is None or file.value == row["known_file"]

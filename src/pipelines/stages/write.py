@@ -27,7 +27,8 @@ def write_task(job: Job, batches: Iterator[pa.RecordBatch]) -> Result:
         batches: of `EMBEDDED`.
 
     Returns:
-        The files, those of embeddings in `job.work`, and the counts. If the task fails, its files stay, unnamed, until the tables are vacuumed.
+        The files, those of embeddings in `job.work`, and the counts. The files of a task that fails are named by no
+        table; vacuuming removes them.
     """
     counts: Counter[str] = Counter()
     rows = 0
