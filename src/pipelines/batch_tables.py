@@ -54,7 +54,7 @@ SCHEMAS = {
     ),
 }
 """All are append-only. In `files`, the row of an image with the highest `run` says what is known of it: which file it
-was (`file`), what it held, and the `outcome`, `ok` or a reason of quarantine, under a preprocessing and rules of quality.
+was (`file`), what it held, and the `outcome`, `ok` or a reason of quarantine, under a preprocessing and quality rules.
 `pixels` are uint8 of (size, size, 3)."""
 
 NEW_EMBEDDINGS = pa.schema(

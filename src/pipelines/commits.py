@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
+from fsspec.implementations.local import LocalFileSystem
 
 from src.contracts.errors import LookalikeError
 from src.pipelines.batch_tables import EMBEDDINGS, FILES, NEW_EMBEDDINGS, SCHEMAS, open_table
@@ -26,26 +28,30 @@ from src.pipelines.job import WORK, WrittenFile, joined
 __all__ = ["Commits"]
 
 _WRITER = "batch"
+_KEPT_S = 2 * 24 * 3600
 
 
 class Commits:
-    """The commits of one output folder.
-
-    Attributes:
-        work: folder or URI for files between workers and driver.
-    """
+    """The commits of one output folder."""
 
     def __init__(self, output: str) -> None:
         """Open the tables, make those that are not there, and finish a commit that a killed run began."""
         self._output = output
-        self.work = joined(output, WORK)
-        self._files, self._work_path = fsspec.core.url_to_fs(self.work)
+        self._files, self._work_path = fsspec.core.url_to_fs(joined(output, WORK))
         self._files.makedirs(self._work_path, exist_ok=True)
         for name in SCHEMAS:
             open_table(output, name)
+        self._clear()
         for path in sorted(self._files.glob(f"{self._work_path}/commit-*.json")):
             self._finish(path)
         self._next = (self._applied(open_table(output, FILES)) or 0) + 1
+
+    def _clear(self) -> None:
+        """Remove what runs that were killed days ago left."""
+        for folder in self._files.ls(self._work_path, detail=False):
+            begun = folder.rstrip("/").rpartition("/")[2].partition("-")[0]
+            if begun.isdigit() and int(begun) < time.time() - _KEPT_S:
+                self._files.rm(folder, recursive=True)
 
     def commit(self, written: Mapping[str, Sequence[WrittenFile]], lineage: Lineage) -> None:
         """Add files to their tables.
@@ -58,13 +64,11 @@ class Commits:
             LookalikeError: another run commits to the same tables.
         """
         files = {table: [asdict(file) for file in given] for table, given in written.items() if given}
-        if not files:
-            return
         number = self._next
         path = f"{self._work_path}/commit-{number:08d}.json"
         content = {"number": number, "files": files, "lineage": asdict(lineage)}
         try:
-            self._files.pipe_file(path, json.dumps(content).encode(), mode="create")
+            self._create(path, json.dumps(content).encode())
         except FileExistsError:
             raise self._taken() from None
         if (self._applied(open_table(self._output, FILES)) or 0) >= number:
@@ -72,6 +76,15 @@ class Commits:
             raise self._taken()
         self._finish(path)
         self._next += 1
+
+    def _create(self, path: str, content: bytes) -> None:
+        """Write a file; raises `FileExistsError` where there is one, also where another process makes it just now."""
+        if not isinstance(self._files, LocalFileSystem):
+            self._files.pipe_file(path, content, mode="create")
+            return
+        # fsspec looks first and writes then.
+        with Path(path).open("xb") as file:
+            file.write(content)
 
     def _finish(self, path: str) -> None:
         try:
@@ -103,7 +116,7 @@ class Commits:
                 raise self._taken() from None
 
     def _append(self, parts: Sequence[WrittenFile], content: Mapping[str, Any]) -> None:
-        paths = [f"{self._work_path}/{part.path}" for part in parts]
+        paths = [fsspec.core.url_to_fs(part.path)[1] for part in parts]
         if not paths:
             return
         # Gone where all was applied and only the commit's own file was left.

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _DETAIL = "the process that decoded it died each time; it is tried again when the file changes"
 _ATTEMPTS = 2
-"""Deaths of a worker alone with one row until the row is to blame: one may be the system's doing."""
+"""Deaths of a worker that has one row, until the row is to blame: one may be the system's doing."""
 
 
 def results_of(engine: Engine, job: Job, tasks: Sequence[Task]) -> Iterator[Result]:
@@ -50,7 +50,7 @@ def results_of(engine: Engine, job: Job, tasks: Sequence[Task]) -> Iterator[Resu
 
 
 def _alone(engine: Engine, job: Job, task: Task) -> Iterator[Result]:
-    for _ in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS if len(task) == 1 else 1):
         try:
             yield from [result for _, result in engine.run(job, [task])]
             return

@@ -31,6 +31,7 @@ class Job:
         encoder_id: of that encoder.
         dim: of its embeddings.
         preprocessing: of that bundle, as `PreprocessingSpec.to_dict` gives it.
+        work: folder or URI for the files of this run between driver and workers.
         run: the run's number.
         created_at: when the run began, microseconds since 1970 in UTC.
         rules: limits of the image checks; None checks only that a picture can be decoded.
@@ -51,6 +52,7 @@ class Job:
     encoder_id: str
     dim: int
     preprocessing: Mapping[str, Any]
+    work: str
     run: int
     created_at: int
     rules: Mapping[str, Any] | None = None
@@ -63,11 +65,6 @@ class Job:
     ahead: int = 0
     runtime: str = "auto"
     attempts: int = 3
-
-    @property
-    def work(self) -> str:
-        """Folder or URI for files between workers and driver."""
-        return joined(self.output, WORK)
 
     @property
     def spec(self) -> PreprocessingSpec:
@@ -101,7 +98,13 @@ class Task:
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A Parquet file that a worker wrote into a table's folder, and that no commit names yet."""
+    """A Parquet file that a worker wrote, and that no commit names yet.
+
+    Attributes:
+        path: within the table's folder; of embeddings, which are appended to theirs, the whole path.
+        size: in bytes.
+        rows: how many it has.
+    """
 
     path: str
     size: int

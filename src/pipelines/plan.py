@@ -40,10 +40,8 @@ def write_plan(state: State, job: Job, task_rows: int) -> list[Task]:
 
 class _Writer:
     def __init__(self, job: Job, schema: pa.Schema) -> None:
-        self._folder, self._schema = joined(job.work, f"plan-{job.run:06d}"), schema
+        self._folder, self._schema = joined(job.work, "plan"), schema
         backend, path = fsspec.core.url_to_fs(self._folder)
-        if backend.exists(path):  # of a run that was killed before its first commit
-            backend.rm(path, recursive=True)
         backend.makedirs(path, exist_ok=True)
         self._writer: pq.ParquetWriter | None = None
         self._written = 0

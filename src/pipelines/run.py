@@ -4,6 +4,7 @@ import logging
 import os
 import tempfile
 import time
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -26,7 +27,7 @@ from src.pipelines.embeddings_table import Lineage
 from src.pipelines.engines import make_engine
 from src.pipelines.gate import check_counts
 from src.pipelines.isolation import results_of
-from src.pipelines.job import Job, Result, WrittenFile
+from src.pipelines.job import WORK, Job, Result, WrittenFile, joined
 from src.pipelines.plan import write_plan
 from src.pipelines.progress import progress
 from src.pipelines.settings import BatchSettings
@@ -131,6 +132,8 @@ def _job(settings: BatchSettings, bundle: Bundle, catalogue: Catalogue, output: 
         encoder_id=str(bundle.content["encoder_id"]),
         dim=int(bundle.content["dim"]),
         preprocessing=bundle.preprocessing.to_dict(),
+        # When it began, so that what a killed run leaves can be told from what is in use.
+        work=joined(output, WORK, f"{int(time.time())}-{uuid.uuid4().hex[:8]}"),
         run=0,
         created_at=time.time_ns() // 1000,
         rules=asdict(settings.quality) if settings.check_quality else None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -86,7 +87,7 @@ class State:
         """
         self._job, self._most = job, 2**31 if most_items is None else most_items
         self._database = duckdb.connect()
-        self._database.execute("SET TimeZone = 'UTC'")
+        self._ask("SET TimeZone = 'UTC'")
         self._database.register("items", _planned(items, wanted))
         self._items = len(items)
         self.refresh()
@@ -95,7 +96,7 @@ class State:
         """Read the tables anew."""
         files = open_table(self._job.output, FILES).to_pyarrow_dataset()
         self._database.register("files", files)
-        self._database.execute(_LATEST)
+        self._ask(_LATEST)
         uri = joined(self._job.output, EMBEDDINGS)
         self._has_embeddings = DeltaTable.is_deltatable(uri)
         if self._has_embeddings:
@@ -103,15 +104,11 @@ class State:
             of_encoder = f"FROM embeddings WHERE encoder_id = '{self._job.encoder_id}' AND NOT deleted"
         else:
             of_encoder = "FROM files WHERE false"
-        self._database.execute(
-            f"CREATE OR REPLACE TEMP TABLE embedded AS SELECT DISTINCT image_id, content_hash {of_encoder}"
-        )
+        self._ask(f"CREATE OR REPLACE TEMP TABLE embedded AS SELECT DISTINCT image_id, content_hash {of_encoder}")
 
     def last_run(self) -> int:
         """The number of the last run that committed anything; 0 before the first."""
-        found = self._database.execute("SELECT coalesce(max(run), 0) FROM files").fetchone()
-        assert found is not None
-        return int(found[0])
+        return int(self._ask("SELECT coalesce(max(run), 0) FROM files")[0][0])
 
     def plan(self, rows: int) -> Iterator[pa.RecordBatch]:
         """What a worker is told of each wanted row, in the columns of `PLANNED`, at most so many rows at a time."""
@@ -121,16 +118,16 @@ class State:
     def count(self) -> dict[str, int]:
         """How many rows of the catalogue are `out`, `quarantined:REASON`, `dropped:RULE` or `lost`."""
         values = {"spec": self._job.spec.hash, "rules": self._job.rules_hash, "most": self._most}
-        self._database.execute(_STATUS, values)
+        self._ask(_STATUS, **values)
         query = "SELECT status, reason, count(*) FROM status GROUP BY status, reason ORDER BY status, reason"
-        found = self._database.execute(query).fetchall()
+        found = self._ask(query)
         return {status if status in ("out", "lost") else f"{status}:{reason}": count for status, reason, count in found}
 
     def quarantined(self, samples: int) -> dict[str, list[int]]:
         """Some rows of the catalogue for each reason of quarantine, of the last `count`."""
         query = """SELECT reason, list(row ORDER BY hash(image_id))[:$samples] FROM status
             WHERE status = 'quarantined' GROUP BY reason ORDER BY reason"""
-        return dict(self._database.execute(query, {"samples": samples}).fetchall())
+        return dict(self._ask(query, samples=samples))
 
     def vectors(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         """The stored embeddings of all rows that are `out` by the last `count`.
@@ -142,9 +139,7 @@ class State:
             Rows of the catalogue, int64 of shape (images,), ascending; and their vectors, float32 of shape
             (images, dim), L2-normalised after float16.
         """
-        total = self._database.execute("SELECT count(*) FROM status WHERE status = 'out'").fetchone()
-        assert total is not None
-        count = int(total[0])
+        count = int(self._ask("SELECT count(*) FROM status WHERE status = 'out'")[0][0])
         rows = np.empty(count, np.int64)
         vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, self._job.dim))
         done = 0
@@ -158,6 +153,11 @@ class State:
                 done += len(batch)
         assert done == count, "the gate counts what the join finds"
         return rows, vectors
+
+    def _ask(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
+        """All rows of an answer: a connection does one thing after another."""
+        rows: list[tuple[Any, ...]] = self._database.execute(query, values).fetchall()
+        return rows
 
 
 def _planned(items: pa.Table, wanted: np.ndarray) -> pa.Table:

@@ -1,4 +1,4 @@
-"""This process: pictures are decoded in threads, ahead of the encoder, which has all cores or the GPU."""
+"""The driver's own process: pictures are decoded in threads, ahead of the encoder, which has all cores or the GPU."""
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType

@@ -19,7 +19,7 @@ from src.pipelines.stages.rows import Stage, with_columns
 __all__ = ["normalise_stage"]
 
 _JUDGED_SIDE = 128
-"""Smallest `size` at which a picture that is decoded for resizing is large enough to be judged: it has twice as many."""
+"""Smallest `size` at which a picture that is decoded for it is large enough to be judged: it has twice as many."""
 
 
 def normalise_stage(job: Job) -> Stage:

@@ -63,7 +63,7 @@ def write_task(job: Job, batches: Iterator[pa.RecordBatch]) -> Result:
             fresh = made.filter(pc.is_valid(made.column("vector")))
             counts["embedded"] += len(fresh)
             files.write(EMBEDDINGS, fresh, **_embedding_columns(job, fresh))
-    return Result(rows, dict(counts), files.written)
+    return Result(rows, dict(+counts), files.written)
 
 
 def _is_new_content(made: pa.RecordBatch) -> pa.Array:
@@ -118,7 +118,12 @@ class _Files:
         file = fsspec.open(joined(folder, name), "wb").open()
         # Pixels and vectors do not repeat: a dictionary of them would only be thrown away.
         coded = [field.name for field in schema if field.name not in ("pixels", "vector", "image_id")]
-        return name, file, pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=coded), 0
+        return (
+            joined(folder, name) if table == EMBEDDINGS else name,
+            file,
+            pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=coded),
+            0,
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
