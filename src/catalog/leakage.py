@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from src.catalog.catalogue import Catalogue
-from src.catalog.fingerprints import fingerprints
-from src.catalog.near_duplicates import nearest_duplicates
+from src.catalog.duplicates.fingerprints import fingerprints
+from src.catalog.duplicates.nearest import nearest_duplicates
 from src.contracts.atomic_file import atomic_file
 
 __all__ = ["check_leakage", "find_leaks", "without"]

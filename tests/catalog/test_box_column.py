@@ -13,7 +13,7 @@ from PIL import Image
 
 from src.catalog.box_column import read_boxes
 from src.catalog.catalogue import Catalogue, open_catalogue
-from src.catalog.fingerprints import fingerprints
+from src.catalog.duplicates.fingerprints import fingerprints
 from src.contracts.errors import CatalogueError
 from src.contracts.preprocessing import PreprocessingSpec, decode, resize
 from src.contracts.settings.csv import CsvSettings

@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from src.catalog import image_source
 from src.catalog.catalogue import Catalogue
-from src.catalog.fingerprints import fingerprints
+from src.catalog.duplicates.fingerprints import fingerprints
 from src.catalog.image_source import UnreadableImageError, read_image
 from src.contracts.errors import CatalogueError
 from src.contracts.image_errors import ImageError

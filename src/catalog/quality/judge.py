@@ -8,16 +8,15 @@ import numpy as np
 from src.catalog.quality.limits import QualityLimits
 from src.catalog.quality.measures import Measures, measure
 from src.catalog.quality.reasons import Reason
+from src.catalog.reduced_picture import reduced_picture
 from src.contracts.image_errors import ImageError, ImageTooLargeError, UnsupportedImageError
 from src.contracts.image_header import read_header
-from src.contracts.pixel_box import BoxError, PixelBox, fractions_of
-from src.contracts.preprocessing import MAX_PIXELS, PreprocessingSpec, cut, decode
+from src.contracts.pixel_box import BoxError, PixelBox
+from src.contracts.preprocessing import MAX_PIXELS
 
 __all__ = ["Finding", "judge", "judge_pixels", "reason_of"]
 
 _DEFAULTS = QualityLimits()
-# A JPEG is decoded at a scale that leaves both sides at least 256 pixels.
-_SPEC = PreprocessingSpec(size=128, resize="squash")
 
 
 @dataclass(frozen=True)
@@ -67,14 +66,10 @@ def judge(
     """
     try:
         header = read_header(data)
-        part = None if box is None else fractions_of(box, data)
-        pixels = decode(data, spec=_SPEC, box=part, max_pixels=max_pixels)
+        pixels = reduced_picture(data, box=box, max_pixels=max_pixels)
     except ImageError as error:
         return Finding(reasons=(reason_of(error),), message=str(error))
-    width, height = header.width, header.height
-    if part is not None:
-        pixels = cut(pixels, part)
-        width, height = max(1, round(width * part[2])), max(1, round(height * part[3]))
+    width, height = (header.width, header.height) if box is None else (round(box[2]), round(box[3]))
     return judge_pixels(pixels, width, height, limits)
 
 
@@ -82,9 +77,8 @@ def judge_pixels(pixels: np.ndarray, width: int, height: int, limits: QualityLim
     """Judge a picture that is decoded already.
 
     Args:
-        pixels: uint8 of shape (height, width, 3), RGB, at any scale that leaves the longer side 256 pixels or all that
-            the file has.
-        width: of the file's picture, in pixels.
+        pixels: uint8 of shape (height, width, 3), RGB, as `reduced_picture` makes it.
+        width: of the upright picture, or of its box, in pixels of the file.
         height: likewise.
         limits: what is still good.
     """

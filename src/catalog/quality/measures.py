@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 __all__ = [
     "Measures",
@@ -16,11 +15,7 @@ __all__ = [
     "measure",
     "shadows",
     "spread",
-    "to_measured_size",
 ]
-
-SIDE = 256
-"""Longer side of the picture that is measured, in pixels: what is blurred there, is blurred for an encoder."""
 
 _REC_601 = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _TAPS = 9
@@ -56,9 +51,9 @@ def measure(pixels: np.ndarray) -> Measures:
     """All measures of a picture.
 
     Args:
-        pixels: uint8 of shape (height, width, 3), RGB, of any size; it is reduced to `SIDE`.
+        pixels: uint8 of shape (height, width, 3), RGB, as `reduced_picture` makes it: widths of edges are in its
+            pixels.
     """
-    pixels = to_measured_size(pixels)
     grey = luma(pixels)
     return Measures(
         highlights=highlights(grey),
@@ -69,23 +64,6 @@ def measure(pixels: np.ndarray) -> Measures:
         edge_width=edge_width(grey),
         cut_off=cut_off(pixels),
     )
-
-
-def to_measured_size(pixels: np.ndarray) -> np.ndarray:
-    """Reduce a picture until its longer side has `SIDE` pixels, by the means of areas; smaller ones stay as they are.
-
-    Args:
-        pixels: uint8 of shape (height, width, 3).
-
-    Returns:
-        uint8 of shape (rows, columns, 3).
-    """
-    height, width = pixels.shape[:2]
-    scale = SIDE / max(height, width)
-    if scale >= 1:
-        return pixels
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
 def luma(pixels: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import pytest
 
 from src.catalog import shard_address
 from src.catalog.catalogue import Catalogue, open_catalogue
-from src.catalog.fingerprints import fingerprints
+from src.catalog.duplicates.fingerprints import fingerprints
 from src.catalog.webdataset import patterns
 from src.catalog.webdataset.patterns import expand_braces
 from src.contracts.errors import CatalogueError

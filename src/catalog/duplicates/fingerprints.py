@@ -1,4 +1,4 @@
-"""Fingerprints of images, 216 bytes each, by which copies are found even if they were encoded again."""
+"""Fingerprints of images, 240 bytes each, by which copies are found even if they were encoded again."""
 
 import hashlib
 import os
@@ -10,33 +10,28 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 from rich.progress import Progress
-from scipy.fft import dctn
 
 from src.catalog.catalogue import Catalogue
+from src.catalog.duplicates.perceptual_hash import perceptual_hash
 from src.catalog.image_source import local_file
+from src.catalog.reduced_picture import reduced_picture
 from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import CatalogueError
-from src.contracts.pixel_box import PixelBox, fractions_of
-from src.contracts.preprocessing import ImageError, PreprocessingSpec, preprocess
+from src.contracts.image_errors import ImageError
+from src.contracts.pixel_box import PixelBox
 
-__all__ = ["FINGERPRINT", "fingerprint", "fingerprints"]
+__all__ = ["FINGERPRINT", "fingerprint", "fingerprint_of", "fingerprints"]
 
-# All pixels of any file: fingerprints of a JPEG and of the same picture as a PNG are compared.
-_SPEC = PreprocessingSpec(size=32, resize="squash", decoding="full")
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
-
-FINGERPRINT = np.dtype([("file", "S16"), ("bits", "u1", 8), ("colours", "u1", (8, 8, 3))])
-"""SHA-256 of the file (its first 16 bytes), 64 bits of the picture's structure, and the picture in 8 x 8 pixels."""
+FINGERPRINT = np.dtype([("file", "S16"), ("bits", "u1", 32), ("colours", "u1", (8, 8, 3))])
+"""SHA-256 of the file (its first 16 bytes), `perceptual_hash`, and the picture in 8 x 8 pixels."""
 
 _KEPT_EVERY = 50_000
 
 
 def fingerprint(data: bytes, box: PixelBox | None = None) -> np.ndarray:
     """The fingerprint of one image file.
-
-    The bits are those of the perceptual hash as ImageHash computes it: of the discrete cosine transform of the grey
-    picture in 32 x 32 pixels, whether each of the 8 x 8 lowest frequencies is above their median.
 
     Args:
         data: the file.
@@ -48,12 +43,24 @@ def fingerprint(data: bytes, box: PixelBox | None = None) -> np.ndarray:
     Raises:
         ImageError: the file is not an image, or the box reaches out of it.
     """
-    pixels = preprocess(data, _SPEC, box=None if box is None else fractions_of(box, data))
-    low = dctn(pixels.astype(np.float32) @ _GREY)[:8, :8]
-    colours = pixels.reshape(8, 4, 8, 4, 3).mean(axis=(1, 3)).round().astype(np.uint8)
+    return fingerprint_of(reduced_picture(data, box=box), data, box)
+
+
+def fingerprint_of(pixels: np.ndarray, data: bytes, box: PixelBox | None = None) -> np.ndarray:
+    """The fingerprint of a file whose `reduced_picture` is there already.
+
+    Args:
+        pixels: uint8 of shape (rows, columns, 3).
+        data: the file.
+        box: the part of the picture that counts; None for all of it.
+
+    Returns:
+        A scalar of type `FINGERPRINT`.
+    """
+    colours = np.asarray(Image.fromarray(pixels).resize((8, 8), Image.Resampling.BOX))
     # A last byte of 1, since NumPy removes zeros at the end of byte strings.
     digest = hashlib.sha256(data if box is None else data + repr(box).encode()).digest()[:15] + b"\1"
-    return np.array((digest, np.packbits(low > np.median(low)), colours), FINGERPRINT)
+    return np.array((digest, perceptual_hash(pixels), colours), FINGERPRINT)
 
 
 def fingerprints(catalogue: Catalogue, rows: np.ndarray, folder: Path) -> np.ndarray:
@@ -73,7 +80,7 @@ def fingerprints(catalogue: Catalogue, rows: np.ndarray, folder: Path) -> np.nda
     Raises:
         CatalogueError: images cannot be read; it lists each with its row number.
     """
-    path = folder / "fingerprints.parquet"
+    path = folder / "fingerprints256.parquet"
     keys = [
         _key(catalogue.root, image, catalogue.box(row))
         for row, image in zip(rows, catalogue.column("image", rows), strict=True)

@@ -3,12 +3,12 @@
 import faiss
 import numpy as np
 
-__all__ = ["BITS", "COLOURS", "nearest_duplicates"]
+__all__ = ["MAX_BITS", "MAX_COLOURS", "colour_difference", "nearest_duplicates"]
 
-BITS = 10
-"""Largest number of different bits, of 64, between two copies of an image."""
+MAX_BITS = 40
+"""Largest number of different bits, of 256, between two copies of an image: different ones differ in 90 or more."""
 
-COLOURS = 5.0
+MAX_COLOURS = 5.0
 """Largest mean difference of the 8 x 8 pixels' channels, 0..255, after a correction of brightness."""
 
 _CHUNK = 2_000
@@ -20,7 +20,7 @@ _CANDIDATES = 32
 def nearest_duplicates(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find for each image the other image that looks the same, if there is one.
 
-    The 64 bits of every image are compared with those of every other; among the 32 with the nearest bits the one with
+    The 256 bits of every image are compared with those of every other; among the 32 with the nearest bits the one with
     the nearest colours is taken. By bits alone, colour variants of a product in similar photos would count as copies.
 
     Args:
@@ -34,17 +34,17 @@ def nearest_duplicates(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarr
     found, distances = np.full(len(images), -1, np.int64), np.full(len(images), np.inf, np.float32)
     if not len(others):
         return found, distances
-    index = faiss.IndexBinaryFlat(64)
+    index = faiss.IndexBinaryFlat(256)
     index.add(np.ascontiguousarray(others["bits"]))
     colours = others["colours"].reshape(len(others), -1)
     for start in range(0, len(images), _CHUNK):
         part = images[start : start + _CHUNK]
         bits, candidates = index.search(np.ascontiguousarray(part["bits"]), min(_CANDIDATES, len(others)))
-        rows, places = np.nonzero(bits <= BITS)
+        rows, places = np.nonzero(bits <= MAX_BITS)
         numbers = candidates[rows, places]
-        difference = _colour_difference(part["colours"].reshape(len(part), -1)[rows], colours[numbers])
+        difference = colour_difference(part["colours"].reshape(len(part), -1)[rows], colours[numbers])
         order = np.lexsort((numbers, difference, rows))
-        order = order[difference[order] <= COLOURS]
+        order = order[difference[order] <= MAX_COLOURS]
         nearest, first = np.unique(rows[order], return_index=True)
         found[start + nearest] = numbers[order][first]
         distances[start + nearest] = difference[order][first]
@@ -61,8 +61,16 @@ def _equal_files_first(
     return np.where(equal, first[place], found), np.where(equal, np.float32(0), distances)
 
 
-def _colour_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean difference of two images after equalising their brightness: float32 of shape (pairs,)."""
+def colour_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Mean difference of two images after equalising their brightness.
+
+    Args:
+        a: uint8 of shape (pairs, 192): the `colours` of one image of each pair.
+        b: of the other.
+
+    Returns:
+        float32 of shape (pairs,), 0..255.
+    """
     a, b = a.astype(np.float32), b.astype(np.float32)
     light = (a.mean(axis=1) + 1) / (b.mean(axis=1) + 1)
     # The darker image is brightened, so that differences are on the brighter one's scale.
