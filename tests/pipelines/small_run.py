@@ -44,7 +44,12 @@ def shop_settings(root: Path, data_settings: Any) -> DataSettings:
 
 
 def run(bundle: Path, output: Path | str, data: DataSettings, **changes: Any) -> Summary:
-    arguments: dict[str, Any] = {"engine": IN_PROCESS, "max_quarantined": 1.0, "index": IndexSettings(min_recall=0.0)}
+    arguments: dict[str, Any] = {
+        "runtime": "onnxruntime",
+        "engine": IN_PROCESS,
+        "max_quarantined": 1.0,
+        "index": IndexSettings(min_recall=0.0),
+    }
     settings = BatchSettings(bundle=str(bundle), output=str(output), data=data, **{**arguments, **changes})
     settings.check()
     return run_batch(settings)
