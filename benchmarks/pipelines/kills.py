@@ -70,7 +70,7 @@ def _measure(asked: argparse.Namespace, folder: Path) -> int:
 
 
 def _killed_once(materials: Materials, output: Path, engine: str, victim: str, moment: float) -> tuple[int, bool]:
-    """Start a run, kill once, and start again until one ends by itself: how often it was started; whether it was hit."""
+    """Start a run, kill once, start again until one ends by itself: the number of starts, whether it was hit."""
     process = _start(materials, output, engine)
     try:
         process.wait(moment)
@@ -138,7 +138,7 @@ def _damage(materials: Materials) -> None:
 
 
 def _tables(output: Path) -> dict[str, Sequence[dict[str, Any]]]:
-    found = {}
+    found: dict[str, Sequence[dict[str, Any]]] = {}
     for name in _TABLES:
         table = DeltaTable(str(output / name)).to_pyarrow_table()
         kept = table.drop_columns([column for column in _OF_THE_RUN if column in table.column_names])

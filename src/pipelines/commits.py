@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 from fsspec.implementations.local import LocalFileSystem
 
 from src.contracts.errors import LookalikeError
@@ -48,7 +48,9 @@ class Commits:
 
     def _clear(self) -> None:
         """Remove what runs that were killed days ago left."""
-        for folder in self._files.ls(self._work_path, detail=False):
+        self._files.invalidate_cache()
+        # An object store has no empty folders.
+        for folder in self._files.ls(self._work_path, detail=False) if self._files.exists(self._work_path) else ():
             begun = folder.rstrip("/").rpartition("/")[2].partition("-")[0]
             if begun.isdigit() and int(begun) < time.time() - _KEPT_S:
                 self._files.rm(folder, recursive=True)
@@ -105,7 +107,7 @@ class Commits:
         if (self._applied(table) or 0) >= number:
             return
         now = int(time.time() * 1000)
-        actions = [
+        actions: list[AddAction | RemoveAction] = [
             AddAction(file.path, file.size, {}, now, True, json.dumps({"numRecords": file.rows})) for file in files
         ]
         properties = CommitProperties(app_transactions=[Transaction(_WRITER, number)])

@@ -41,7 +41,8 @@ def fingerprint(root: Path, image: str) -> Fingerprint:
     path = address.path if address else image
     if not is_remote(path):
         status = (root / path).stat()
-        size, changed = status.st_size, str(status.st_mtime_ns)
+        size: int | None = status.st_size
+        changed: str | None = str(status.st_mtime_ns)
     else:
         backend, name = fsspec.core.url_to_fs(path)
         if isinstance(backend, AsyncFileSystem):

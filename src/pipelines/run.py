@@ -73,7 +73,7 @@ def run_batch(settings: BatchSettings) -> Summary:
         wanted = np.zeros(len(catalogue.items), bool)
         wanted[catalogue.gallery_rows(None)] = True
         most = settings.quality.max_items if settings.check_quality else None
-        state = State(job, catalogue.items, wanted, most_items=most)
+        state = State(job, catalogue.items, wanted, most_items=most, drop_copies=settings.duplicates == "keep_oldest")
         job = replace(job, run=max(state.last_run(), last_summary(output)) + 1)
         stages = _run_stages(settings, job, state, commits, bundle)
         state.refresh()
@@ -169,7 +169,9 @@ def _run_stages(settings: BatchSettings, job: Job, state: State, commits: Commit
             commits.commit(written, lineage)
         seconds = time.perf_counter() - started
     backend, path = fsspec.core.url_to_fs(job.work)
-    backend.rm(path, recursive=True)
+    backend.invalidate_cache()
+    if backend.exists(path):
+        backend.rm(path, recursive=True)
     return _Stages(done, seconds)
 
 

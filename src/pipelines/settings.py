@@ -65,6 +65,8 @@ class BatchSettings:
         runtime: of the encoder: `auto`, or one of `src.export.runtime.RUNTIMES`.
         check_quality: whether pictures are judged; else only those that cannot be decoded go to quarantine.
         quality: the limits by which they are judged.
+        duplicates: of images with the same content, `keep` makes all searchable, `keep_oldest` the oldest (by
+            `listed_at`, then by id); the others are counted as dropped.
         keep_pixels: whether normalised images are stored, 3 x size x size bytes each before compression.
         attempts: how often an image is read until the failure counts.
         max_quarantined: the largest share of the rows that may be in quarantine; above it no bundle is built.
@@ -82,6 +84,7 @@ class BatchSettings:
     runtime: str = "auto"
     check_quality: bool = True
     quality: QualityLimits = field(default_factory=QualityLimits)
+    duplicates: str = "keep"
     keep_pixels: bool = True
     attempts: int = 3
     max_quarantined: float = 0.1
@@ -94,6 +97,8 @@ class BatchSettings:
         problems = below(self, "", {"attempts": 1, "thumbnail": 16, "samples": 0})
         if not 0 <= self.max_quarantined <= 1:
             problems.append(f"`max_quarantined={self.max_quarantined}`: must lie in 0..1")
+        if self.duplicates not in ("keep", "keep_oldest"):
+            problems.append(f"`duplicates={self.duplicates}`: must be keep or keep_oldest")
         if is_remote(self.publish):
             problems.append(f"`publish={self.publish}`: a bundle is a folder of this machine; name one, and copy it")
         raise_all(problems + self.engine.problems() + self.index.problems())

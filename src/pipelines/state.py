@@ -43,7 +43,8 @@ WHERE i.wanted
 _STATUS = """
 CREATE OR REPLACE TEMP TABLE status AS
 WITH stands AS (
-    SELECT content_hash, count(DISTINCT item_id) AS items
+    SELECT content_hash, count(DISTINCT item_id) AS items,
+        arg_min(image_id, (coalesce(event_at, 9223372036854775807), image_id)) AS oldest
     FROM latest JOIN items USING (image_id) WHERE wanted AND outcome = 'ok' GROUP BY content_hash)
 SELECT i.row, i.image_id, f.content_hash,
     CASE
@@ -51,12 +52,14 @@ SELECT i.row, i.image_id, f.content_hash,
         WHEN outcome IS NULL OR f.preprocessing <> $spec OR f.rules <> $rules THEN 'lost'
         WHEN outcome <> 'ok' THEN 'quarantined'
         WHEN s.items > $most THEN 'quarantined'
+        WHEN $drop_copies AND i.image_id <> s.oldest THEN 'dropped'
         WHEN e.image_id IS NULL THEN 'lost'
         ELSE 'out' END AS status,
     CASE
         WHEN NOT i.wanted THEN 'not_gallery'
         WHEN outcome <> 'ok' THEN outcome
-        WHEN s.items > $most THEN 'placeholder' END AS reason
+        WHEN s.items > $most THEN 'placeholder'
+        WHEN $drop_copies AND i.image_id <> s.oldest THEN 'copy' END AS reason
 FROM items i
 LEFT JOIN latest f USING (image_id)
 LEFT JOIN stands s ON s.content_hash = f.content_hash
@@ -76,7 +79,9 @@ WHERE s.status = 'out' ORDER BY s.row
 class State:
     """The tables of an output as they are now, beside a catalogue. Use from one thread."""
 
-    def __init__(self, job: Job, items: pa.Table, wanted: np.ndarray, *, most_items: int | None) -> None:
+    def __init__(
+        self, job: Job, items: pa.Table, wanted: np.ndarray, *, most_items: int | None, drop_copies: bool
+    ) -> None:
         """Open the tables.
 
         Args:
@@ -84,7 +89,9 @@ class State:
             items: `image_id`, `item_id`, `image`, and `box` and `listed_at` where there are any.
             wanted: bool of shape (rows,): the rows that are embedded; the others are dropped by a rule.
             most_items: a picture that stands under more items than this is a placeholder; None for no such rule.
+            drop_copies: whether only the oldest image of those with the same content is searchable.
         """
+        self._drop_copies = drop_copies
         self._job, self._most = job, 2**31 if most_items is None else most_items
         self._database = duckdb.connect()
         self._ask("SET TimeZone = 'UTC'")
@@ -117,8 +124,8 @@ class State:
 
     def count(self) -> dict[str, int]:
         """How many rows of the catalogue are `out`, `quarantined:REASON`, `dropped:RULE` or `lost`."""
-        values = {"spec": self._job.spec.hash, "rules": self._job.rules_hash, "most": self._most}
-        self._ask(_STATUS, **values)
+        values = {"spec": self._job.spec.hash, "rules": self._job.rules_hash}
+        self._ask(_STATUS, **values, most=self._most, drop_copies=self._drop_copies)
         query = "SELECT status, reason, count(*) FROM status GROUP BY status, reason ORDER BY status, reason"
         found = self._ask(query)
         return {status if status in ("out", "lost") else f"{status}:{reason}": count for status, reason, count in found}

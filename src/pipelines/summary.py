@@ -22,6 +22,7 @@ __all__ = ["Summary", "last_summary", "write_summary"]
 _SIDE = 96
 _FURTHER = {
     "worker_died": "decoding it ended the process",
+    "copy": "the same content as an older image",
     "not_gallery": "a query of the catalogue, which nobody searches for",
 }
 

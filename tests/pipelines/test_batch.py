@@ -178,6 +178,19 @@ def test_another_encoder_embeds_everything_beside_the_old(tmp_path: Path, bundle
     assert run(bundle, tmp_path / "out", folder).done == {"unchanged": 24}
 
 
+def test_only_the_oldest_of_equal_pictures_is_searchable_where_asked(
+    tmp_path: Path, bundle: Path, folder: DataSettings
+) -> None:
+    root = Path(folder.root)
+    shutil.copy(root / "item-003/1.png", root / "item-004/0.png")
+    summary = run(bundle, tmp_path / "out", folder, duplicates="keep_oldest", publish=str(tmp_path / "published"))
+    assert summary.counts == {"dropped:copy": 1, "out": 23}
+    images = pq.read_table(tmp_path / "published" / ITEMS_TABLE)["image_id"].to_pylist()
+    assert "item-003/1.png" in images
+    assert "item-004/0.png" not in images
+    assert run(bundle, tmp_path / "out", folder).counts == {"out": 24}
+
+
 def test_too_many_in_quarantine_leave_the_old_bundle(tmp_path: Path, bundle: Path, folder: DataSettings) -> None:
     published = tmp_path / "published"
     run(bundle, tmp_path / "out", folder, publish=str(published))
