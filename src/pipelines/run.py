@@ -6,7 +6,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -39,6 +39,9 @@ __all__ = ["run_batch"]
 log = logging.getLogger(__name__)
 
 
+Check = Callable[[Catalogue, np.ndarray, np.ndarray], None]
+
+
 @dataclass(frozen=True)
 class _Stages:
     """What the stages did, and how long they took."""
@@ -47,11 +50,13 @@ class _Stages:
     seconds: float
 
 
-def run_batch(settings: BatchSettings) -> Summary:
+def run_batch(settings: BatchSettings, *, check: Check | None = None) -> Summary:
     """Run once, and print where the results are.
 
     Args:
         settings: checked; the bundle completes `data`.
+        check: called with the catalogue, the rows that become searchable and their vectors before a bundle is built of
+            them; raises `GateError` where none may be.
 
     Returns:
         What was done.
@@ -82,7 +87,7 @@ def run_batch(settings: BatchSettings) -> Summary:
         try:
             check_counts(counts, rows=len(catalogue.items), max_quarantined=settings.max_quarantined)
             if settings.publish:
-                _publish(settings, bundle, catalogue, state, Path(scratch))
+                _publish(settings, bundle, catalogue, state, Path(scratch), check)
         except LookalikeError as error:
             failure = error
         looked_at = int(wanted.sum())
@@ -191,10 +196,14 @@ def _groups(results: Iterator[Result], rows: int) -> Iterator[dict[str, list[Wri
         yield dict(files)
 
 
-def _publish(settings: BatchSettings, bundle: Bundle, catalogue: Catalogue, state: State, scratch: Path) -> None:
+def _publish(
+    settings: BatchSettings, bundle: Bundle, catalogue: Catalogue, state: State, scratch: Path, check: Check | None
+) -> None:
     rows, vectors = state.vectors(scratch / "vectors.npy")
     if vectors.shape[1] != bundle.content["dim"]:
         raise ConfigError(f"the stored embeddings have {vectors.shape[1]} numbers, the encoder {bundle.content['dim']}")
+    if check is not None:
+        check(catalogue, rows, vectors)
     rebuild_bundle(
         Path(settings.publish),
         encoder=bundle,

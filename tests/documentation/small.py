@@ -34,6 +34,11 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.metrics_contestants": (),
     "benchmarks.metrics_scale": ("--images", "300", "--large", "400", "--queries", "50", "--dim", "16"),
     "benchmarks.null_simulations": ("--simulations", "2", "--processes", "1"),
+    "benchmarks.pipelines.kills": ("--images", "60", "--kills", "1", "--engine", "in_process"),
+    "benchmarks.pipelines.throughput": (
+        *("--images", "20", "40", "--rounds", "1", "--engines", "in_process"),
+        *("--backbone", "mobilenetv2_050", "--size", "32", "--image-size", "64"),
+    ),
     "benchmarks.plain_loops": ("--epochs", "1", "--steps", "2"),
     "benchmarks.preprocessing": ("--count", "4"),
     "benchmarks.racing_risk": ("--simulations", "2", "--processes", "1"),
@@ -54,6 +59,9 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "src.export.sign": (),
     "src.export.verify": (),
     "src.index.capacity": (),
+    "src.pipelines.backfill": ("check_quality=false", "index.min_recall=0", "runtime=onnxruntime"),
+    # Pictures of 48 pixels are too small to be judged.
+    "src.pipelines.batch": ("check_quality=false", "index.min_recall=0", "runtime=onnxruntime"),
     "src.index.study": ("--queries", "20", "--layouts", "exact,hnsw_fp16", "--nlist", "8"),
 }
 """What `python -m MODULE` gets; an option that was given already is left out."""
