@@ -1,12 +1,14 @@
 """Images and tables in an object store: the batch with `s3://` on both sides."""
 
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
 
 from src.contracts.settings import DataSettings
 from tests.pipelines.small_run import rows_of, run, write_encoder_bundle
@@ -17,8 +19,9 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
+    # A process: the package deltalake holds Python's lock during some of its requests.
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     variables = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": "test",
@@ -29,9 +32,24 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("catalogue")
-    yield "s3://catalogue"
-    server.stop()
+    try:
+        wait_for(port)
+        fsspec.filesystem("s3", skip_instance_cache=True).mkdir("catalogue")
+        yield "s3://catalogue"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def wait_for(port: int) -> None:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < end, "the server does not start"
+            time.sleep(0.1)
 
 
 def test_images_and_tables_of_a_bucket(tmp_path: Path, bucket: str, folder_catalogue, data_settings) -> None:
