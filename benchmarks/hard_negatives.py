@@ -23,8 +23,12 @@ from src.contracts.settings import TrainSettings
 from src.eval.checkpoint_comparison import Difference
 from src.eval.method_comparison import compare_methods
 from src.eval.runs import Run, check_comparable, open_run
+from src.pipelines.co_clicks import main as write_co_clicks
 
 FIRST = "before"
+
+_PAIRS = "co_clicks.parquet"
+"""In the shop's folder."""
 
 ARMS: dict[str, tuple[str, ...]] = {
     "random": (),
@@ -33,6 +37,9 @@ ARMS: dict[str, tuple[str, ...]] = {
     "global hard negatives": ("sampler=neighbours", "neighbours.every=1", "neighbours.first_epoch=0"),
     "clicks: loss": ("clicks.weight=0.3",),
     "clicks: loss and batches": ("sampler=neighbours", "neighbours.every=0", "clicks.weight=0.3"),
+    "clicks: loss, batches and pairs": (
+        *("sampler=neighbours", "neighbours.every=0", "clicks.weight=0.3", f"clicks.pairs={_PAIRS}"),
+    ),
 }
 """What differs when training goes on; the first is what the others are compared with."""
 
@@ -52,6 +59,9 @@ def main() -> None:
         for shop in (_shop(options), _other_shop(options)):
             fixed = ("experiment=demo", *shop, f"hydra.runtime.output_dir={options.output}")
             open_catalogue(composed(TrainSettings, "train", *fixed).data)
+        shop = Path(options.output) / f"shop{options.parents}"
+        if any(f"clicks.pairs={_PAIRS}" in ARMS[name] for name in options.arms):
+            write_co_clicks([str(shop / "interactions.parquet"), "--output", str(shop / _PAIRS)])
         seeds = range(options.seeds)
         run_all([partial(_run, FIRST, seed, options) for seed in seeds], jobs=options.jobs)
         run_all([partial(_run, name, seed, options) for seed in seeds for name in options.arms], jobs=options.jobs)

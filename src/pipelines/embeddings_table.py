@@ -75,10 +75,10 @@ def open_embeddings(
     try:
         return DeltaTable(str(uri), version=version, storage_options=storage_options)
     except TableNotFoundError as error:
-        raise TableError(f"{uri}: no embeddings table there; the first append makes it ({error})") from error
+        raise TableError(f"{uri}: no embeddings table there; the first append makes it") from error
     except DeltaError as error:
         at = "" if version is None else f" at version {version}"
-        raise TableError(f"{uri}{at}: cannot be opened as a Delta table: {error}") from error
+        raise TableError(f"{uri}{at}: cannot be opened as a Delta table: {str(error).splitlines()[0]}") from error
 
 
 def append_embeddings(

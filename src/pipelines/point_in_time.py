@@ -35,10 +35,12 @@ class PointInTime:
     """What is joined, and how.
 
     Attributes:
-        keys: columns that labels and facts share, for instance `("image_id",)`. A label with a null key gets no fact.
+        keys: the labels' columns by which facts are found, for instance `("image_id",)`. A label with a null key gets
+            no fact.
         at: the labels' column of times, with a time zone. A label without a time gets no fact.
         columns: the facts' columns that labels get; null where no fact is found.
         prefix: of these columns' names in the result.
+        fact_keys: the facts' names of the keys; None where they have the labels' names.
         event_at: the facts' column of event times. Where it is null, the fact holds since its creation.
         created_at: the facts' column of times of creation. A fact without one is never known.
         version: the facts' column that decides between equal times; None for none. Of facts that are equal in this as
@@ -55,6 +57,7 @@ class PointInTime:
     at: str
     columns: tuple[str, ...]
     prefix: str
+    fact_keys: tuple[str, ...] | None = None
     event_at: str = "event_at"
     created_at: str = "created_at"
     version: str | None = None
@@ -89,14 +92,16 @@ def point_in_time_sql(join: PointInTime, *, quote: str) -> str:
             [same_key(left, right), *times, f"{left}.pit_version IS NOT DISTINCT FROM {right}.pit_version"]
         )
 
+    fact_keys = join.fact_keys or join.keys
+    fact_key = ", ".join(f"{name(fact)} AS {name(key)}" for fact, key in zip(fact_keys, join.keys, strict=True))
     event, created = name(join.event_at), name(join.created_at)
     version = "0" if join.version is None else name(join.version)
     deleted = "FALSE" if join.deleted is None else name(join.deleted)
-    known = [f"{created} IS NOT NULL", *(f"{name(key)} IS NOT NULL" for key in join.keys)]
+    known = [f"{created} IS NOT NULL", *(f"{name(key)} IS NOT NULL" for key in fact_keys)]
     if join.as_of is not None:
         known.append(f"{created} <= TIMESTAMP '{join.as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}+00:00'")
     times = f"coalesce({event}, {created}) AS pit_event, {created} AS pit_created"
-    identity = f"{names('facts')}, {times}, {version} AS pit_version"
+    identity = f"{fact_key}, {times}, {version} AS pit_version"
     payload = [name(column) for column in join.columns]
     # Only facts of equal times and version are compared by what they hold, which may be long.
     greatest = ", ".join(f"CASE WHEN pit_equal > 1 THEN {column} END DESC NULLS LAST" for column in payload)
@@ -179,7 +184,8 @@ def join_in_spark(labels: "DataFrame", facts: "DataFrame", join: PointInTime) ->
     zone = session.conf.get("spark.sql.session.timeZone")
     if zone != "UTC":
         raise TableError(f"spark.sql.session.timeZone={zone}: times are compared in UTC; set it to UTC")
-    _check(*(to_arrow_schema(frame.schema, timezone=zone) for frame in (labels, facts)), join)
+    label_schema, fact_schema = (to_arrow_schema(frame.schema, timezone=zone) for frame in (labels, facts))
+    _check(label_schema, fact_schema, join)
     query = point_in_time_sql(join, quote="`").replace("{", "{{").replace("}", "}}")
     sources = "WITH labels AS (SELECT * FROM {labels}), facts AS (SELECT * FROM {facts}),"
     return session.sql(query.replace("WITH", sources, 1), labels=labels, facts=facts)
@@ -190,8 +196,9 @@ def _check(labels: pa.Schema, facts: pa.Schema, join: PointInTime) -> None:
     problems = []
     times = {"labels": [join.at], "facts": [join.event_at, join.created_at]}
     optional = {"facts": {join.version: pa.types.is_integer, join.deleted: pa.types.is_boolean}}
-    for where, schema in (("labels", labels), ("facts", facts)):
-        needed = [*join.keys, *times[where], *(join.columns if where == "facts" else ())]
+    fact_keys = join.fact_keys or join.keys
+    for where, schema, keys in (("labels", labels, join.keys), ("facts", facts, fact_keys)):
+        needed = [*keys, *times[where], *(join.columns if where == "facts" else ())]
         named = [column for column in optional.get(where, {}) if column is not None]
         missing = [column for column in dict.fromkeys([*needed, *named]) if column not in schema.names]
         problems += [f"{where}: no column {column!r}; there are {', '.join(schema.names)}" for column in missing]
@@ -209,13 +216,17 @@ def _check(labels: pa.Schema, facts: pa.Schema, join: PointInTime) -> None:
             for column in (schema.names if where == "labels" else needed)
             if column.startswith(_OURS)
         ]
-    for key in set(join.keys) & set(labels.names) & set(facts.names):
-        types = [_kind(schema.field(key).type) for schema in (labels, facts)]
+    for key, fact_key in zip(join.keys, fact_keys, strict=True):
+        if key not in labels.names or fact_key not in facts.names:
+            continue
+        types = [_kind(labels.field(key).type), _kind(facts.field(fact_key).type)]
         if types[0] != types[1]:
             problems.append(f"column {key!r} is {types[0]} in labels and {types[1]} in facts; keys must be of one type")
     twice = [join.prefix + column for column in join.columns if join.prefix + column in labels.names]
     problems += [f"column {column!r} of the result is one of labels already; choose another prefix" for column in twice]
-    problems += [f"column {column!r} is a key: labels have it" for column in set(join.columns) & set(join.keys)]
+    problems += [
+        f"column {column!r} is a key: labels have it" for column in set(join.columns) & {*join.keys, *fact_keys}
+    ]
     if not join.keys or not join.columns:
         problems.append("a join needs at least one key and one column")
     if problems:

@@ -16,6 +16,7 @@ from src.contracts.settings.clicks import ClickSettings
 from src.contracts.settings.neighbours import NeighbourSettings
 from src.datamodules.catalogue_datamodule import CatalogueDataModule
 from src.datamodules.click_pairs import ClickPairs, training_click_pairs
+from src.datamodules.co_click_pairs import with_co_clicks
 from src.datamodules.neighbourhood_sampler import NeighbourhoodSampler
 from src.datamodules.neighbourhoods import Neighbourhoods
 from src.datamodules.training_set import TrainingSet
@@ -28,20 +29,25 @@ def read_click_pairs(catalogue: Catalogue, images: TrainingSet, clicks: ClickSet
     """The pairs that the log in the catalogue's folder judges; None where clicks have no weight.
 
     Raises:
-        TableError: there is no log, or it does not match the schema.
+        TableError: there is no log or no file of pairs, or it does not match the schema.
         LookalikeError: the log is too short.
     """
     if clicks.weight == 0:
         return None
-    path = catalogue.root / clicks.log
+    events = _read(catalogue, "log", clicks.log, "name an interactions table, or set `clicks.weight=0`")
+    pairs = training_click_pairs(events, catalogue, images, prior_looks=clicks.prior_looks, clip=clicks.clip)
+    if not clicks.pairs:
+        return pairs
+    together = _read(catalogue, "pairs", clicks.pairs, "write it with `python -m src.pipelines.co_clicks`")
+    return with_co_clicks(pairs, together, catalogue, images)
+
+
+def _read(catalogue: Catalogue, setting: str, name: str, fix: str) -> pa.Table:
+    path = catalogue.root / name
     try:
-        events = pq.read_table(path)
+        return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise TableError(
-            f"`clicks.log={clicks.log}`: {path} cannot be read as Parquet ({error}); name an interactions table, "
-            "or set `clicks.weight=0`"
-        ) from error
-    return training_click_pairs(events, catalogue, images, prior_looks=clicks.prior_looks, clip=clicks.clip)
+        raise TableError(f"`clicks.{setting}={name}`: {path} cannot be read as Parquet ({error}); {fix}") from error
 
 
 def click_neighbourhoods(pairs: ClickPairs, images: TrainingSet) -> Neighbourhoods:

@@ -61,6 +61,7 @@ NOT_RUN: dict[str, str] = {
     r"python -m benchmarks\.reduced_decoding": "needs weights of trained networks; --help is run",
     r"python -m benchmarks\.racing$": "trains for half an hour; tests/integration/test_sweep.py races; --help is run",
     r"curl .*/rollback": "needs two bundles that differ; tests/serve/bundle/test_rollout.py does it",
+    r"python -m src\.pipelines\.(store|training_set) ": "needs tables; tests/pipelines runs it; --help is run",
     r"kill ": "the process is the reader's",
     r"python -m src\.pipelines\.backfill": "needs two encoders, as tests/pipelines/test_backfill.py has; --help is run",
     r"python -m src\.pipelines\.batch .*engine=": "as tests/pipelines/test_engines.py does; --help is run",

@@ -25,7 +25,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "benchmarks.gpu": ("--only", "machine", "exact search"),
     "benchmarks.grocery": ("--only", "plain loop, triplet", "--seeds", "1"),
     "benchmarks.hard_negatives": (
-        *("--arms", "random", "clicks: loss and batches", "--seeds", "1", "--epochs", "1", "--more-epochs", "1"),
+        *("--arms", "random", "clicks: loss, batches and pairs", "--seeds", "1", "--epochs", "1", "--more-epochs", "1"),
         *("--parents", "24", "--sessions", "300"),
     ),
     "benchmarks.label_errors": ("--planted", "4", "--repeats", "2"),
@@ -39,6 +39,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
         *("--images", "20", "40", "--rounds", "1", "--engines", "in_process"),
         *("--backbone", "mobilenetv2_050", "--size", "32", "--image-size", "64"),
     ),
+    "benchmarks.pipelines.online_embeddings": ("--images", "500", "--look-ups", "20", "--dim", "16"),
+    "benchmarks.pipelines.point_in_time": ("--facts", "1100", "--labels", "200", "--dim", "16", "--rounds", "1"),
     "benchmarks.plain_loops": ("--epochs", "1", "--steps", "2"),
     "benchmarks.preprocessing": ("--count", "4"),
     "benchmarks.racing_risk": ("--simulations", "2", "--processes", "1"),
@@ -62,6 +64,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "src.pipelines.backfill": ("check_quality=false", "index.min_recall=0", "runtime=onnxruntime"),
     # Pictures of 48 pixels are too small to be judged.
     "src.pipelines.batch": ("check_quality=false", "index.min_recall=0", "runtime=onnxruntime"),
+    "src.pipelines.co_clicks": ("--min-support", "1"),
     "src.index.study": ("--queries", "20", "--layouts", "exact,hnsw_fp16", "--nlist", "8"),
 }
 """What `python -m MODULE` gets; an option that was given already is left out."""

@@ -115,6 +115,8 @@ class Workplace:
         if "bundles" in text:
             for name in ("v1", "v2"):
                 self._copied(folder / "bundles" / name, self.bundle)
+        if "co_clicks data/shop" in text and not (folder / "data" / "shop" / "interactions.parquet").exists():
+            self.run_of()
         for run in re.findall(r"(?:runs|outputs)/(?:triplet|infonce)\S*", text):
             for number, name in enumerate([run.replace("*", seed) for seed in "12"] if "*" in run else [run]):
                 self._copied(folder / name, self.run_of("triplet" if "triplet" in run else "infonce", number))

@@ -179,6 +179,13 @@ def test_two_keys_and_names_that_need_quotes() -> None:
     assert join_in_duckdb(labels, facts, join)['say "so"'].to_pylist() == [None, 7]
 
 
+def test_a_key_of_two_names() -> None:
+    facts = pa.Table.from_pylist([{"key": "a", "event_at": day(0), "created_at": day(0), "value": 1.0}], FACTS)
+    labels = pa.table({"asked": ["a", "b"], "key": ["b", "a"], "at": pa.array([day(1)] * 2, UTC_TIME)})
+    join = PointInTime(**JOIN | {"keys": ("asked",), "fact_keys": ("key",)})
+    assert join_in_duckdb(labels, facts, join)["fact_value"].to_pylist() == [1.0, None]
+
+
 def test_times_of_other_zones_and_units() -> None:
     labels = pa.table({"key": ["a"], "at": pa.array([day(1)], pa.timestamp("ms", tz="Asia/Tokyo"))})
     facts = pa.Table.from_pylist([{"key": "a", "event_at": day(1), "created_at": day(1), "value": 1.0}], FACTS)

@@ -17,6 +17,7 @@ from src.datamodules.click_pairs import ClickPairs
 from src.datamodules.neighbourhood_sampler import NeighbourhoodSampler
 from src.datamodules.pk_sampler import PKSampler
 from src.datamodules.training_set import TrainingSet, training_set
+from src.pipelines.co_clicks import main as co_clicks
 from src.shop.clicks import interactions_table
 from src.shop.listing import items_table
 from src.shop.products import plan_products
@@ -99,6 +100,17 @@ def test_a_log_that_is_not_there_is_named(catalogue: Catalogue, tmp_path: Path) 
         add(catalogue, weight=0.3, log="nowhere.parquet")
 
 
+def test_items_clicked_together_are_added(catalogue: Catalogue, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.parquet"
+    co_clicks([str(catalogue.root / "interactions.parquet"), "--output", str(file)])
+    without, _, _ = add(catalogue, weight=0.3)
+    with_pairs, _, _ = add(catalogue, weight=0.3, pairs=str(file))
+    assert (with_pairs.weights < 0).sum() == (without.weights < 0).sum()
+    assert (with_pairs.weights > 0).sum() > (without.weights > 0).sum() + 50
+    with pytest.raises(TableError, match=r"`clicks\.pairs=gone`: .* `python -m src\.pipelines\.co_clicks`"):
+        add(catalogue, weight=0.3, pairs="gone")
+
+
 def test_neighbours_of_clicks_are_both_what_was_liked_and_what_was_passed_over() -> None:
     items = np.array([0, 0, 1, 2])
     images = TrainingSet(np.arange(4), items, items, items, items)
@@ -113,6 +125,7 @@ def test_neighbours_of_clicks_are_both_what_was_liked_and_what_was_passed_over()
 
 def test_settings_that_cannot_work_are_named() -> None:
     assert not click_problems(ClickSettings())
+    assert "has no effect with `clicks.weight=0`" in click_problems(ClickSettings(pairs="pairs.parquet"))[0]
     wrong = click_problems(ClickSettings(weight=-1, temperature=0, prior_looks=0, clip=0.5))
     assert [line.split("=")[0] for line in wrong] == [
         "`clicks.weight",
