@@ -1,1 +1,1 @@
-"""Catalogues: readers, splits, leakage between splits, and the audit of rows."""
+"""Catalogues: readers, splits, leakage between splits, the audit of rows, faults and duplicates of images."""

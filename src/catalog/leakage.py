@@ -69,7 +69,7 @@ def find_leaks(catalogue: Catalogue, cache: Path) -> pa.Table:
 
     Returns:
         One row for each leak, nearest first: `row`, `image_id`, `item_id`, `image`, the same columns of the nearest
-        image of validation or test (`twin_...`) with its split, `same_file`, and their `difference` in colour, 0..255.
+        image of validation or test (`twin_...`) with its split, `same_file`, and their `difference` in colour.
     """
     splits = catalogue.items["split"]
     trained = np.flatnonzero(pc.is_in(splits, pa.array(["train", "all"])).to_numpy())

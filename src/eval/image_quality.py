@@ -3,11 +3,11 @@
 import cv2
 import numpy as np
 
+from src.catalog.quality.measures import luma
+
 __all__ = ["QUALITIES", "image_quality"]
 
 QUALITIES = ("brightness", "contrast", "sharpness")
-
-_REC_601 = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def image_quality(pixels: np.ndarray) -> np.ndarray:
@@ -23,7 +23,7 @@ def image_quality(pixels: np.ndarray) -> np.ndarray:
     Returns:
         float32 of shape (images, 3), in the order of `QUALITIES`; brightness and contrast from 0 to 255.
     """
-    luma = pixels.astype(np.float32) @ _REC_601
-    edges = [cv2.Laplacian(image, cv2.CV_32F).var() for image in luma]
-    measured = (luma.mean(axis=(1, 2)), luma.std(axis=(1, 2)), np.log1p(np.array(edges, np.float32)))
+    grey = luma(pixels)
+    edges = [cv2.Laplacian(image, cv2.CV_32F).var() for image in grey]
+    measured = (grey.mean(axis=(1, 2)), grey.std(axis=(1, 2)), np.log1p(np.array(edges, np.float32)))
     return np.stack(measured, axis=1).astype(np.float32)

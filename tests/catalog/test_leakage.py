@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from src.catalog.catalogue import Catalogue, open_catalogue
-from src.catalog.duplicates.fingerprints import FINGERPRINT, fingerprints
-from src.catalog.duplicates.nearest import MAX_BITS, MAX_COLOURS, nearest_duplicates
+from src.catalog.duplicates.fingerprint import FINGERPRINT, MAX_BITS, MAX_COLOURS
+from src.catalog.duplicates.fingerprints import fingerprints
+from src.catalog.duplicates.nearest import nearest_duplicates
 from src.catalog.leakage import check_leakage, find_leaks, without
 from src.contracts.errors import CatalogueError
 from src.contracts.tables import validate_items
@@ -154,6 +155,12 @@ def test_all_files_that_are_no_images_are_listed(planted: Catalogue, tmp_path: P
     ]
 
 
+def chroma(colours: np.ndarray) -> np.ndarray:
+    pixels = colours.astype(float)
+    luma = pixels @ [0.299, 0.587, 0.114]
+    return (pixels[..., [0, 2]] - luma[..., None]) / max(15, luma.std())
+
+
 def nearest_by_hand(images: np.ndarray, others: np.ndarray) -> list[tuple[int, float]]:
     answers = []
     for one in images:
@@ -162,11 +169,9 @@ def nearest_by_hand(images: np.ndarray, others: np.ndarray) -> list[tuple[int, f
             if one["file"] == other["file"]:
                 best = (number, 0.0)
                 break
-            a, b = one["colours"].astype(float), other["colours"].astype(float)
-            light = (a.mean() + 1) / (b.mean() + 1)
-            apart = np.abs(a * max(1 / light, 1) - b * max(light, 1)).mean()
+            apart = np.abs(chroma(one["colours"]) - chroma(other["colours"])).mean()
             bits = np.unpackbits(one["bits"] ^ other["bits"]).sum()
-            if bits <= MAX_BITS and apart <= MAX_COLOURS and apart < best[1] - 1e-4:
+            if bits <= MAX_BITS and apart <= MAX_COLOURS and apart < best[1] - 1e-6:
                 best = (number, apart)
         answers.append(best)
     return answers
@@ -185,7 +190,7 @@ def test_nearest_duplicates_are_those_found_by_hand(seed: int, count: int, other
         prints["file"] = [f"f{name}" for name in rng.integers(0, 60, number)]
         flips = np.packbits(rng.random((number, 256)) < 0.06, axis=1)
         prints["bits"] = patterns[rng.integers(0, 3, number)] ^ flips
-        noise = rng.integers(0, 8, (number, 8, 8, 3))
+        noise = rng.integers(0, 12, (number, 8, 8, 3))
         prints["colours"] = np.clip(shades[rng.integers(0, 3, number)] + noise, 0, 255)
         return prints
 

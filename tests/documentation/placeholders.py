@@ -25,6 +25,7 @@ _SUBSTITUTES: tuple[tuple[str, str], ...] = (
     (r"\b(FILE|EMBEDDINGS)\.parquet", "vectors.parquet"),
     (r"ITEMS\.parquet", "data/shop/items.parquet"),
     (r"(data=folder data\.root=)(ROOT|PHOTOS)", r"\1photos"),
+    (r"(check_images )PHOTOS", r"\1photos"),
     (r"(data=manifest data\.root=)ROOT", r"\1goods"),
     (r"(data=hf data\.root=)FOLDER", r"\1dataset"),
     (r"(data=hf data\.root=)OWNER/NAME", r"\1owner/name"),

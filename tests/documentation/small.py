@@ -16,8 +16,13 @@ VIT = {"img_size": 32, "embed_dim": 32, "depth": 2, "num_heads": 2}
 _VIT = ("model.pretrained=false", *(f"++model.backbone_kwargs.{name}={value}" for name, value in VIT.items()))
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "benchmarks.catalog_quality": ("--parents", "10", "--images", "70", "--processes", "1"),
     "benchmarks.confidence": ("--queries", "200", "--permutations", "100", "--rounds", "1"),
     "benchmarks.decoding_memory": ("--side", "200"),
+    "benchmarks.duplicates": (
+        *("--parents", "10", "--images", "4", "--processes", "1", "--size", "32"),
+        *("--backbone", "resnet10t", "--weights", ""),
+    ),
     "benchmarks.embeddings": (),
     "benchmarks.encoders": ("--seconds", "0.01", "--images", "24", "--new"),
     "benchmarks.filter_masks": ("--rows", "2000"),
@@ -52,6 +57,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
         *("--rounds", "1", "--steps", "10", "--parents", "130", "--size", "32", "--backbone", "resnet10t"),
     ),
     "serve": ("--port", "0"),
+    "src.catalog.check_images": ("--workers", "1"),
+    "src.catalog.duplicates.bands": (),
     "src.datamodules.benchmark": ("--images", "32"),
     "src.eval.compare": ("--resamples", "200"),
     "src.eval.explanations.check": ("--pairs", "8", "--randomised", "4"),

@@ -1,6 +1,5 @@
-"""Fingerprints of images, 240 bytes each, by which copies are found even if they were encoded again."""
+"""The fingerprints of a catalogue's images, with a cache."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,57 +9,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 from rich.progress import Progress
 
 from src.catalog.catalogue import Catalogue
-from src.catalog.duplicates.perceptual_hash import perceptual_hash
+from src.catalog.duplicates.fingerprint import FINGERPRINT, fingerprint
 from src.catalog.image_source import local_file
-from src.catalog.reduced_picture import reduced_picture
 from src.contracts.atomic_file import atomic_file
 from src.contracts.errors import CatalogueError
 from src.contracts.image_errors import ImageError
 from src.contracts.pixel_box import PixelBox
 
-__all__ = ["FINGERPRINT", "fingerprint", "fingerprint_of", "fingerprints"]
-
-FINGERPRINT = np.dtype([("file", "S16"), ("bits", "u1", 32), ("colours", "u1", (8, 8, 3))])
-"""SHA-256 of the file (its first 16 bytes), `perceptual_hash`, and the picture in 8 x 8 pixels."""
+__all__ = ["fingerprints"]
 
 _KEPT_EVERY = 50_000
-
-
-def fingerprint(data: bytes, box: PixelBox | None = None) -> np.ndarray:
-    """The fingerprint of one image file.
-
-    Args:
-        data: the file.
-        box: the part of the picture that counts; None for all of it.
-
-    Returns:
-        A scalar of type `FINGERPRINT`.
-
-    Raises:
-        ImageError: the file is not an image, or the box reaches out of it.
-    """
-    return fingerprint_of(reduced_picture(data, box=box), data, box)
-
-
-def fingerprint_of(pixels: np.ndarray, data: bytes, box: PixelBox | None = None) -> np.ndarray:
-    """The fingerprint of a file whose `reduced_picture` is there already.
-
-    Args:
-        pixels: uint8 of shape (rows, columns, 3).
-        data: the file.
-        box: the part of the picture that counts; None for all of it.
-
-    Returns:
-        A scalar of type `FINGERPRINT`.
-    """
-    colours = np.asarray(Image.fromarray(pixels).resize((8, 8), Image.Resampling.BOX))
-    # A last byte of 1, since NumPy removes zeros at the end of byte strings.
-    digest = hashlib.sha256(data if box is None else data + repr(box).encode()).digest()[:15] + b"\1"
-    return np.array((digest, perceptual_hash(pixels), colours), FINGERPRINT)
 
 
 def fingerprints(catalogue: Catalogue, rows: np.ndarray, folder: Path) -> np.ndarray:

@@ -3,13 +3,9 @@
 import faiss
 import numpy as np
 
-__all__ = ["MAX_BITS", "MAX_COLOURS", "colour_difference", "nearest_duplicates"]
+from src.catalog.duplicates.fingerprint import MAX_BITS, MAX_COLOURS, colour_difference
 
-MAX_BITS = 40
-"""Largest number of different bits, of 256, between two copies of an image: different ones differ in 90 or more."""
-
-MAX_COLOURS = 5.0
-"""Largest mean difference of the 8 x 8 pixels' channels, 0..255, after a correction of brightness."""
+__all__ = ["nearest_duplicates"]
 
 _CHUNK = 2_000
 """Images in a chunk: in the worst case the colours of all 32 candidates of each are compared."""
@@ -59,19 +55,3 @@ def _equal_files_first(
     place = np.minimum(np.searchsorted(files, images["file"]), len(files) - 1)
     equal = files[place] == images["file"]
     return np.where(equal, first[place], found), np.where(equal, np.float32(0), distances)
-
-
-def colour_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean difference of two images after equalising their brightness.
-
-    Args:
-        a: uint8 of shape (pairs, 192): the `colours` of one image of each pair.
-        b: of the other.
-
-    Returns:
-        float32 of shape (pairs,), 0..255.
-    """
-    a, b = a.astype(np.float32), b.astype(np.float32)
-    light = (a.mean(axis=1) + 1) / (b.mean(axis=1) + 1)
-    # The darker image is brightened, so that differences are on the brighter one's scale.
-    return np.abs(a * np.maximum(1 / light, 1)[:, None] - b * np.maximum(light, 1)[:, None]).mean(axis=1)

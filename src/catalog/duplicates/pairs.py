@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from src.catalog.duplicates.bands import BandPlan
-from src.catalog.duplicates.fingerprints import FINGERPRINT
-from src.catalog.duplicates.nearest import MAX_COLOURS, colour_difference
+from src.catalog.duplicates.band_plan import BandPlan
+from src.catalog.duplicates.fingerprint import FINGERPRINT, MAX_COLOURS, colour_difference
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

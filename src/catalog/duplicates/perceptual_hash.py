@@ -2,8 +2,7 @@
 
 Frequencies, median and number of bits are those of PDQ (Davis, Rosen: PDQ & TMK + PDQF, a test drive of Facebook's
 perceptual hashing algorithms, 2021). The 64 x 64 pixels before them are not: PDQ takes single pixels after a narrow
-filter, and a copy of half the side differs in 18 bits in the median; antialiased, as here, it differs in 2
-(docs/benchmarks.md). The hashes of the two cannot be compared.
+filter, so that a picture's size shows in its bits; here they are antialiased. The hashes of the two cannot be compared.
 """
 
 from functools import cache

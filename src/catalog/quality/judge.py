@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from src.catalog.image_source import UnreadableImageError
 from src.catalog.quality.limits import QualityLimits
 from src.catalog.quality.measures import Measures, measure
 from src.catalog.quality.reasons import Reason
-from src.catalog.reduced_picture import reduced_picture
+from src.catalog.reduced_picture import reduced_picture, to_side
 from src.contracts.image_errors import ImageError, ImageTooLargeError, UnsupportedImageError
 from src.contracts.image_header import read_header
 from src.contracts.pixel_box import BoxError, PixelBox
 from src.contracts.preprocessing import MAX_PIXELS
 
-__all__ = ["Finding", "judge", "judge_pixels", "reason_of"]
+__all__ = ["Finding", "judge", "judge_pixels", "judge_with_pixels", "reason_of"]
 
 _DEFAULTS = QualityLimits()
 
@@ -64,25 +65,33 @@ def judge(
     Returns:
         The finding; a file that cannot be read is a finding, not an error.
     """
+    return judge_with_pixels(data, limits, box=box, max_pixels=max_pixels)[0]
+
+
+def judge_with_pixels(
+    data: bytes, limits: QualityLimits = _DEFAULTS, *, box: PixelBox | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[Finding, np.ndarray | None]:
+    """`judge`, with the `reduced_picture` that was judged; None where the file cannot be read."""
     try:
         header = read_header(data)
         pixels = reduced_picture(data, box=box, max_pixels=max_pixels)
     except ImageError as error:
-        return Finding(reasons=(reason_of(error),), message=str(error))
+        return Finding(reasons=(reason_of(error),), message=str(error)), None
     width, height = (header.width, header.height) if box is None else (round(box[2]), round(box[3]))
-    return judge_pixels(pixels, width, height, limits)
+    return judge_pixels(pixels, width, height, limits), pixels
 
 
 def judge_pixels(pixels: np.ndarray, width: int, height: int, limits: QualityLimits = _DEFAULTS) -> Finding:
     """Judge a picture that is decoded already.
 
     Args:
-        pixels: uint8 of shape (height, width, 3), RGB, as `reduced_picture` makes it.
+        pixels: uint8 of shape (height, width, 3), RGB, at any scale that leaves both sides 256 pixels, or all that the
+            file has.
         width: of the upright picture, or of its box, in pixels of the file.
         height: likewise.
         limits: what is still good.
     """
-    found = measure(pixels)
+    found = measure(to_side(pixels))
     short, long = min(width, height), max(width, height)
     # (fault, whether it is there, the value, the rule)
     checks = (
@@ -110,7 +119,8 @@ def judge_pixels(pixels: np.ndarray, width: int, height: int, limits: QualityLim
         (Reason.GREY, found.chroma < limits.min_chroma, f"chroma {found.chroma:.0f}", f"{limits.min_chroma:g}"),
         (
             Reason.BLURRED,
-            found.blur > limits.max_blur or found.edge_width > limits.max_edge_width,
+            found.edge_width > limits.max_edge_width
+            or (found.blur > limits.max_blur and found.edge_width > limits.sharp_edge),
             f"blur {found.blur:.2f}, edges {found.edge_width:.1f} pixels wide",
             f"{limits.max_blur:g} and {limits.max_edge_width:g}",
         ),
@@ -127,6 +137,8 @@ def judge_pixels(pixels: np.ndarray, width: int, height: int, limits: QualityLim
 
 def reason_of(error: ImageError) -> Reason:
     """The code of an error of reading or decoding."""
+    if isinstance(error, UnreadableImageError):
+        return Reason.MISSING
     if isinstance(error, UnsupportedImageError):
         return Reason.UNSUPPORTED
     if isinstance(error, ImageTooLargeError):

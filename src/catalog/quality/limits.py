@@ -19,10 +19,12 @@ class QualityLimits:
         max_shadows: above these `shadows` it is too bright, 0..255; 255 passes every picture.
         min_chroma: below this `chroma` it is grey, 0..255; 0 passes every picture. For catalogues of drawings or of
             black and white photographs.
-        max_blur: above this `blur` it is blurred, 0..1; 1 passes every picture.
-        max_edge_width: above this `edge_width` it is blurred as well, in pixels; infinity passes every picture.
+        max_edge_width: above this `edge_width` it is blurred, in pixels; infinity passes every picture.
+        max_blur: above this `blur` it is blurred as well (motion leaves edges along it sharp), 0..1; 1 passes every
+            picture.
+        sharp_edge: but not with an `edge_width` below this, in pixels: it is a sharp thing on smooth ground.
         max_cut_off: above this `cut_off` its file ended too early, 0..1; 1 passes every picture.
-        max_items: a picture that stands under more items than this is a placeholder (`placeholders`).
+        max_items: a picture that stands under more items than this is a placeholder, such as "no image available".
     """
 
     min_side: int = 48
@@ -31,14 +33,23 @@ class QualityLimits:
     min_highlights: float = 60.0
     max_shadows: float = 195.0
     min_chroma: float = 4.0
-    max_blur: float = 0.66
     max_edge_width: float = 5.0
+    max_blur: float = 0.66
+    sharp_edge: float = 1.75
     max_cut_off: float = 0.04
     max_items: int = 5
 
     def __post_init__(self) -> None:
         least = dict.fromkeys(("min_spread", "min_highlights", "max_shadows", "min_chroma"), 0.0)
-        least |= {"min_side": 1, "max_aspect": 1, "max_blur": 0, "max_edge_width": 0, "max_cut_off": 0, "max_items": 1}
+        least |= {
+            "min_side": 1,
+            "max_aspect": 1,
+            "max_blur": 0,
+            "max_edge_width": 0,
+            "max_cut_off": 0,
+            "max_items": 1,
+            "sharp_edge": 0,
+        }
         problems = [
             f"`quality.{name}={getattr(self, name)}`: must be at least {lowest:g}"
             for name, lowest in least.items()

@@ -194,7 +194,7 @@ def cut_off(pixels: np.ndarray) -> float:
     near = pixels - np.uint8(_FILL - _NEAR_FILL) <= 2 * _NEAR_FILL
     fill = near[..., 0] & near[..., 1] & near[..., 2]
     shares = []
-    for lines in (fill.all(axis=1), fill.all(axis=0)):
+    for lines in (np.asarray(fill.all(axis=1)), np.asarray(fill.all(axis=0))):
         first, last = _leading(lines), _leading(lines[::-1])
         shares += [max(first, last) / len(lines)] if min(first, last) == 0 else []
     return float(max(shares, default=0.0))

@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from src.contracts.atomic_file import write_atomically
-from src.eval.report.thumbnails import data_uri
+from src.contracts.data_uri import data_uri
 
 __all__ = ["write_page"]
 

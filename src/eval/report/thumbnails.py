@@ -1,26 +1,10 @@
-"""Pictures as data URIs, which make a page self-contained."""
-
-import base64
-
-import numpy as np
-import simplejpeg
-from PIL import Image
+"""Square pictures of a catalogue's images, for pages."""
 
 from src.catalog.catalogue import Catalogue
+from src.contracts.data_uri import data_uri
 from src.contracts.preprocessing import PreprocessingSpec
 
-__all__ = ["Thumbnails", "data_uri"]
-
-
-def data_uri(picture: Image.Image | np.ndarray, *, quality: int = 82) -> str:
-    """A picture as a JPEG in a `data:` URI.
-
-    Args:
-        picture: RGB, or uint8 of shape (height, width, 3).
-        quality: of the JPEG, 1 to 100.
-    """
-    pixels = np.ascontiguousarray(np.asarray(picture, dtype=np.uint8))
-    return "data:image/jpeg;base64," + base64.b64encode(simplejpeg.encode_jpeg(pixels, quality=quality)).decode()
+__all__ = ["Thumbnails"]
 
 
 class Thumbnails:

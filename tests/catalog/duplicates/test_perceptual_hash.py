@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.fft import dctn
 
-from src.catalog.duplicates.nearest import MAX_BITS
+from src.catalog.duplicates.fingerprint import MAX_BITS
 from src.catalog.duplicates.perceptual_hash import dihedral_hashes, hamming, perceptual_hash
 from tests.pictures import encode, smooth_picture
 

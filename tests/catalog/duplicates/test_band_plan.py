@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.catalog.duplicates.bands import BandPlan
+from src.catalog.duplicates.band_plan import BandPlan
 from src.contracts.errors import ConfigError
 
 PLANS = [BandPlan(bands=bands, radius=radius) for bands in (8, 16, 32) for radius in (0, 1)]
