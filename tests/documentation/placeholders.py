@@ -64,6 +64,7 @@ NOT_RUN: dict[str, str] = {
     r"curl .*/rollback": "needs two bundles that differ; tests/serve/bundle/test_rollout.py does it",
     r"python -m src\.pipelines\.(store|training_set) ": "needs tables; tests/pipelines runs it; --help is run",
     r"kill ": "the process is the reader's",
+    r"python -m benchmarks\.pipelines\.(kills|throughput)": "starts the batch many times over; --help is run",
     r"python -m src\.pipelines\.backfill": "needs two encoders, as tests/pipelines/test_backfill.py has; --help is run",
     r"python -m src\.pipelines\.batch .*engine=": "as tests/pipelines/test_engines.py does; --help is run",
     r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
