@@ -22,7 +22,7 @@ class EngineSettings:
             `spark` runs the stages in Spark.
         workers: processes of the pool; 0 takes one a core.
         master: of Spark: `local[N]`, or a cluster's address.
-        conf: further settings of Spark.
+        conf: further settings of Spark, `NAME=VALUE` each.
         task_rows: rows of one task: what is done again where a worker dies.
         batch: images embedded at once.
         batch_mb: most MiB of files or pixels in one batch.
@@ -33,7 +33,7 @@ class EngineSettings:
     name: str = "in_process"
     workers: int = 0
     master: str = "local[2]"
-    conf: dict[str, str] = field(default_factory=dict)
+    conf: list[str] = field(default_factory=list)
     task_rows: int = 1024
     batch: int = 32
     batch_mb: int = 64
@@ -48,7 +48,13 @@ class EngineSettings:
             problems.append(f"`engine.name={self.name}`: must be one of {', '.join(ENGINES)}; set `engine=NAME`")
         if self.name != "spark" and self.conf:
             problems.append(f"`engine.conf={self.conf}`: only Spark takes it; set `engine=spark`, or leave it out")
+        problems += [f"`engine.conf`: {one!r} must be NAME=VALUE" for one in self.conf if "=" not in one]
         return problems
+
+    def spark_conf(self) -> dict[str, str]:
+        """Further settings of Spark by name."""
+        pairs = (one.partition("=") for one in self.conf)
+        return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 @dataclass

@@ -44,7 +44,7 @@ def make_engine(settings: EngineSettings) -> Engine:
     if settings.name == "spark":
         from src.pipelines.engines.spark import SparkEngine  # needs Java; imported where it is asked for
 
-        return SparkEngine(master=settings.master, conf=settings.conf, batch_mb=settings.batch_mb)
+        return SparkEngine(master=settings.master, conf=settings.spark_conf(), batch_mb=settings.batch_mb)
     if settings.name == "pool":
         from src.pipelines.engines.pool import PoolEngine
 
