@@ -77,7 +77,7 @@ def test_spark_gets_settings_of_its_own() -> None:
     given = ["engine=spark", 'engine.master="local[8]"', 'engine.conf=["spark.driver.memory=2g"]']
     settings = composed("batch", *given, "bundle=b", "output=o")
     assert (settings.engine.master, settings.engine.spark_conf()) == ("local[8]", {"spark.driver.memory": "2g"})
-    with pytest.raises(ConfigError, match="'spark.ui' must be NAME=VALUE"):
+    with pytest.raises(ConfigError, match=r"'spark\.ui' must be NAME=VALUE"):
         composed("batch", *given[:2], "engine.conf=[spark.ui]", "bundle=b", "output=o")
     with pytest.raises(ConfigError, match="only Spark takes it"):
         composed("batch", given[2], "bundle=b", "output=o")
