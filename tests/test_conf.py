@@ -35,10 +35,12 @@ from src.eval.logged_metrics import computed, direction, made_metrics
 from src.losses.build import build_objective
 from src.models.checkpoint import make_card, method_of
 from src.models.encoder import build_encoder
+from src.pipelines.engines import make_engine
+from src.pipelines.settings import BatchSettings
 from src.tracking.loggers import run_arguments
 from tests.pictures import encode, smooth_picture
 
-SCHEMAS = {"train": TrainSettings, "evaluate": EvaluateSettings, "export": ExportSettings}
+SCHEMAS = {"train": TrainSettings, "evaluate": EvaluateSettings, "export": ExportSettings, "batch": BatchSettings}
 SHOP = ["data.shop.parents=20", "data.shop.image_size=32", "data.shop.sessions=5"]
 
 
@@ -56,12 +58,29 @@ def composed(name: str, *overrides: str, output: Path | None = None) -> Any:
 def test_no_option_is_forgotten_here() -> None:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     assert groups == {
-        "augmentation", "callbacks", "data", "debug", "experiment", "head", "logger", "loss", "metric", "miner",
-        "model", "optimizer", "preprocessing", "sampler", "scheduler", "sweep",
+        "augmentation", "callbacks", "data", "debug", "engine", "experiment", "head", "logger", "loss", "metric",
+        "miner", "model", "optimizer", "preprocessing", "sampler", "scheduler", "sweep",
     }  # fmt: skip
     assert {path.stem for path in CONF.glob("*.yaml")} == set(SCHEMAS)
     for group in groups:
         assert options(group), group
+
+
+@pytest.mark.parametrize("name", options("engine"))
+def test_each_engine_is_made(name: str) -> None:
+    settings = composed("batch", f"engine={name}", "bundle=b", "output=o")
+    assert settings.engine.name == name
+    assert make_engine(settings.engine)
+
+
+def test_spark_gets_settings_of_its_own() -> None:
+    given = ["engine=spark", 'engine.master="local[8]"', 'engine.conf=["spark.driver.memory=2g"]']
+    settings = composed("batch", *given, "bundle=b", "output=o")
+    assert (settings.engine.master, settings.engine.spark_conf()) == ("local[8]", {"spark.driver.memory": "2g"})
+    with pytest.raises(ConfigError, match=r"'spark\.ui' must be NAME=VALUE"):
+        composed("batch", *given[:2], "engine.conf=[spark.ui]", "bundle=b", "output=o")
+    with pytest.raises(ConfigError, match="only Spark takes it"):
+        composed("batch", given[2], "bundle=b", "output=o")
 
 
 @pytest.mark.parametrize("name", options("experiment"))

@@ -1,1 +1,1 @@
-"""Measurements of the pipelines."""
+"""What the batch pipelines reach, and what they survive."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import duckdb
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]  # It ships no types.
+import pandas as pd
 import pyarrow as pa
 
 from src.contracts.exit_codes import exit_with_message

@@ -117,12 +117,13 @@ class Catalogue:
         return rows
 
 
-def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalogue:
+def open_catalogue(data: DataSettings, *, need_gallery: bool = False, need_files: bool = True) -> Catalogue:
     """Read a catalogue, assign splits and roles, and audit all rows.
 
     Args:
         data: the reader and its settings.
         need_gallery: also refuse queries that have no gallery image (training refuses them; evaluation counts them).
+        need_files: also refuse rows whose image is no file (a pipeline puts them into quarantine).
 
     Raises:
         CatalogueError: rows cannot be used; it lists each with its number (from 1, without the header).
@@ -144,7 +145,7 @@ def open_catalogue(data: DataSettings, *, need_gallery: bool = False) -> Catalog
         )
     except ValueError as error:
         raise CatalogueError(str(source), [str(error)]) from error
-    problems += audit_rows(table, root)
+    problems += audit_rows(table, root, files=need_files)
     if not any("item_id" in what for _, what in problems):
         table = divide(with_roles(table), data)
         problems += queries_without_gallery(table) if need_gallery else []

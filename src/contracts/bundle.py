@@ -36,6 +36,7 @@ __all__ = [
     "VECTOR_HASHES",
     "WORDS",
     "Bundle",
+    "Draft",
     "open_bundle",
     "read_bundle_id",
     "refuse_foreign",
@@ -105,7 +106,7 @@ class Bundle:
 
 
 @dataclass
-class _Draft:
+class Draft:
     """A bundle that is being written: put files into `root`, figures into the two dictionaries."""
 
     root: Path
@@ -114,7 +115,7 @@ class _Draft:
 
 
 @contextmanager
-def staged_bundle(output: Path) -> Iterator[_Draft]:
+def staged_bundle(output: Path) -> Iterator[Draft]:
     """Write a bundle beside its place and move it there when it is whole.
 
     If the block raises, or the process dies, `output` is as it was. An older bundle at `output` is replaced.
@@ -123,7 +124,7 @@ def staged_bundle(output: Path) -> Iterator[_Draft]:
         BundleError: `output` holds something that is no bundle.
     """
     with staged_folder(output, check=refuse_foreign) as staging:
-        draft = _Draft(staging)
+        draft = Draft(staging)
         yield draft
         _write_manifest(draft)
 
@@ -206,7 +207,7 @@ def _verify_files(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
         raise BundleError(f"bundle {root} is damaged or altered: {'; '.join(problems)}; export it again")
 
 
-def _write_manifest(draft: _Draft) -> None:
+def _write_manifest(draft: Draft) -> None:
     files = {
         path.name: {"sha256": _hash_file(path), "bytes": path.stat().st_size} for path in sorted(draft.root.iterdir())
     }

@@ -1,5 +1,6 @@
 """Make a bundle's drift reference: bins, counts and covariance of a sample of queries."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -21,6 +22,7 @@ from src.contracts.drift_reference import (
     thinned,
 )
 from src.contracts.effective_rank import effective_rank
+from src.contracts.errors import CatalogueError
 from src.contracts.image_header import read_header
 from src.contracts.preprocessing import PreprocessingSpec
 from src.datamodules.pixels import iterate_pixels
@@ -28,6 +30,8 @@ from src.export.runtime import EncoderRuntime
 from src.index.faiss_index import FaissIndex
 
 __all__ = ["drift_reference", "save_reference", "write_drift_reference"]
+
+log = logging.getLogger(__name__)
 
 _MOST = 5000
 """Images of the sample: its error is as large as that of a window of as many."""
@@ -66,6 +70,27 @@ def write_drift_reference(
     """
     asked = np.setdiff1d(np.union1d(catalogue.query_rows("val"), catalogue.query_rows("test")), rows)
     source, pool = ("queries", asked) if len(asked) >= _LEAST_QUERIES else ("gallery", rows)
+    try:
+        reference = _of_sample(source, pool, catalogue, rows, spec, runtime, index, encoder_id)
+    except CatalogueError as error:
+        if source == "gallery":
+            raise
+        # Only a pipeline reads catalogues whose files nobody has looked at.
+        log.warning("the drift reference is of the gallery, since queries cannot be read: %s", error)
+        reference = _of_sample("gallery", rows, catalogue, rows, spec, runtime, index, encoder_id)
+    save_reference(path, reference)
+
+
+def _of_sample(
+    source: str,
+    pool: np.ndarray,
+    catalogue: Catalogue,
+    rows: np.ndarray,
+    spec: PreprocessingSpec,
+    runtime: EncoderRuntime,
+    index: FaissIndex,
+    encoder_id: str,
+) -> DriftReference:
     chosen = np.sort(np.random.default_rng(0).choice(pool, min(_MOST, len(pool)), replace=False))
     embeddings, norms, small = [], [], []
     for pixels in iterate_pixels(catalogue, chosen, spec, batch=_BATCH):
@@ -82,8 +107,7 @@ def write_drift_reference(
     if "category" in catalogue.items.column_names:
         known = catalogue.column("category", rows)
         categories = [known[row] if row >= 0 else None for row in best]
-    reference = drift_reference(vectors, scalars.astype(np.float32), categories, encoder_id=encoder_id, source=source)
-    save_reference(path, reference)
+    return drift_reference(vectors, scalars.astype(np.float32), categories, encoder_id=encoder_id, source=source)
 
 
 def save_reference(path: Path, reference: DriftReference) -> None:

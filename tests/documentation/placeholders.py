@@ -48,6 +48,7 @@ _SUBSTITUTES: tuple[tuple[str, str], ...] = (
     (r"(--bundle |src\.export\.\w+ )DIR", rf"\1{BUNDLE}"),
     (r"\bOLD NEW\b", f"outputs/older/bundle {BUNDLE}"),
     (r"(compare|label_errors) (RUN RUN|DIR DIR)", r"\1 runs/triplet runs/infonce"),
+    (r"bundle=NEW", f"bundle={BUNDLE}"),
     (r"--baseline RUN", "--baseline runs/triplet"),
     (r"\bRUN\b", "runs/it"),
     (r"\bHOW\b", "sampler=neighbours"),
@@ -72,6 +73,9 @@ NOT_RUN: dict[str, str] = {
     r"python -m src\.pipelines\.(store|training_set)\b": "needs tables; tests/pipelines runs it; --help is run",
     r"kill ": "the process is the reader's",
     r"python -m src\.monitoring\.report .*--windows": "needs windows that a service wrote; --help is run",
+    r"python -m benchmarks\.pipelines\.(kills|throughput)": "starts the batch many times over; --help is run",
+    r"python -m src\.pipelines\.backfill": "needs two encoders, as tests/pipelines/test_backfill.py has; --help is run",
+    r"python -m src\.pipelines\.batch .*engine=": "as tests/pipelines/test_engines.py does; --help is run",
     r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
     r"python -m benchmarks\.serving\.": "loads a server, as tests/benchmarks/serving does; its arguments are parsed",
 }

@@ -111,7 +111,8 @@ class Workplace:
                     self.grocery_run if "experiment=grocery" in text else self.run_of(), folder / checkpoint
                 )
         for bundle in re.findall(
-            r"(?:--bundle |_BUNDLE=|src\.export\.\w+ |src\.index\.digest |outputs/older/bundle )([\w./-]+)", text
+            r"(?:--bundle |_BUNDLE=|src\.export\.\w+ |src\.index\.digest |outputs/older/bundle |\bbundle=)([\w./-]+)",
+            text,
         ):
             self._copied(folder / bundle, self.bundle)
         if "bundles" in text:
