@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
-from src.contracts.errors import ConfigError, LookalikeError
+from src.contracts.errors import ConfigError, UnavailableError
 
 __all__ = ["connect", "disconnect", "milvus_calls"]
 
@@ -29,7 +29,7 @@ def connect(uri: str, token: str, timeout: float) -> tuple[MilvusClient, str]:
 
     Raises:
         ConfigError: neither a file nor an address.
-        LookalikeError: the server is away or refuses.
+        UnavailableError: the server is away or refuses.
     """
     # It logs each error with a traceback, beside raising it.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
@@ -73,11 +73,11 @@ def _release_file(uri: str) -> None:
 
 @contextmanager
 def milvus_calls(place: str, what: str) -> Iterator[None]:
-    """Raise what Milvus raises as `LookalikeError`, with the place and what was done."""
+    """Raise what Milvus raises as `UnavailableError`, with the place and what was done."""
     try:
         yield
     except MilvusException as error:
-        raise LookalikeError(f"Milvus at {place}: {what}: {error.message}") from None
+        raise UnavailableError(f"Milvus at {place}: {what}: {error.message}") from None
 
 
 def _without_credentials(uri: str) -> str:
