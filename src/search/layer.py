@@ -9,6 +9,7 @@ from src.contracts.preprocessing import ImageError
 from src.index.journal import Change, Journal
 from src.search.changed_gallery import ChangedGallery
 from src.search.changes import Changes
+from src.search.gallery import Gallery
 from src.search.searcher import Searcher
 
 __all__ = ["Layer"]
@@ -27,6 +28,7 @@ class Layer:
     def __init__(self, searcher: Searcher, journal: Journal, *, made_by: str, changes_after: int) -> None:
         """Apply nothing yet; `changes_after` is the number up to which the bundle has the changes."""
         self.made_by = made_by
+        assert isinstance(searcher.gallery, Gallery), "the changes of a Milvus collection are not the journal's"
         self.changes = Changes(searcher.gallery, dim=searcher.dim, jpeg=journal.thumbnail)
         self._searcher, self._journal = searcher, journal
         self._changes_after = self._applied = changes_after

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from src.contracts.bundle import ITEMS_ARROW, THUMBNAILS, WORDS, Bundle
-from src.contracts.errors import BundleError, FilterError, LookalikeError, UnavailableError
+from src.contracts.errors import BundleError, LookalikeError, UnavailableError
 from src.index.filters import AnyOf, Condition, FilterColumns
 from src.index.milvus_index import MilvusIndex
-from src.search.conditions import read_condition
 from src.search.gallery import DEDUPES, IMAGES_OF_AN_ITEM, Gallery, Hit, UnknownItemError
 from src.search.items import SHOWN, Items
 from src.search.milvus_place import MilvusPlace, check_collection, collection_of
@@ -41,8 +40,8 @@ class MilvusGallery:
     """What `Gallery` offers, over the collection that a bundle names. Safe to use from many threads at once.
 
     Vectors, attributes and filters are Milvus'. From the bundle come words, what sells, the values of columns and small
-    pictures, as of the export; items that were put since are not found by words. Nothing here grows with the catalogue but
-    files that are mapped. Where Milvus fails, searches raise `UnavailableError`, and `listed` reads the bundle's rows.
+    pictures, as of the export; items that were put since are not found by words. Nothing here grows with the catalogue
+    but files that are mapped. Where Milvus fails, searches raise `UnavailableError`, and `listed` reads the bundle's rows.
 
     Attributes:
         index: the collection.
@@ -88,6 +87,11 @@ class MilvusGallery:
     def __len__(self) -> int:
         """The number of images when the bundle was exported."""
         return len(self.exported)
+
+    @property
+    def items(self) -> Items:
+        """The rows as they were exported."""
+        return self.exported.items
 
     @property
     def dim(self) -> int:
@@ -160,12 +164,13 @@ class MilvusGallery:
         """See `Gallery.thumbnail`."""
         return self.exported.thumbnail(image_id) or self.jpeg(image_id)
 
+    def picture(self, row: int) -> bytes | None:
+        """See `Gallery.picture`: of a row as it was exported."""
+        return self.exported.picture(row)
+
     def condition(self, column: str, texts: Sequence[str]) -> Condition:
-        """See `Gallery.condition`; the columns are the collection's."""
-        names = self.index.columns
-        if column not in names:
-            raise FilterError(f"filter on `{column}`: no such column; there are {', '.join(sorted(names))}")
-        return read_condition(column, names[column].type, texts)
+        """See `Gallery.condition`."""
+        return self.exported.condition(column, texts)
 
     def values(self, column: str) -> ColumnValues:
         """See `Gallery.values`; as the bundle was exported."""

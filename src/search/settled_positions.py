@@ -14,9 +14,9 @@ _MOST = 10_000
 class SettledPositions:
     """Remembers when each position of a write was first named.
 
-    A client has a position once its write is done, so that Bounded searches see it some seconds after it was first named.
-    Positions are compared one by one: of two writes at once, the smaller may be done later. The event loop's thread uses
-    it.
+    A client has a position once its write is done, so that Bounded searches see it some seconds after it was first
+    named. Positions are compared one by one: of two writes at once, the smaller may be done later. The event loop's
+    thread uses it.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,0 +1,136 @@
+"""Two services over one real Milvus: what one is told, the other shows; and Milvus may die meanwhile."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from fastapi.testclient import TestClient
+
+from benchmarks.milvus.server import MilvusServer, unavailable
+from serve.app import create_app
+from serve.settings import ServeSettings
+from src.contracts.errors import ConfigError
+from tests.search.shared_bundle import new_name, share
+from tests.search.small_bundle import Shop, picture
+from tests.serve.running import Running, run, running, until
+
+ITEM = quote("sku/004 ö", safe="")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """One of its own: it is killed."""
+    if reason := unavailable():
+        pytest.skip(reason)
+    server = MilvusServer(tmp_path_factory.mktemp("milvus") / "server", quick=True)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def bundle(shop: Shop, server: MilvusServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return share(shop, tmp_path_factory.mktemp("shared") / "bundle", server.uri, new_name())
+
+
+@pytest.fixture(scope="module")
+def replica(bundle: Path, server: MilvusServer) -> Iterator[Running]:
+    options = ["--bundle", str(bundle), "--milvus-uri", server.uri, "--deadline-seconds", "4"]
+    with running([*options, "--cache-mib", "0"]) as started:
+        yield started
+        code, errors = started.stop()
+        assert code == 0, errors
+        assert "Traceback" not in errors, errors
+
+
+def ask(service: Running, photo: bytes, **parameters: object) -> dict:
+    answer = service.client.post("/v1/search", params=parameters, files={"image": photo})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def same(found: dict, expected: dict) -> None:
+    """Equal results; in any order where scores are equal."""
+    assert found["rung"] == expected["rung"]
+    for one, other in zip(found["results"], expected["results"], strict=True):
+        if other["score"] is None:
+            assert one == other
+            continue
+        assert one["score"] == pytest.approx(other["score"], abs=2e-6)
+        if [round(each["score"], 5) for each in expected["results"]].count(round(other["score"], 5)) == 1:
+            assert {**one, "score": 0} == {**other, "score": 0}
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"k": 30},
+        {"k": 5, "offset": 3, "dedupe": "parent", "in_stock": "true"},
+        {"k": 10, "category": "shoes", "price_max": 120, "box": "0.1,0.1,0.6,0.8", "read_after": 1},
+        {"k": 10, "filter": "stars:2..4", "brand": "acme", "box": "auto"},
+        {"k": 10, "filter": 'title:x" or image_id != "'},
+    ],
+)
+def test_a_search_is_answered_as_by_a_service_over_the_bundles_own_index(
+    client: TestClient, replica: Running, parameters: dict
+) -> None:
+    for seed in (1, 1004, 2077):
+        expected = client.post("/v1/search", params=parameters, files={"image": picture(seed)})
+        same(ask(replica, picture(seed), **parameters), expected.json())
+
+
+def test_the_other_routes_answer_alike(client: TestClient, replica: Running) -> None:
+    for path in (
+        f"/v1/items/{ITEM}/similar?k=7&dedupe=parent&price_min=20",
+        "/v1/items/unknown/similar",
+        "/v1/search/text?q=nord+sea&in_stock=true",
+        "/v1/search/text?q=x&filter=weight:2",
+    ):
+        found, expected = replica.client.get(path), client.get(path)
+        assert found.status_code == expected.status_code
+        if found.status_code == 200:
+            same(found.json(), expected.json())
+        else:
+            assert found.json()["detail"] == expected.json()["detail"]
+    image = client.get(f"/v1/items/{ITEM}/similar").json()["results"][0]["thumbnail"]
+    assert replica.client.get(image).content == client.get(image).content
+    found, expected = replica.client.get("/v1/bundle").json(), client.get("/v1/bundle").json()
+    assert found["index"]["backend"] == "milvus"
+    for name in ("encoder_id", "filters", "columns", "price", "images", "items", "dim"):
+        assert found[name] == expected[name]
+    assert [row["item_id"] for row in found["examples"]] == [row["item_id"] for row in expected["examples"]]
+
+
+def test_a_bundle_in_milvus_needs_its_address_and_no_state(bundle: Path, server: MilvusServer, tmp_path: Path) -> None:
+    state = ServeSettings(milvus_uri=server.uri, state=tmp_path / "state")
+    for settings, message in (
+        (ServeSettings(), r"the Milvus collection `serving_.*`; name the server with --milvus-uri"),
+        (state, "--state: a bundle whose vectors are in Milvus has its changes there"),
+    ):
+        with pytest.raises(ConfigError, match=message), TestClient(create_app(bundle, settings)):
+            pass
+    refused = run(
+        "--bundle", str(bundle), "--milvus-uri", "http://127.0.0.1:1", "--deadline-seconds", "2", "--port", "0"
+    )
+    assert (refused.returncode, "Milvus at http://127.0.0.1:1: connect" in refused.stderr) == (2, True), refused.stderr
+
+
+def test_a_killed_milvus_costs_scores_and_comes_back_without_a_restart(replica: Running, server: MilvusServer) -> None:
+    before = ask(replica, picture(1), k=5)
+    assert before["rung"] == "search"
+    server.kill()
+    for _ in range(8):
+        answer = ask(replica, picture(1), k=5, q="brulee bowl", in_stock="true")
+        assert answer["rung"] == "text"
+        assert answer["results"]
+        assert all(row["in_stock"] and row["score"] is None for row in answer["results"])
+    assert ask(replica, picture(1), k=5)["rung"] == "trending"
+    assert replica.client.get(f"/v1/items/{ITEM}/similar").json()["rung"] == "trending"
+    assert replica.client.get("/readyz").status_code == 200
+    assert 'breaker_state{dependency="index"} 2.0' in replica.client.get("/metrics").text
+    server.start()
+    until(lambda: ask(replica, picture(1), k=5)["rung"] == "search", "Milvus was back, and was not asked")
+    same(ask(replica, picture(1), k=5), before)
