@@ -101,7 +101,7 @@ class Attribute:
             column = column.cast(pa.float64())
             column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
         values = column.to_pylist()
-        if self.null in values and self.coded or (self.is_integer and _NO_INTEGER in values):
+        if (self.null in values and self.coded) or (self.is_integer and _NO_INTEGER in values):
             raise TableError(f"column {self.name} holds {self.null or _NO_INTEGER!r}, which Milvus keeps for null")
         if self.coded and pa.types.is_boolean(self.type):
             return [_NO_BOOLEAN if value is None else int(value) for value in values]

@@ -77,7 +77,11 @@ def _between(condition: Between, column: Attribute) -> str:
         return NOTHING
     # NumPy's floats are floats, and write themselves as np.float64(...).
     literal = float if column.is_number else int
-    parts = [f"{name} {sign} {literal(bound)!r}" for sign, bound in zip((">=", "<="), bounds, strict=True) if bound is not None]
+    parts = [
+        f"{name} {sign} {literal(bound)!r}"
+        for sign, bound in zip((">=", "<="), bounds, strict=True)
+        if bound is not None
+    ]
     if bounds[0] is None and (column.coded or not column.nullable):
         parts.insert(0, f"{name} >= {column.least}")
     return " and ".join(parts) or f"{name} is not null"

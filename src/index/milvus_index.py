@@ -24,7 +24,7 @@ from src.index.milvus_kinds import GROUPING_KINDS, build_params, search_params
 from src.index.milvus_scan import SCAN_KEY, scan_key, scan_ranges
 from src.index.milvus_schema import COLUMNS, KEYS, check_columns, collection_schema, declared, described_columns
 from src.index.recall import IndexQuality
-from src.index.upserts import checked_keys, make_upsert
+from src.index.upserts import Upsert, checked_keys, make_upsert
 
 __all__ = ["Found", "MilvusIndex"]
 
@@ -130,7 +130,7 @@ class MilvusIndex:
             dim: of the vectors.
             attributes: columns that filters can use: strings, booleans, int64, floats, dates or times (microseconds).
             partition_by: a string attribute, typically the category: its values lie apart, so that a filter on it
-                searches less. It can't be null. Where the server cannot, it is a column like any other.
+                searches less. Where the server cannot, it is a column like any other.
             properties: what is to be known of the collection.
             shards: write channels; more take in more rows a second.
             kind: the index; which there are depends on the server.
@@ -217,7 +217,7 @@ class MilvusIndex:
             TableError: rows that do not fit the collection.
             LookalikeError: the server is away or refuses; batches before that are in it.
         """
-        change = make_upsert(self._schema, self.dim, image_ids, item_ids, vectors, attributes)
+        change = self.check(image_ids, item_ids, vectors, attributes)
         for start in range(0, len(change.vectors), _BATCH):
             part = change.rows.slice(start, _BATCH)
             names = [*part.schema.names, SCAN_KEY, "vector"]
@@ -227,6 +227,16 @@ class MilvusIndex:
             rows = [dict(zip(names, row, strict=True)) for row in whole]
             with self._calls("upsert"):
                 self._client.upsert(self.collection, rows, timeout=self._timeout)
+
+    def check(
+        self,
+        image_ids: Sequence[str],
+        item_ids: Sequence[str],
+        vectors: np.ndarray,
+        attributes: Mapping[str, Sequence[Any]] | None = None,
+    ) -> Upsert:
+        """What `upsert` would write; arguments and `TableError` as there."""
+        return make_upsert(self._schema, self.dim, image_ids, item_ids, vectors, attributes)
 
     def delete(self, image_ids: Sequence[str]) -> None:
         """Make images unfindable; unknown ones are no error."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from src.contracts.errors import ConfigError, LookalikeError
 from src.index.milvus_columns import Attribute, is_keepable
+from src.index.milvus_scan import SCAN_KEY
 
 __all__ = ["COLUMNS", "KEYS", "check_columns", "collection_schema", "declared", "described_columns"]
 
@@ -27,7 +28,7 @@ _OLDER = {
 }
 """Columns that nothing is said of."""
 _KEY_BYTES = 512
-_TEXT_BYTES = 4096
+_TEXT_BYTES = 65_535
 
 
 def check_columns(collection: str, columns: Mapping[str, pa.DataType], partition_by: str) -> None:
@@ -48,11 +49,14 @@ def declared(columns: Mapping[str, pa.DataType], *, partition_by: str, nulls: bo
 
     Args:
         columns: names and types, as `check_columns` lets pass.
-        partition_by: the column of the partition key, which is never null; empty for none.
+        partition_by: the column of the partition key, whose nulls are coded always; empty for none.
         nulls: whether the server has nulls; where not, they are coded.
     """
-    keys = {*KEYS, partition_by}
-    return [Attribute(name, kind, name not in keys, not (name in keys or nulls)) for name, kind in columns.items()]
+    never = {*KEYS, SCAN_KEY}
+    return [
+        Attribute(name, kind, name not in never, name == partition_by or not (nulls or name in never))
+        for name, kind in columns.items()
+    ]
 
 
 def collection_schema(
@@ -61,7 +65,7 @@ def collection_schema(
     """What `create_collection` is given: the columns and `vector` of `dim` dimensions, and the property `COLUMNS`."""
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     for attribute in attributes:
-        key = not attribute.nullable
+        key = not attribute.nullable or attribute.name == partition_by
         length = {"max_length": _KEY_BYTES if key else _TEXT_BYTES} if attribute.type == pa.string() else {}
         schema.add_field(
             attribute.name,
