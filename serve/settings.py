@@ -45,8 +45,9 @@ class ServeSettings(BaseModel):
     """Serve one bundle: search by photo, similar items, and a page to try both.
 
     Each option is also an environment variable and a line of `.env`: --max-in-flight 64 is LOOKALIKE_MAX_IN_FLIGHT=64.
-    Secrets are set by LOOKALIKE_TOKEN, LOOKALIKE_REDIS_URL, LOOKALIKE_STORE_URL and LOOKALIKE_MILVUS_TOKEN only: every
-    user of a machine can read a command line. Exit codes: 0 after SIGTERM or SIGINT, 2 for what you can mend, 1 for a bug of ours.
+    Secrets are set by LOOKALIKE_TOKEN and LOOKALIKE_{REDIS_URL,STORE_URL,CHANGES_URL,MILVUS_TOKEN} only: every
+    user of a machine can read a command line. Exit codes: 0 after SIGTERM or SIGINT, 2 for what you can mend, 1
+    for a bug of ours.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,6 +88,7 @@ class ServeSettings(BaseModel):
     milvus_consistency: Literal["Strong", "Bounded", "Eventually"] = Field(
         "Bounded", description="of searches there that do not name a write by read_after"
     )
+    changes_url: _Secret = Field(None, description="database of the items that /v1/items changes there; PostgreSQL")
     detector: str = Field("saliency", description="finds objects: saliency, or a plug-in of lookalike.detectors")
     runtime: _Runtime = Field("auto", description="what runs the encoder; auto: the best that is there")
     precision: Literal["auto", "f32", "bf16"] = Field("auto", description="the encoder's arithmetic on a CPU")

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -26,12 +26,13 @@ from src.contracts.errors import ConfigError
 from src.search.checks import check_finds
 from src.search.layer import Layer
 from src.search.live_items import LiveItems
-from src.search.regions import open_detector
 from src.search.milvus_place import MilvusPlace, collection_of
+from src.search.regions import open_detector
 from src.search.searcher import Searcher
 
 if TYPE_CHECKING:
     from src.search.milvus_gallery import MilvusGallery
+    from src.search.shared_items import SharedItems, SharedStore
 
 __all__ = ["Opened", "Shared"]
 
@@ -55,6 +56,7 @@ class Shared:
     cache: EmbeddingCache
     store: Store | None
     live: LiveItems | None
+    changes: "SharedStore | None" = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,7 @@ class Opened:
         layer: the changed items over it; None where items cannot be changed.
         description: what GET /v1/bundle answers, as JSON.
         checks: what was checked before it took over, in words.
+        items: changes its items, where they are in Milvus; None elsewhere.
     """
 
     searcher: Searcher
@@ -72,6 +75,7 @@ class Opened:
     layer: Layer | None
     description: str
     checks: str
+    items: "SharedItems | None" = None
 
     @classmethod
     def open(cls, path: Path, shared: Shared, *, beside: bool = False, changes_after: int | None = None) -> "Opened":
@@ -90,7 +94,7 @@ class Opened:
             threads=settings.encoder_threads,
             batch=settings.max_batch,
             public_key=key,
-            milvus=_milvus(settings),
+            milvus=_milvus(shared),
         )
         checks = at_low_priority(partial(check_finds, searcher)) if beside else "not checked"
         keys = EmbeddingKeys.of(searcher.bundle.content, encoder_file=ENCODER, arithmetic=searcher.runtime)
@@ -114,7 +118,8 @@ class Opened:
         index = searcher.bundle.content["index"]
         layout = index.get("layout") or f"Milvus {index['collection']}"
         _log.info("bundle %s: %d images, %s index, %s", path.name, len(searcher.gallery), layout, searcher.runtime)
-        return cls(searcher, pipeline, layer, describe(searcher, settings).model_dump_json(), checks)
+        description = describe(searcher, settings).model_dump_json()
+        return cls(searcher, pipeline, layer, description, checks, _shared_items(searcher, shared))
 
     def close(self) -> None:
         """End the threads that work for this bundle only; no request holds it any longer."""
@@ -123,15 +128,28 @@ class Opened:
             self.pipeline.milvus.close()
 
 
-def _milvus(settings: ServeSettings) -> MilvusPlace | None:
+def _shared_items(searcher: Searcher, shared: Shared) -> "SharedItems | None":
+    if shared.changes is None:
+        return None
+    from src.search.shared_items import SharedItems
+
+    freshness = shared.metrics.freshness
+    return SharedItems(
+        searcher, shared.changes, on_change=lambda kind, seconds: freshness.labels(kind).observe(seconds)
+    )
+
+
+def _milvus(shared: Shared) -> MilvusPlace | None:
+    settings, changes = shared.settings, shared.changes
     if not settings.milvus_uri:
         return None
-    return MilvusPlace(
+    place = MilvusPlace(
         uri=settings.milvus_uri,
         token=settings.milvus_token.get_secret_value() if settings.milvus_token is not None else "",
         timeout=_MILVUS_SHARE * settings.deadline_seconds,
         consistency=settings.milvus_consistency,
     )
+    return place if changes is None else replace(place, changed=changes.known, jpeg=changes.pictures.jpeg)
 
 
 def _embedder(searcher: Searcher, keys: EmbeddingKeys, shared: Shared) -> Embedder:

@@ -15,6 +15,8 @@ from src.contracts.errors import ConfigError, UnavailableError
 
 __all__ = ["connect", "disconnect", "milvus_calls"]
 
+_RECONNECT = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 1000}
+"""A server that is back is found within a second; gRPC's own pauses grow to two minutes."""
 _open_files: Counter[str] = Counter()
 _open_files_lock = threading.Lock()
 
@@ -44,8 +46,8 @@ def connect(uri: str, token: str, timeout: float) -> tuple[MilvusClient, str]:
     try:
         with milvus_calls(place, "connect"):
             # milvus-lite takes the pings of an idle client for an attack, and hangs up.
-            options = {} if "://" in uri else {"grpc_options": {"grpc.keepalive_permit_without_calls": False}}
-            return MilvusClient(uri, token=token, timeout=timeout, **options), place
+            options = _RECONNECT if "://" in uri else {"grpc.keepalive_permit_without_calls": False}
+            return MilvusClient(uri, token=token, timeout=timeout, grpc_options=options), place
     except BaseException:
         _release_file(uri)
         raise

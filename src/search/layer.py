@@ -12,7 +12,7 @@ from src.search.changes import Changes
 from src.search.gallery import Gallery
 from src.search.searcher import Searcher
 
-__all__ = ["Layer"]
+__all__ = ["Layer", "embed_picture"]
 
 _TOLERANCE = 5e-4
 
@@ -54,11 +54,8 @@ class Layer:
         self.changes.publish()
 
     def embed_picture(self, data: bytes) -> np.ndarray:
-        """Embed an image file: float32 of shape (dim,); raises `ImageError`."""
-        vector: np.ndarray = self._searcher.embed_pixels(self._searcher.pixels(data)[None])[0]
-        if not _is_unit(vector):
-            raise ImageError("the encoder has no usable embedding for this image")
-        return vector
+        """See the function."""
+        return embed_picture(self._searcher, data)
 
     def _apply(self, change: Change) -> None:
         patched = {name: value for name, (number, value) in change.patched.items() if number > self._changes_after}
@@ -79,6 +76,14 @@ class Layer:
         if made:
             self._journal.keep_embeddings(self.made_by, made)
         return vectors
+
+
+def embed_picture(searcher: Searcher, data: bytes) -> np.ndarray:
+    """Embed an image file: float32 of shape (dim,), L2-normalised; raises `ImageError`."""
+    vector: np.ndarray = searcher.embed_pixels(searcher.pixels(data)[None])[0]
+    if not _is_unit(vector):
+        raise ImageError("the encoder has no usable embedding for this image")
+    return vector
 
 
 def _is_unit(vector: np.ndarray) -> bool:

@@ -2,15 +2,17 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from src.contracts.bundle import ITEMS_ARROW, THUMBNAILS, WORDS, Bundle
-from src.contracts.errors import BundleError, LookalikeError, UnavailableError
+from src.contracts.errors import BundleError, JournalError, LookalikeError, UnavailableError
+from src.index.change_store import ItemChange
 from src.index.filters import AnyOf, Condition, FilterColumns
 from src.index.milvus_index import MilvusIndex
 from src.search.gallery import DEDUPES, IMAGES_OF_AN_ITEM, Gallery, Hit, UnknownItemError
@@ -41,22 +43,20 @@ class MilvusGallery:
 
     Vectors, attributes and filters are Milvus'. From the bundle come words, what sells, the values of columns and small
     pictures, as of the export; items that were put since are not found by words. Nothing here grows with the catalogue
-    but files that are mapped. Where Milvus fails, searches raise `UnavailableError`, and `listed` reads the bundle's rows.
+    but files that are mapped. Where Milvus fails, searches raise `UnavailableError`, and `listed` reads the rows of the
+    bundle.
 
     Attributes:
         index: the collection.
         exported: the bundle's own files; its vectors are not there.
+        place: of the collection.
         consistency: of each search.
-        deleted: which of some items were deleted since the export, for `listed` without Milvus; raises
-            `UnavailableError` where that cannot be known.
-        jpeg: from the id of an image that the bundle does not have to its small JPEG.
     """
 
     index: MilvusIndex
     exported: Gallery
+    place: MilvusPlace
     consistency: str
-    deleted: Callable[[Sequence[str]], Collection[str]] = lambda item_ids: ()
-    jpeg: Callable[[str], bytes | None] = lambda image_id: None
     _positions: SettledPositions = field(default_factory=SettledPositions)
     _failed: list[float] = field(default_factory=lambda: [-math.inf])
 
@@ -75,7 +75,7 @@ class MilvusGallery:
         )
         try:
             check_collection(bundle, dim=index.dim, columns=index.columns, properties=index.properties)
-            return cls(index=index, exported=_exported(bundle), consistency=place.consistency)
+            return cls(index=index, exported=_exported(bundle), place=place, consistency=place.consistency)
         except BaseException:
             index.close()
             raise
@@ -124,7 +124,8 @@ class MilvusGallery:
     def listed(self, item_ids: Sequence[str], *, filters: Sequence[Condition] = ()) -> list[Hit]:
         """See `Gallery.listed`: of an item's images that meet the filters, the one of the lowest id.
 
-        For a while after Milvus has failed, the rows are those of the bundle, without the items that were deleted.
+        For a while after Milvus has failed, the rows are those of the bundle with the changes that the database has;
+        without the database there are none, since any of them may be gone.
         """
         wanted = list(dict.fromkeys(item_ids))
         if time.monotonic() - self._failed[0] >= _PAUSE:
@@ -161,8 +162,8 @@ class MilvusGallery:
         return list(dict.fromkeys(self.exported.items.item_ids(rows)))[:limit]
 
     def thumbnail(self, image_id: str) -> bytes | None:
-        """See `Gallery.thumbnail`."""
-        return self.exported.thumbnail(image_id) or self.jpeg(image_id)
+        """See `Gallery.thumbnail`; raises `JournalError` where the database of changes is away."""
+        return self.exported.thumbnail(image_id) or self.place.jpeg(image_id)
 
     def picture(self, row: int) -> bytes | None:
         """See `Gallery.picture`: of a row as it was exported."""
@@ -227,13 +228,19 @@ class MilvusGallery:
     def _listed_as_exported(self, item_ids: Sequence[str], filters: Sequence[Condition]) -> list[Hit]:
         items = self.exported.items
         rows = [row for item_id in item_ids for row in items.rows_of_item(item_id).tolist()]
-        mask = FilterColumns(items.table.take(rows)).mask(filters) if rows else None
-        kept = rows if mask is None else [row for row, meets in zip(rows, mask, strict=True) if meets]
-        best: dict[str, Mapping[str, Any]] = {}
-        for row in items.shown(kept):
-            best.setdefault(row["item_id"], row)
-        deleted = self.deleted(list(best)) if best else ()
-        return [Hit(None, row) for item_id, row in best.items() if item_id not in deleted]
+        try:
+            changed = self.place.changed(items.item_ids(rows)) if rows else {}
+        except JournalError:
+            return []
+        described = [_as_changed(row, changed.get(row["item_id"])) for row in items.described(rows)]
+        there = [row for row in described if row is not None]
+        schema = pa.schema([pa.field(field.name, _plain(field.type)) for field in items.table.schema])
+        mask = FilterColumns(pa.Table.from_pylist(there, schema)).mask(filters)
+        best: dict[str, dict[str, Any]] = {}
+        for row, meets in zip(there, np.ones(len(there), bool) if mask is None else mask, strict=True):
+            if meets:
+                best.setdefault(row["item_id"], row)
+        return [Hit(None, _shown(row)) for row in best.values()]
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
@@ -275,3 +282,15 @@ def _exported(bundle: Bundle) -> Gallery:
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in SHOWN}
+
+
+def _as_changed(row: dict[str, Any], change: ItemChange | None) -> dict[str, Any] | None:
+    """A row of the bundle as its item is now; None where it is gone."""
+    if change is None:
+        return row
+    ids = {"image_id": min(change.vectors, default=""), "item_id": change.item_id}
+    return None if change.deleted else {**dict.fromkeys(row), **change.attributes, **ids}
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

@@ -1,12 +1,15 @@
 """Where a bundle's Milvus collection is, and what is said of the two that must agree."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from src.contracts.bundle import Bundle
 from src.contracts.errors import BundleError
 from src.search.items import SHOWN
+
+if TYPE_CHECKING:
+    from src.index.change_store import ItemChange
 
 __all__ = ["MilvusPlace", "check_collection", "collection_of"]
 
@@ -23,12 +26,17 @@ class MilvusPlace:
         token: `user:password` or an API key.
         timeout: seconds until a call that is not answered fails.
         consistency: of searches that name no position: Strong, Bounded or Eventually.
+        changed: the newest change of each of some items, for answers without Milvus; raises `JournalError` where that
+            cannot be known.
+        jpeg: the small JPEG of a changed item's image, by its id; raises likewise.
     """
 
     uri: str
     token: str = field(default="", repr=False)
     timeout: float = 2.5
     consistency: str = "Bounded"
+    changed: Callable[[Sequence[str]], Mapping[str, "ItemChange"]] = lambda item_ids: {}
+    jpeg: Callable[[str], bytes | None] = lambda image_id: None
 
 
 def collection_of(bundle: Bundle) -> str | None:

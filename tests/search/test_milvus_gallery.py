@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from src.contracts.bundle import open_bundle
 from src.contracts.errors import BundleError, FilterError, LookalikeError, UnavailableError
 from src.contracts.preprocessing import PreprocessingSpec
+from src.index.change_store import ItemChange
 from src.index.filters import AnyOf, Between, Condition
 from src.search.gallery import Gallery, Hit, UnknownItemError
 from src.search.items import SHOWN
@@ -125,7 +127,7 @@ def test_what_is_not_searched_by_images_is_the_same(mapped: Gallery, shared: Mil
 
 def test_wrong_requests_are_refused(shared: MilvusGallery) -> None:
     vector = np.eye(1, shared.dim, dtype=np.float32)[0]
-    with pytest.raises(FilterError, match="filter on `weight`: no such column; there are .*brand, category"):
+    with pytest.raises(FilterError, match=r"filter on `weight`: no such column; there are .*brand, category"):
         shared.condition("weight", ["1"])
     with pytest.raises(LookalikeError, match="dedupe=brand"):
         shared.search(vector, 3, dedupe="brand")
@@ -156,13 +158,17 @@ def test_a_collection_of_something_else_is_refused_by_name(bundle: Path, milvus_
 def test_without_milvus_the_bundles_rows_are_listed_but_for_those_that_were_deleted(
     bundle: Path, milvus_uri: str, mapped: Gallery
 ) -> None:
-    gallery = MilvusGallery.open(open_bundle(bundle), MilvusPlace(uri=milvus_uri, timeout=2))
-    gallery = MilvusGallery(
-        index=gallery.index, exported=gallery.exported, consistency="Bounded", deleted=lambda names: {"sku/002 ö"}
-    )
+    changes = {
+        "sku/002 ö": ItemChange("sku/002 ö", 5, deleted=True),
+        "sku/031 ö": ItemChange(
+            "sku/031 ö", 6, attributes={"color": "pink", "price": 2.0}, vectors={"new": np.ones(48)}
+        ),
+    }
+    gallery = MilvusGallery.open(open_bundle(bundle), MilvusPlace(uri=milvus_uri, changed=lambda names: changes))
     gallery._failed[0] = time.monotonic()
     names = ["sku/031 ö", "sku/002 ö", "unknown", "sku/003 ö"]
-    assert gallery.listed(names) == [*mapped.listed(["sku/031 ö", "sku/003 ö"])]
+    new = {**dict.fromkeys(SHOWN), "image_id": "new", "item_id": "sku/031 ö", "color": "pink", "price": 2.0}
+    assert gallery.listed(names) == [Hit(None, new), *mapped.listed(["sku/003 ö"])]
     filters: list[Condition] = [AnyOf("color", frozenset({"green"}))]
     assert [hit.row["item_id"] for hit in gallery.listed(names, filters=filters)] == ["sku/003 ö"]
     assert {*gallery.any_items(100, filters=filters)} == {*mapped.any_items(100, filters=filters)}
@@ -186,7 +192,7 @@ def test_a_position_is_settled_some_seconds_after_it_was_first_named() -> None:
 
 
 def test_a_search_after_a_position_is_strong(shared: MilvusGallery) -> None:
-    bounded = MilvusGallery(index=shared.index, exported=shared.exported, consistency="Bounded")
+    bounded = replace(shared, consistency="Bounded", _positions=SettledPositions())
     assert bounded.after(3).consistency == "Strong"
     bounded._positions._named[3] -= 11
     assert bounded.after(3) is bounded
