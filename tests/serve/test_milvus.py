@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -13,7 +14,8 @@ from serve.settings import ServeSettings
 from src.contracts.errors import ConfigError
 from tests.search.shared_bundle import new_name, share
 from tests.search.small_bundle import Shop, picture
-from tests.serve.running import Running, run, running, until
+from tests.serve.running import AUTHORIZED, TOKEN, Running, run, running, until
+from tests.serve.servers import postgres_server
 
 ITEM = quote("sku/004 ö", safe="")
 
@@ -37,13 +39,22 @@ def bundle(shop: Shop, server: MilvusServer, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def replica(bundle: Path, server: MilvusServer) -> Iterator[Running]:
-    options = ["--bundle", str(bundle), "--milvus-uri", server.uri, "--deadline-seconds", "4"]
-    with running([*options, "--cache-mib", "0"]) as started:
-        yield started
-        code, errors = started.stop()
-        assert code == 0, errors
-        assert "Traceback" not in errors, errors
+def replicas(bundle: Path, server: MilvusServer) -> Iterator[tuple[Running, Running]]:
+    """Two services that share Milvus and PostgreSQL."""
+    options = ["--bundle", str(bundle), "--milvus-uri", server.uri, "--deadline-seconds", "4", "--cache-mib", "0"]
+    with postgres_server() as postgres:
+        environment = {"LOOKALIKE_TOKEN": TOKEN, "LOOKALIKE_CHANGES_URL": postgres.url}
+        with running(options, environment=environment) as one, running(options, environment=environment) as other:
+            yield one, other
+            for service in (one, other):
+                code, errors = service.stop()
+                assert code == 0, errors
+                assert "Traceback" not in errors, errors
+
+
+@pytest.fixture(scope="module")
+def replica(replicas: tuple[Running, Running]) -> Running:
+    return replicas[0]
 
 
 def ask(service: Running, photo: bytes, **parameters: object) -> dict:
@@ -118,7 +129,52 @@ def test_a_bundle_in_milvus_needs_its_address_and_no_state(bundle: Path, server:
     assert (refused.returncode, "Milvus at http://127.0.0.1:1: connect" in refused.stderr) == (2, True), refused.stderr
 
 
-def test_a_killed_milvus_costs_scores_and_comes_back_without_a_restart(replica: Running, server: MilvusServer) -> None:
+def put(service: Running, name: str, photo: bytes, **more: object) -> httpx.Response:
+    return service.client.put(f"/v1/items/{name}", params=more, files={"image": photo}, headers=AUTHORIZED)
+
+
+def delete(service: Running, name: str) -> dict:
+    answer = service.client.delete(f"/v1/items/{name}", headers=AUTHORIZED)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def first(service: Running, photo: bytes, **more: object) -> str:
+    return ask(service, photo, k=1, **more)["results"][0]["item_id"]
+
+
+def test_what_one_replica_is_told_the_other_shows(replicas: tuple[Running, Running]) -> None:
+    one, other = replicas
+    photo = picture(9001)
+    answer = put(one, "new", photo)
+    assert answer.status_code == 200, answer.text
+    written = answer.json()
+    assert (written["visible"], len(written["image_ids"])) == (True, 1)
+    found = ask(other, photo, k=1, read_after=written["version"])["results"][0]
+    assert (found["item_id"], found["price"]) == ("new", None)
+    assert other.client.get(found["thumbnail"]).content == one.client.get(found["thumbnail"]).content
+    until(lambda: first(one, photo) == first(other, photo) == "new", "never seen by a Bounded search")
+    patched = other.client.patch("/v1/items/new", json={"price": 3.5}, headers=AUTHORIZED).json()
+    assert patched["version"] > written["version"]
+    assert ask(one, photo, k=1, price_max=4, read_after=patched["version"])["results"][0]["price"] == 3.5
+    gone = delete(other, "new")
+    for service in replicas:
+        assert first(service, photo, read_after=gone["version"]) != "new"
+    # A retry that was on its way for long.
+    assert put(one, "new", photo, version=written["version"]).status_code == 200
+    until(lambda: first(other, photo) != "new", "never gone for a Bounded search")
+    for service in replicas:
+        assert first(service, photo, read_after=gone["version"]) != "new"
+        assert service.client.get("/v1/items/new/similar", params={"read_after": gone["version"]}).status_code == 404
+    assert one.client.patch("/v1/items/new", json={"price": 1}, headers=AUTHORIZED).status_code == 404
+    version = one.client.post("/v1/items", headers=AUTHORIZED).json()["version"]
+    assert version > gone["version"]
+
+
+def test_a_killed_milvus_costs_scores_and_comes_back_without_a_restart(
+    replicas: tuple[Running, Running], server: MilvusServer
+) -> None:
+    replica, other = replicas
     before = ask(replica, picture(1), k=5)
     assert before["rung"] == "search"
     server.kill()
@@ -131,6 +187,17 @@ def test_a_killed_milvus_costs_scores_and_comes_back_without_a_restart(replica: 
     assert replica.client.get(f"/v1/items/{ITEM}/similar").json()["rung"] == "trending"
     assert replica.client.get("/readyz").status_code == 200
     assert 'breaker_state{dependency="index"} 2.0' in replica.client.get("/metrics").text
+    gone = quote("sku/000 ö", safe="")
+    answer = replica.client.delete(f"/v1/items/{gone}", headers=AUTHORIZED)
+    assert (answer.status_code, answer.json()["visible"]) == (202, False)
+    for service in replicas:
+        listed = ask(service, picture(1), k=60, q="brulee bowl")
+        assert (listed["rung"], len(listed["results"])) == ("text", 14)
+        assert "sku/000 ö" not in [row["item_id"] for row in listed["results"]]
+    assert put(other, "late", picture(9002)).json()["visible"] is False
     server.start()
     until(lambda: ask(replica, picture(1), k=5)["rung"] == "search", "Milvus was back, and was not asked")
     same(ask(replica, picture(1), k=5), before)
+    for service in replicas:
+        until(lambda: first(service, picture(9002)) == "late", "a change waits for ever")  # noqa: B023
+        until(lambda: service.client.get(f"/v1/items/{gone}/similar").status_code == 404)  # noqa: B023
