@@ -83,7 +83,9 @@ class ServeSettings(BaseModel):
     cache_ttl_seconds: int = Field(7 * 86400, ge=1, description="time that Redis keeps an embedding")
     store_url: _Secret = Field(None, description="database with current prices and stock; see docs/serving.md")
     store_budget_ms: _Positive = Field(50.0, le=1000, description="longest wait of a search for that database")
-    milvus_uri: str = Field("", description="Milvus server of a bundle whose vectors are there: http://HOST:19530")
+    milvus_uri: str = Field(
+        "", pattern="^[^@]*$", description="Milvus server of a bundle whose vectors are there: http://HOST:19530"
+    )
     milvus_token: _Secret = Field(None, description="its USER:PASSWORD or API key")
     milvus_consistency: Literal["Strong", "Bounded", "Eventually"] = Field(
         "Bounded", description="of searches there that do not name a write by read_after"
