@@ -21,10 +21,10 @@ jaxtyping.install_import_hook(
     ["src.training", "src.models", "src.datamodules", "src.losses", "src.miners"], "tests.typechecking.typechecker"
 )
 
-from benchmarks.milvus.server import milvus_server, unavailable  # noqa: E402
 from src.contracts.settings import DataSettings, ShopSettings  # noqa: E402
 from src.contracts.settings.csv import CsvSettings  # noqa: E402
 from src.contracts.settings.splits import CountSplitSettings, TimeSplitSettings  # noqa: E402
+from tests.milvus_server import milvus_uri  # noqa: E402, F401
 from tests.pictures import encode, smooth_picture  # noqa: E402
 from tests.warm_python import warm_python as started_python  # noqa: E402
 
@@ -92,18 +92,6 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """In the place of `sys.executable` for a command of ours, which then needs not import torch and the rest."""
     with started_python(tmp_path_factory.mktemp("python")) as executable:
         yield executable
-
-
-@pytest.fixture(scope="session")
-def milvus_uri() -> Iterator[str]:
-    """The address of a real Milvus server: `MILVUS_URI` where that is set, else of one that this process starts."""
-    if uri := os.environ.get("MILVUS_URI"):
-        yield uri
-        return
-    if reason := unavailable():
-        pytest.skip(reason)
-    with milvus_server(quick=True) as server:
-        yield server.uri
 
 
 @pytest.fixture(scope="session")

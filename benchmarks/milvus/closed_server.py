@@ -1,10 +1,10 @@
-"""Run a Milvus that only this machine can reach: `python -m benchmarks.milvus.closed_server FOLDER PORT [--quick]`.
+"""Runs a Milvus that only this machine can reach: `... benchmarks.milvus.closed_server FOLDER PORT [--quick]`.
 
-The PyPI package's Milvus 2.3.5 listens on all interfaces, whatever is configured. So it runs in a network namespace that
-has nothing but a loopback of its own, and this process forwards 127.0.0.1:PORT into it: a socket stays in the namespace
-in which it was made, so the listening one is made first and the namespace is left afterwards. Ports inside are always
-Milvus' own, so that several servers run side by side. It ends, and Milvus with it, when its standard input closes, which
-the kernel does when whoever started it dies.
+The PyPI package's Milvus 2.3.5 listens on all interfaces, whatever is configured. So it runs in a network namespace
+that has nothing but a loopback of its own, and this process forwards 127.0.0.1:PORT into it: a socket stays in the
+namespace in which it was made, so the listening one is made first, and the process enters the namespace afterwards.
+Ports inside are always Milvus' own, so that several servers run side by side. The process ends, and Milvus with it,
+when its standard input closes, which the kernel does when the process that started it dies.
 """
 
 import asyncio

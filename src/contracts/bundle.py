@@ -32,6 +32,7 @@ __all__ = [
     "NEIGHBOURS",
     "THUMBNAILS",
     "TRENDING",
+    "VECTOR_HASHES",
     "WORDS",
     "Bundle",
     "open_bundle",
@@ -45,6 +46,7 @@ ENCODER = "encoder.onnx"
 GOLDEN = "golden.npz"
 NEIGHBOURS = "neighbours.npz"
 INDEX = "index.faiss"
+VECTOR_HASHES = "vector_hashes.npy"
 ITEMS_TABLE = "items.parquet"
 ITEMS_ARROW = "items.arrow"
 WORDS = "words.sqlite"

@@ -24,6 +24,7 @@ from src.contracts.bundle import (
     NEIGHBOURS,
     THUMBNAILS,
     TRENDING,
+    VECTOR_HASHES,
     WORDS,
     Bundle,
     open_bundle,
@@ -32,7 +33,7 @@ from src.contracts.bundle import (
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import GateSettings, IndexSettings
-from src.eval.embedded import Embedded, embed_rows
+from src.eval.embedded import embed_rows
 from src.export.drift_reference import write_drift_reference
 from src.export.encoder_files import export_encoder
 from src.export.gate_images import read_gate_images
@@ -41,9 +42,10 @@ from src.export.runtime import EncoderRuntime
 from src.export.runtime.neighbours import write_neighbours
 from src.export.thumbnails import write_thumbnails
 from src.export.trending import write_trending
-from src.index.automatic import Choice, choose_index
+from src.index.automatic import choose_index
 from src.index.faiss_index import FaissIndex
 from src.index.recall import check_recall
+from src.index.vector_digest import vector_hashes
 from src.models.encoder import Encoder
 from src.models.inference import embedder
 from src.search.items import Items
@@ -132,63 +134,88 @@ def build_bundle(
         neighbours = sample_neighbours(catalogue, rows, spec, gallery.normalised("gallery"), reference=true)
         if neighbours is not None:
             write_neighbours(draft.root / NEIGHBOURS, neighbours)
-        choice = _index(catalogue, gallery, spec, exported.queries, index, batch)
-        built, quality = choice.index, choice.quality
-        check_recall(quality, index.min_recall)
-        log.info("index of %d vectors, recall@10 %.4f; %s", len(built), quality.recall_at_10, choice.reason)
-        built.save(draft.root / INDEX)
-
+        vectors = gallery.normalised("gallery")
+        held_out = _held_out(catalogue, vectors, spec, exported.queries, batch)
         items = catalogue.items.take(rows)
         items = items.drop_columns([name for name in _INTERNAL_COLUMNS if name in items.column_names])
         pq.write_table(items, draft.root / ITEMS_TABLE, compression="zstd")
         write_items(draft.root / ITEMS_ARROW, items)
         write_words(draft.root / WORDS, Items.open(draft.root / ITEMS_ARROW))
         write_thumbnails(catalogue, rows, draft.root / THUMBNAILS, side=thumbnail)
-        write_drift_reference(draft.root / DRIFT_REFERENCE, catalogue, rows, spec, gallery.normalised("gallery"))
+        write_drift_reference(draft.root / DRIFT_REFERENCE, catalogue, rows, spec, vectors)
+        np.save(draft.root / VECTOR_HASHES, vector_hashes(vectors), allow_pickle=False)
         write_trending(catalogue, draft.root / TRENDING)
+        encoder_id = _hash(draft.root / ENCODER)[:16]
+        if index.backend == "milvus":
+            from src.export.milvus_export import export_to_milvus  # It takes seconds to import, and an extra.
+
+            release = export_to_milvus(
+                items,
+                vectors,
+                held_out,
+                settings=index,
+                encoder_id=encoder_id,
+                preprocessing=spec.hash,
+                items_hash=_hash(draft.root / ITEMS_TABLE),
+            )
+            index_content, index_measured = release.content, release.quality.to_dict()
+        else:
+            index_content, index_measured = _write_index(draft.root / INDEX, vectors, held_out, index)
         draft.content |= {
             "preprocessing": spec.to_dict(),
-            "encoder_id": hashlib.sha256((draft.root / ENCODER).read_bytes()).hexdigest()[:16],
+            "encoder_id": encoder_id,
             "dim": encoder.dim,
             "metric": "cosine",
             **exported.content,
             # An encoder that may serve in bf16 is held to them at each start.
             "gates": asdict(gates),
-            "index": {
-                "layout": built.layout,
-                "m": index.m,
-                "ef_construction": index.ef_construction,
-                "nlist": index.nlist,
-                "search": built.effort,
-                "vectors": len(built),
-            },
+            "index": index_content,
             "catalogue": {"name": str(card["name"]), "images": len(rows), "items": len(set(gallery.item_ids))},
             # Through JSON, so that what is hashed is what is written.
             "config": json.loads(json.dumps(dict(card))),
         }
         draft.measured |= {
             **exported.measured,
-            "index": {
-                **quality.to_dict(),
-                "bytes_per_vector": (draft.root / INDEX).stat().st_size / len(built),
-                "choice": choice.to_dict(),
-            },
+            "index": index_measured,
             "evaluation": dict(evaluation),
             "versions": _versions(),
         }
-    return open_bundle(output)
+    bundle = open_bundle(output)
+    if index.backend == "milvus":
+        from src.export.milvus_export import publish
+
+        before = publish(release, index, bundle.bundle_id)
+        log.info("%s points at %s; before, at %s", index.collection, release.collection, before or "nothing")
+    return bundle
 
 
-def _index(
-    catalogue: Catalogue,
-    gallery: Embedded,
-    spec: PreprocessingSpec,
-    runtime: EncoderRuntime,
-    settings: IndexSettings,
-    batch: int,
-) -> Choice:
-    vectors = gallery.normalised("gallery")
-    return choose_index(vectors, _held_out(catalogue, vectors, spec, runtime, batch), **asdict(settings))
+_OF_MILVUS = ("backend", "uri", "collection", "kind", "shards")
+
+
+def _write_index(
+    path: Path, vectors: np.ndarray, queries: np.ndarray, settings: IndexSettings
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write the FAISS index; returns what it is and what was measured, for the manifest."""
+    chosen = {name: value for name, value in asdict(settings).items() if name not in _OF_MILVUS}
+    choice = choose_index(vectors, queries, **chosen)
+    built, quality = choice.index, choice.quality
+    check_recall(quality, settings.min_recall)
+    log.info("index of %d vectors, recall@10 %.4f; %s", len(built), quality.recall_at_10, choice.reason)
+    built.save(path)
+    content = {
+        "layout": built.layout,
+        "m": settings.m,
+        "ef_construction": settings.ef_construction,
+        "nlist": settings.nlist,
+        "search": built.effort,
+        "vectors": len(built),
+    }
+    per_vector = path.stat().st_size / len(built)
+    return content, {**quality.to_dict(), "bytes_per_vector": per_vector, "choice": choice.to_dict()}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _held_out(

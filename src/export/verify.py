@@ -143,6 +143,8 @@ def _words(bundle: Bundle) -> str:
 
 
 def _index(bundle: Bundle) -> str:
+    if bundle.content["index"].get("backend") == "milvus":
+        return _collection(bundle)
     index = FaissIndex.load(bundle.path(INDEX), **bundle.content["index"]["search"])
     rows = pq.read_metadata(bundle.path(ITEMS_TABLE)).num_rows
     if len(index) != rows or index.dim != bundle.content["dim"]:
@@ -156,6 +158,23 @@ def _index(bundle: Bundle) -> str:
     if not scores.min() >= _SELF:
         raise BundleError(f"{INDEX}: a stored vector finds nothing nearer to itself than {scores.min():.4f}")
     return f"index: {index.layout}, {len(index)} vectors; {len(asked)} of them were searched and found themselves"
+
+
+def _collection(bundle: Bundle) -> str:
+    name, uri = bundle.content["index"]["collection"], os.environ.get("MILVUS_URI", "")
+    if not uri:
+        return f"index: Milvus collection {name}; not looked at (set MILVUS_URI to have it checked)"
+    from src.index.bundle_collection import open_collection
+    from src.index.digest import digest_collection
+
+    token = os.environ.get("MILVUS_TOKEN", "")
+    open_collection(bundle, uri, token=token).close()
+    found = digest_collection(uri, name, token=token)
+    if found.total != bundle.content["index"]["digest"]:
+        raise BundleError(
+            f"Milvus collection {name} is not as it was exported: digest {found.total} of {found.count} rows"
+        )
+    return f"index: Milvus collection {name}, {found.count} rows as they were exported"
 
 
 def main(arguments: list[str] | None = None) -> None:

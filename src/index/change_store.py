@@ -1,8 +1,8 @@
 """The truth about changed items, in SQL: of each item the newest version, and how far Milvus has it.
 
-Milvus replaces rows whatever their age. So which of two changes wins is decided here, in one transaction over the item's
-row, and Milvus follows while that row is locked (`src.index.milvus_changes`). What was accepted is durable; where Milvus
-was away, the item stays pending until a repair has written it.
+Milvus replaces rows whatever their age. So which of two changes wins is decided here, in one transaction over the
+item's row, and Milvus follows while that row is locked (`src.index.milvus_changes`). What was accepted is durable;
+where Milvus was away, the item stays pending until a repair has written it.
 """
 
 import json
@@ -106,7 +106,8 @@ class ChangeStore:
         except (sa.exc.ArgumentError, ImportError) as error:
             raise ConfigError(f"changes: {error}; use postgresql+psycopg:// or sqlite://") from None
         self.engine: sa.Engine = self._engine
-        self._insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}.get(self._engine.dialect.name)
+        inserts: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+        self._insert: Any = inserts.get(self._engine.dialect.name)
         if self._insert is None:
             raise ConfigError(f"changes in {self._engine.dialect.name}: use postgresql+psycopg:// or sqlite://")
         if self._engine.dialect.name == "sqlite":
@@ -272,7 +273,7 @@ class ChangeStore:
         """Close all connections."""
         self._engine.dispose()
 
-    def _mark(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> None:
+    def _mark(self, connection: sa.Connection, rows: Sequence[sa.RowMapping], values: Mapping[str, Any]) -> None:
         for names in _parts([row["item_id"] for row in rows]):
             connection.execute(sa.update(_ITEMS).where(_ITEMS.c.item_id.in_(names)).values(**values))
 
@@ -307,9 +308,9 @@ def _columns(change: ItemChange) -> dict[str, Any]:
     }
 
 
-def _change(row: Mapping[str, Any]) -> ItemChange:
+def _change(row: sa.RowMapping) -> ItemChange:
     names = json.loads(row["images"])
-    vectors = np.frombuffer(row["vectors"], "<f4").reshape(len(names), -1) if names else []
+    vectors = np.frombuffer(row["vectors"], "<f4").reshape(len(names), -1 if names else 0)
     return ItemChange(
         item_id=row["item_id"],
         version=row["version"],

@@ -15,11 +15,16 @@ from src.index.milvus_scan import SCAN_KEY
 from src.index.vector_digest import vector_hashes
 
 __all__ = [
-    "BUNDLE_ID", "DERIVED", "ENCODER_ID", "PREPROCESSING", "catalogue_attributes", "catalogue_rows", "derived", "from_json",
+    "BUNDLE_ID", "DERIVED", "ENCODER_ID", "LOADING", "MEASURED", "PREPROCESSING", "STATE", "WHOLE",
+    "catalogue_attributes", "catalogue_rows", "derived", "from_json",
 ]  # fmt: skip
 
 ENCODER_ID, PREPROCESSING, BUNDLE_ID = "lookalike.encoder_id", "lookalike.preprocessing", "lookalike.bundle_id"
+STATE, MEASURED = "lookalike.state", "lookalike.measured"
 """Properties of a collection."""
+
+LOADING, WHOLE = "loading", "whole"
+"""Of `STATE`: what an export has not finished, and what it has."""
 
 DERIVED = {"parent_key": pa.string(), "version": pa.int64(), "vector_hash": pa.int64()}
 """`parent_key` groups the items of a parent, and an item without one alone; `version` is that of the row's change, 0 as
@@ -37,8 +42,8 @@ def catalogue_attributes(schema: pa.Schema) -> dict[str, pa.DataType]:
     bad = [name for name in names if name in taken or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,254}", name)]
     if bad:
         raise ConfigError(
-            f"columns {', '.join(map(repr, bad))} of the items table: Milvus' names are letters, digits and underscores, "
-            f"and {', '.join(sorted(taken))} are kept for others; rename them"
+            f"columns {', '.join(map(repr, bad))} of the items table: Milvus' names are letters, digits and "
+            f"underscores, and {', '.join(sorted(taken))} are kept for others; rename them"
         )
     return {**{name: _kept_as(schema.field(name).type) for name in names}, **DERIVED}
 

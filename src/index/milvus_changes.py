@@ -1,4 +1,4 @@
-"""Changes of items, written to Milvus in the order of their versions: newest wins, and nothing that was deleted returns.
+"""Changes of items, written to Milvus: the newest version wins, and nothing that was deleted returns.
 
 Who writes: the service's `PUT` and `DELETE /v1/items`, and the consumer of the change stream; any number of processes.
 The version comes with each change from the one sequence that they share.
@@ -25,7 +25,7 @@ _BATCH = 200
 
 
 class MilvusChanges:
-    """One collection, or the alias of one, and the store that says what must be in it. Safe to use from many threads."""
+    """A collection or an alias, and the store that says what must be in it. Safe to use from many threads."""
 
     def __init__(self, store: ChangeStore, index: MilvusIndex) -> None:
         """Write nothing yet.
@@ -84,8 +84,8 @@ class MilvusChanges:
     def replay(self, after: int) -> int:
         """Write all changes after a version to this collection, whatever the store says of it; returns how many items.
 
-        For a new collection before its alias is moved; call `ChangeStore.retarget` and `repair` when it is. What another
-        encoder embedded is left out.
+        For a new collection before its alias is moved; call `ChangeStore.retarget` and `repair` when it is. What
+        another encoder embedded is left out.
         """
         written = 0
         for page in self._store.changes(after, most=_BATCH):

@@ -2,8 +2,8 @@
 
 Milvus has strings, booleans, integers and doubles. Dates are kept as days and times as microseconds since 1970, as
 `FilterColumns` compares them; smaller numbers are widened. Servers before 2.5 have no nulls: there a null is kept as a
-value that meets no condition ("coded"). What the columns mean is a property of the collection, so that they are read as they
-were written, also after the server was upgraded.
+value that meets no condition ("coded"). What the columns mean is a property of the collection, so that they are read as
+they were written, also after the server was upgraded.
 """
 
 import datetime

@@ -47,7 +47,9 @@ def _one(condition: Condition, columns: Mapping[str, Attribute]) -> str:
     name = condition.column
     if name not in columns:
         raise FilterError(f"filter on `{name}`: no such column; there are {', '.join(sorted(columns))}")
-    return (_any_of if isinstance(condition, AnyOf) else _between)(condition, columns[name])  # type: ignore[operator]
+    if isinstance(condition, AnyOf):
+        return _any_of(condition, columns[name])
+    return _between(condition, columns[name])
 
 
 def _any_of(condition: AnyOf, column: Attribute) -> str:

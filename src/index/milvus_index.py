@@ -49,8 +49,8 @@ class MilvusIndex:
     """A collection of images by `image_id`, searched by cosine.
 
     Any number of threads may use it. What `upsert` and `delete` do is seen by every later search when `consistency` is
-    Strong; on a cluster Bounded is quicker and may be seconds behind. Where a method takes a `consistency`, it holds for
-    that call; empty for the index's own.
+    Strong; on a cluster Bounded is quicker and may be seconds behind. A `consistency` of a method holds for that call;
+    empty for the index's own.
 
     Attributes:
         collection: its name, or the alias that was opened.
@@ -443,13 +443,15 @@ class MilvusIndex:
             vectors: float32 array of shape (rows, dim), theirs.
             queries: float32 array of shape (queries, dim), held out.
         """
+        # Strong searches wait for the server's clock, up to .2 s each: one of them, and the rest see what it saw.
+        self.search(queries[:1], 1, consistency="Strong")
         k = min(10, len(vectors))
         true_scores, _ = FaissIndex.build(vectors, layout="exact").search(queries, k)
         row_of = {image_id: row for row, image_id in enumerate(image_ids)}
         found, times = [], []
         for query, scores in zip(queries, true_scores, strict=True):
             start = time.perf_counter()
-            _, names = self.search(query[None], k)
+            _, names = self.search(query[None], k, consistency="Eventually")
             times.append(time.perf_counter() - start)
             exact = vectors[[row_of[name] for name in names[0] if name is not None]] @ query
             found.append(np.count_nonzero(exact >= scores[-1] - 1e-5) / k)

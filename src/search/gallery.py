@@ -99,6 +99,11 @@ class Gallery:
         Raises:
             BundleError: a file is unreadable, or they are not of the same images.
         """
+        if bundle.content["index"].get("backend") == "milvus":
+            raise BundleError(
+                f"bundle {bundle.root}: its index is the Milvus collection {bundle.content['index']['collection']}, "
+                "no file; open it with src.index.bundle_collection"
+            )
         items, pictures = Items.open(bundle.path(ITEMS_ARROW)), Pictures(bundle.path(THUMBNAILS))
         if not pictures.image_ids.equals(items.table["image_id"]):
             raise BundleError(

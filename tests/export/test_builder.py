@@ -24,6 +24,7 @@ from src.contracts.bundle import (
     NEIGHBOURS,
     THUMBNAILS,
     TRENDING,
+    VECTOR_HASHES,
     WORDS,
     Bundle,
     open_bundle,
@@ -117,6 +118,7 @@ def test_a_bundle_is_what_serving_needs(bundle: Bundle, spec) -> None:
         NEIGHBOURS,
         THUMBNAILS,
         TRENDING,
+        VECTOR_HASHES,
         WORDS,
     }
     assert bundle.preprocessing == spec

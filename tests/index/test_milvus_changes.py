@@ -1,4 +1,4 @@
-"""Versioned changes against a model: the newest version of each item, whatever the order, the writer and the failures."""
+"""Versioned changes against a model: the newest version of each item, whatever the order and the failures."""
 
 import threading
 from collections.abc import Iterator

@@ -1,5 +1,6 @@
 """Settings of `python export.py`."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,11 @@ class IndexSettings:
     """The vector index of a bundle.
 
     Attributes:
+        backend: `faiss`, a file of the bundle; or `milvus`, a collection of a server, whose token is `MILVUS_TOKEN`.
+        uri: with `milvus`, the server's address, or a file that ends in `.db`.
+        collection: with `milvus`, the alias that points at the newest collection, which is named after it.
+        kind: with `milvus`, its index; which there are depends on the server.
+        shards: with `milvus`, write channels.
         layout: one of `INDEX_LAYOUTS`, or `auto`: the simplest that keeps the budgets below, tuned by measuring;
             without a budget, exact below 50,000 vectors and `hnsw_fp16` above.
         memory_gb: with `auto`, 10^9 bytes that the index may take.
@@ -47,6 +53,11 @@ class IndexSettings:
         k_factor: candidates for each row wanted, where codes are refined (`ivf_pq_*`, `ivf_rabitq_*`).
     """
 
+    backend: str = "faiss"
+    uri: str = ""
+    collection: str = ""
+    kind: str = "HNSW"
+    shards: int = 1
     layout: str = "auto"
     memory_gb: float | None = None
     max_latency_ms: float | None = None
@@ -61,6 +72,7 @@ class IndexSettings:
     def problems(self) -> list[str]:
         """What cannot work, a line each."""
         problems = below(self, "index", {"m": 2, "ef_construction": 1, "ef_search": 1, "nprobe": 1, "k_factor": 1})
+        problems += below(self, "index", {"shards": 1}) + self._backend_problems()
         if self.layout not in ("auto", *INDEX_LAYOUTS):
             problems.append(f"`index.layout={self.layout}`: must be auto or one of {', '.join(INDEX_LAYOUTS)}")
         if self.nlist is not None and self.nlist < 1:
@@ -73,6 +85,31 @@ class IndexSettings:
                 problems.append(
                     f"`index.{name}={budget}`: only `index.layout=auto` keeps budgets; set one or the other"
                 )
+        return problems
+
+    def _backend_problems(self) -> list[str]:
+        """What does not suit the backend."""
+        given = {"index.uri": self.uri, "index.collection": self.collection}
+        if self.backend == "faiss":
+            return [
+                f"`{name}={value}`: only `index.backend=milvus` has one; set both or neither"
+                for name, value in given.items()
+                if value
+            ]
+        if self.backend != "milvus":
+            return [f"`index.backend={self.backend}`: must be faiss or milvus"]
+        problems = [
+            f"`{name}` is empty: `index.backend=milvus` needs one" for name, value in given.items() if not value
+        ]
+        if self.collection and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,199}", self.collection):
+            problems.append(f"`index.collection={self.collection}`: letters, digits and underscores, at most 200")
+        if "@" in self.uri:
+            problems.append("`index.uri` holds a user's name or password: give the token in MILVUS_TOKEN")
+        if self.layout != "auto" or self.memory_gb is not None or self.max_latency_ms is not None:
+            problems.append(
+                "`index.layout`, `index.memory_gb` and `index.max_latency_ms` are of FAISS; choose Milvus' index by "
+                "`index.kind`"
+            )
         return problems
 
 
