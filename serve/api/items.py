@@ -65,6 +65,7 @@ class _Attributes(_Values):
     color: _Text | None = None
 
 
+_FOLLOWS: dict[int | str, dict[str, Any]] = {202: {"model": Changed, "description": "Durable, and visible later"}}
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1, "maxItems": _MAX_IMAGES}
 _FORM = {
     "requestBody": {"required": True, "content": {"multipart/form-data": object_of({"image": _FILES}, _Attributes)}}
@@ -119,7 +120,7 @@ def item_routes(service: Service) -> APIRouter:
     @router.put(
         "/{item_id:any}",
         summary="Add an item, or replace it: its images and its attributes",
-        responses=problems(400, 401, 403, 408, 413, 415, 422, 503),
+        responses={**_FOLLOWS, **problems(400, 401, 403, 408, 413, 415, 422, 503)},
         openapi_extra=_FORM,
     )
     async def put(item_id: _ItemId, request: Request, response: Response, version: _Version = 0) -> Changed:
@@ -137,7 +138,7 @@ def item_routes(service: Service) -> APIRouter:
     @router.patch(
         "/{item_id:any}",
         summary="Change an item's price and stock",
-        responses=problems(400, 401, 403, 404, 413, 422, 503),
+        responses={**_FOLLOWS, **problems(400, 401, 403, 404, 413, 422, 503)},
     )
     async def patch(item_id: _ItemId, values: _Values, response: Response, version: _Version = 0) -> Changed:
         """What is left out stays."""
@@ -153,7 +154,7 @@ def item_routes(service: Service) -> APIRouter:
     @router.delete(
         "/{item_id:any}",
         summary="Remove an item from the results; an unknown one is no error",
-        responses=problems(401, 403, 422, 503),
+        responses={**_FOLLOWS, **problems(401, 403, 422, 503)},
     )
     async def delete(item_id: _ItemId, response: Response, version: _Version = 0) -> Changed:
         with changing():

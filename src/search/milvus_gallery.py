@@ -12,12 +12,13 @@ import pyarrow as pa
 
 from src.contracts.bundle import ITEMS_ARROW, THUMBNAILS, WORDS, Bundle
 from src.contracts.errors import BundleError, JournalError, LookalikeError, UnavailableError
+from src.index.bundle_collection import open_collection
 from src.index.change_store import ItemChange
 from src.index.filters import AnyOf, Condition, FilterColumns
 from src.index.milvus_index import MilvusIndex
 from src.search.gallery import DEDUPES, IMAGES_OF_AN_ITEM, Gallery, Hit, UnknownItemError
 from src.search.items import SHOWN, Items
-from src.search.milvus_place import MilvusPlace, check_collection, collection_of
+from src.search.milvus_place import MilvusPlace
 from src.search.pictures import Pictures
 from src.search.settled_positions import SettledPositions
 from src.search.trending import Trending
@@ -65,16 +66,13 @@ class MilvusGallery:
         """Open the collection that a bundle names.
 
         Raises:
-            BundleError: the collection is of another encoder, preprocessing or export.
+            BundleError: the collection is of another encoder, preprocessing or dimension, or was not finished.
             UnavailableError: Milvus is away or refuses.
         """
-        collection = collection_of(bundle)
-        assert collection is not None
-        index = MilvusIndex(
-            place.uri, collection, token=place.token, timeout=place.timeout, consistency=place.consistency
+        index = open_collection(
+            bundle, place.uri, token=place.token, timeout=place.timeout, consistency=place.consistency
         )
         try:
-            check_collection(bundle, dim=index.dim, columns=index.columns, properties=index.properties)
             return cls(index=index, exported=_exported(bundle), place=place, consistency=place.consistency)
         except BaseException:
             index.close()

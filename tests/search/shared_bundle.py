@@ -4,11 +4,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from src.contracts.bundle import INDEX, open_bundle, staged_bundle
-from src.index.milvus_catalogue import ENCODER_ID, PREPROCESSING, catalogue_attributes, catalogue_rows
+from src.index.milvus_catalogue import ENCODER_ID, PREPROCESSING, STATE, WHOLE, catalogue_attributes, catalogue_rows
 from src.index.milvus_index import MilvusIndex
 from tests.search.small_bundle import DIM, SPEC, Shop
 
-PROPERTIES = {ENCODER_ID: "colour-grid", PREPROCESSING: SPEC.hash, "lookalike.digest": "d1"}
+PROPERTIES = {ENCODER_ID: "colour-grid", PREPROCESSING: SPEC.hash, STATE: WHOLE}
 
 
 def share(shop: Shop, root: Path, uri: str, collection: str) -> Path:
@@ -25,7 +25,7 @@ def share(shop: Shop, root: Path, uri: str, collection: str) -> Path:
         for file in bundle.content["files"]:
             if file != INDEX:
                 (draft.root / file).write_bytes(bundle.path(file).read_bytes())
-        index_of = {"backend": "milvus", "collection": collection, "digest": "d1", "rows": len(table)}
+        index_of = {"backend": "milvus", "collection": collection, "search": {}, "rows": len(table)}
         draft.content |= {**{k: v for k, v in bundle.content.items() if k != "files"}, "index": index_of}
         draft.measured |= bundle.measured
     return root
