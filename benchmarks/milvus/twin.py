@@ -17,8 +17,6 @@ from src.search.items import Items
 __all__ = ["Twins", "write_twins"]
 
 _BATCH = 10_000
-_BUILD = {"m": 16, "ef_construction": 80}
-"""As `write_simulated_gallery` builds its graph."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +70,13 @@ def write_twins(source: Path, folder: Path, *, rows: int, uri: str, timeout: flo
             STATE: WHOLE,
         },
         timeout=timeout,
-        **_BUILD,
+        m=16,  # As `write_simulated_gallery` builds its graph.
+        ef_construction=80,
     ) as index:
         for start in range(0, rows, _BATCH):
             part, some = table.slice(start, _BATCH), vectors[start : start + _BATCH]
-            ids = (part[name].to_pylist() for name in ("image_id", "item_id"))
-            index.upsert(*ids, some, catalogue_rows(part, some))
+            image_ids, item_ids = part["image_id"].to_pylist(), part["item_id"].to_pylist()
+            index.upsert(image_ids, item_ids, some, catalogue_rows(part, some))
         index.flush()
     with staged_bundle(milvus) as draft:
         for path in faiss.iterdir():
