@@ -35,8 +35,13 @@ _SETTINGS = {
     "rocksmq.lrucacheratio": 0.02,
     "dataCoord.segment.maxSize": 256,
 }
-_QUICK = {"queryCoord.checkInterval": 100, "queryCoord.distPullInterval": 100, "proxy.timeTickInterval": 50}
-"""Milliseconds. Collections are made and flushed in less than half the time; not for measuring Milvus."""
+_QUICK = {
+    "queryCoord.checkInterval": 100,
+    "queryCoord.distPullInterval": 100,
+    "proxy.timeTickInterval": 50,
+    "common.session.ttl": 3,
+}
+"""Milliseconds, and seconds until a killed server's place is taken over: shorter, for tests; not for measuring it."""
 
 
 def own_network() -> None:

@@ -87,6 +87,7 @@ class MilvusServer:
             except ProcessLookupError:
                 continue
         self._process.wait()
+        _await_end(pids)
         self._close()
 
     def stop(self) -> None:
@@ -94,11 +95,13 @@ class MilvusServer:
         if self._process is None:
             return
         assert self._process.stdin is not None
+        pids = self.tree.pids()
         self._process.stdin.close()
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
             self.kill()
+        _await_end(pids)
         self._close()
 
     @property
@@ -117,6 +120,20 @@ class MilvusServer:
     def _log_end(self) -> str:
         logs = (self.folder / "server.log", self.folder / "logs" / "milvus.log")
         return "\n".join(log.read_text(errors="replace")[-2000:] for log in logs if log.is_file())
+
+
+def _await_end(pids: list[int]) -> None:
+    """Wait for processes that others wait for: their files and ports are free when they have ended."""
+    deadline = time.monotonic() + 30
+    while any(_lives(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -35,8 +35,8 @@ def open_collection(bundle: Bundle, uri: str, *, collection: str = "", **options
             found = index.properties.get(what, "none")
             if found != expected:
                 raise BundleError(
-                    f"bundle {bundle.root} and collection `{name}` do not belong together: {what.rpartition('.')[2]} is "
-                    f"{expected} in the bundle, {found} in the collection; export again, or name its own"
+                    f"bundle {bundle.root} and collection `{name}` are not of one export: {what.rpartition('.')[2]} is "
+                    f"{expected} in the bundle, {found} in the collection; export again"
                 )
         if index.dim != bundle.content["dim"]:
             raise BundleError(f"bundle {bundle.root}: collection `{name}` has {index.dim} dimensions; export again")

@@ -35,6 +35,8 @@ def connect(uri: str, token: str, timeout: float) -> tuple[MilvusClient, str]:
     """
     # It logs each error with a traceback, beside raising it.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    if "://" not in uri:  # So does milvus-lite's server, in this process, where it is asked for what it lacks.
+        logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
     place = _without_credentials(uri)
     if "://" not in uri:
         if not uri.endswith(".db"):

@@ -95,6 +95,8 @@ class MilvusIndex:
             with self._calls("open"):
                 self.capabilities = Capabilities.of(str(self._client.get_server_version(timeout=timeout)))
                 described = self._client.describe_collection(collection, timeout=timeout)
+                # After a restart it is not in memory at once, and with milvus-lite not by itself.
+                self._client.load_collection(collection, timeout=timeout)
                 self.dim, self.columns = described_columns(collection, described)
                 self.properties = dict(described.get("properties") or {})
                 self.kind = str(self._client.describe_index(collection, "vector", timeout=timeout)["index_type"])

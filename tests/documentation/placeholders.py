@@ -36,6 +36,9 @@ _SUBSTITUTES: tuple[tuple[str, str], ...] = (
     # A column that the shop has.
     (r"exclude=session", "exclude=domain"),
     (r"merge_queries=query_id", "merge_queries=item_id"),
+    (r"http://HOST:19530", "http://127.0.0.1:19530"),
+    (r"MILVUS_TOKEN=USER:PASSWORD ", "MILVUS_TOKEN=user:password "),
+    (r"src\.index\.digest BUNDLE", f"src.index.digest {BUNDLE}"),
     (r"--json FILE", "--json out.json"),
     (r"--markdown FILE", "--markdown out.md"),
     (r"--html FILE", "--html out.html"),
@@ -60,6 +63,8 @@ NOT_RUN: dict[str, str] = {
     r"python -m benchmarks\.reduced_decoding": "needs weights of trained networks; --help is run",
     r"python -m benchmarks\.racing$": "trains for half an hour; tests/integration/test_sweep.py races; --help is run",
     r"curl .*/rollback": "needs two bundles that differ; tests/serve/bundle/test_rollout.py does it",
+    r".*http://127\.0\.0\.1:19530": "needs a Milvus server, as tests/export/test_milvus_export.py; --help is run",
+    r"python -m benchmarks\.milvus\.": "starts Milvus servers; tests/benchmarks/milvus runs them small; --help is run",
     r"kill ": "the process is the reader's",
     r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
     r"python -m benchmarks\.serving\.": "loads a server, as tests/benchmarks/serving does; its arguments are parsed",

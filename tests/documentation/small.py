@@ -54,6 +54,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "src.export.sign": (),
     "src.export.verify": (),
     "src.index.capacity": (),
+    "src.index.digest": (),
+    "src.index.milvus_collections": (),
     "src.index.study": ("--queries", "20", "--layouts", "exact,hnsw_fp16", "--nlist", "8"),
 }
 """What `python -m MODULE` gets; an option that was given already is left out."""

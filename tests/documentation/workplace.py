@@ -110,7 +110,9 @@ class Workplace:
                 shutil.copytree(
                     self.grocery_run if "experiment=grocery" in text else self.run_of(), folder / checkpoint
                 )
-        for bundle in re.findall(r"(?:--bundle |_BUNDLE=|src\.export\.\w+ |outputs/older/bundle )([\w./-]+)", text):
+        for bundle in re.findall(
+            r"(?:--bundle |_BUNDLE=|src\.export\.\w+ |src\.index\.digest |outputs/older/bundle )([\w./-]+)", text
+        ):
             self._copied(folder / bundle, self.bundle)
         if "bundles" in text:
             for name in ("v1", "v2"):
