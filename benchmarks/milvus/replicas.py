@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--bundle", type=Path, required=True, help="whose encoder the replicas have")
     parser.add_argument("--rows", type=int, default=2000, help="items of the catalogue")
-    parser.add_argument("--fresh", type=int, default=200, help="items whose freshness is measured")
+    parser.add_argument("--fresh", type=int, default=200, help="items whose freshness is measured, at least 4")
     parser.add_argument("--changes", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=20, help="of each replica, and of Milvus")
     parser.add_argument("--seed", type=int, default=0)
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     with exit_with_message(), tempfile.TemporaryDirectory() as folder, _all(parsed, Path(folder)) as running:
         replicas, milvus, twins, store = running
         photos = read_photos(None, 64, seed=parsed.seed)
-        _freshness(replicas, photos, parsed.fresh)
+        _freshness(replicas, photos, max(4, parsed.fresh))
         problems = _crashes(parsed, replicas, milvus, twins, store, photos)
     if problems:
         print("\n".join(problems[:20]), file=sys.stderr)
