@@ -65,6 +65,7 @@ NOT_RUN: dict[str, str] = {
     r"curl .*/rollback": "needs two bundles that differ; tests/serve/bundle/test_rollout.py does it",
     r".*http://127\.0\.0\.1:19530": "needs a Milvus server, as tests/export/test_milvus_export.py; --help is run",
     r"python -m benchmarks\.milvus\.": "starts Milvus servers; tests/benchmarks/milvus runs them small; --help is run",
+    r"curl .*(v1/items( |$)|version=17)": "needs items that replicas share; tests/serve/test_milvus.py has them",
     r"kill ": "the process is the reader's",
     r"python -m benchmarks\.gpu$": "needs a GPU; --help is run, and its `--rehearse` on the CPU",
     r"python -m benchmarks\.serving\.": "loads a server, as tests/benchmarks/serving does; its arguments are parsed",
