@@ -141,7 +141,12 @@ class Pipeline:
         async def find(k: int, filters: Sequence[Condition], offset: int, dedupe: str) -> list[Hit]:
             work = partial(search, k, filters=filters, offset=offset, dedupe=dedupe)
             run = partial(self.pools.run, "search", work, stages, threads=self._threads)
-            return await guarded(self.breaker, deadline, run)
+            try:
+                return await guarded(self.breaker, deadline, run)
+            except SearchFailedError:
+                if self.milvus is not None:  # The call may go on for long; a fallback must not wait as well.
+                    self.milvus.note_failure()
+                raise
 
         return find
 

@@ -127,8 +127,8 @@ class ChangeStore:
 
         Args:
             changes: in any order.
-            onto: by item_id the version that a change was made from, `NEVER` for none; where it is another one by now, the change is
-                not kept.
+            onto: by item_id the version that a change was made from, `NEVER` for none; where it is another one by now,
+                the change is not kept.
 
         Returns:
             Of each, whether it is now the item's newest state, which it is also where it was sent before. The same

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import grpc
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
@@ -82,6 +83,8 @@ def milvus_calls(place: str, what: str) -> Iterator[None]:
         yield
     except MilvusException as error:
         raise UnavailableError(f"Milvus at {place}: {what}: {error.message}") from None
+    except grpc.RpcError as error:  # pymilvus passes on what it does not try again: a deadline, for instance.
+        raise UnavailableError(f"Milvus at {place}: {what}: {error.code().name}") from None
 
 
 def _without_credentials(uri: str) -> str:

@@ -183,6 +183,10 @@ class MilvusGallery:
         """See `Gallery.examples`; those that were not deleted since, as they are now."""
         return [hit.row for hit in self.listed([str(row["item_id"]) for row in self.exported.examples()])]
 
+    def note_failure(self) -> None:
+        """Look items up in the bundle for a while: Milvus has failed, or is late."""
+        self._failed[0] = time.monotonic()
+
     def close(self) -> None:
         """Close the connection."""
         self.index.close()
@@ -245,7 +249,7 @@ class MilvusGallery:
         try:
             yield
         except UnavailableError:
-            self._failed[0] = time.monotonic()
+            self.note_failure()
             raise
 
 

@@ -1,6 +1,10 @@
 """Two services over one real Milvus: what one is told, the other shows; and Milvus may die meanwhile."""
 
+import os
+import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -167,6 +171,25 @@ def test_what_one_replica_is_told_the_other_shows(replicas: tuple[Running, Runni
     assert one.client.patch("/v1/items/new", json={"price": 1}, headers=AUTHORIZED).status_code == 404
     version = one.client.post("/v1/items", headers=AUTHORIZED).json()["version"]
     assert version > gone["version"]
+
+
+def test_a_milvus_that_hangs_costs_no_request_its_answer(replica: Running, server: MilvusServer) -> None:
+    pids = server.tree.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda seed: ask(replica, picture(seed), k=5), range(8)))
+        assert {answer["rung"] for answer in answers} == {"trending"}
+        assert all(answer["results"] for answer in answers)
+        began = time.monotonic()
+        assert ask(replica, picture(1), k=5)["rung"] == "trending"
+        # A call of Milvus would take two seconds.
+        assert time.monotonic() - began < 1.5
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    until(lambda: ask(replica, picture(1), k=5)["rung"] == "search", "Milvus answered again, and was not asked")
 
 
 def test_a_killed_milvus_costs_scores_and_comes_back_without_a_restart(
