@@ -123,6 +123,9 @@ def export_to_milvus(
         if said.get(STATE) == WHOLE:
             log.info("collection %s is there and whole", name)
             return MilvusRelease(name, content, IndexQuality(**json.loads(said[MEASURED])))
+        if said and not place.has_index(name):
+            place.drop(name)
+            said = {}
         if not said:
             MilvusIndex.create(
                 settings.uri,

@@ -145,7 +145,8 @@ class ChangeStore:
         now = time.time()
         accepted: dict[str, int] = {}
         with self._transaction() as connection:
-            floor = connection.execute(sa.select(_FLOOR.c.version)).scalar_one()
+            # Locked against `compact`, which may be forgetting the very tombstone that this change is older than.
+            floor = connection.execute(sa.select(_FLOOR.c.version).with_for_update(read=True)).scalar_one()
             for names in _parts(sorted(newest)):
                 empty = [{"item_id": name, **_EMPTY, "changed_at": now} for name in names]
                 connection.execute(self._insert(_ITEMS).values(empty).on_conflict_do_nothing())

@@ -52,6 +52,11 @@ class MilvusCollections:
         with milvus_calls(self._place, f"describe `{collection}`"):
             return dict(self._client.describe_collection(collection, timeout=self._timeout).get("properties") or {})
 
+    def has_index(self, collection: str) -> bool:
+        """Whether it has one: Milvus makes a collection and its index in two steps, between which an export may end."""
+        with milvus_calls(self._place, f"indexes of `{collection}`"):
+            return bool(self._client.list_indexes(collection, timeout=self._timeout))
+
     def set_properties(self, collection: str, properties: dict[str, str]) -> None:
         """Add properties, or replace those of the same names."""
         with milvus_calls(self._place, f"describe `{collection}`"):

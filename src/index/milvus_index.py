@@ -53,7 +53,8 @@ class MilvusIndex:
     empty for the index's own.
 
     Attributes:
-        collection: its name, or the alias that was opened.
+        collection: its name; where an alias was opened, that of the collection that it pointed at then, also when it is
+            moved: what is embedded for one collection must not get into the next.
         dim: of the vectors.
         kind: of its index.
         columns: its columns by name, `vector` left out.
@@ -97,6 +98,7 @@ class MilvusIndex:
                 described = self._client.describe_collection(collection, timeout=timeout)
                 # After a restart it is not in memory at once, and with milvus-lite not by itself.
                 self._client.load_collection(collection, timeout=timeout)
+                self.collection = str(described["collection_name"])
                 self.dim, self.columns = described_columns(collection, described)
                 self.properties = dict(described.get("properties") or {})
                 self.kind = str(self._client.describe_index(collection, "vector", timeout=timeout)["index_type"])
@@ -196,7 +198,10 @@ class MilvusIndex:
         while True:
             with self._calls("index"):
                 state = self._client.describe_index(self.collection, "vector", timeout=self._timeout)
-            if not int(state.get("pending_index_rows", 0)) or state.get("state", "Finished") == "Finished":
+            if state.get("state") == "Failed":
+                raise LookalikeError(f"Milvus at {self._place}: the index of `{self.collection}` could not be built")
+            # Not its state: 2.3.5 says "Finished" before it begins.
+            if not int(state.get("pending_index_rows", 0)):
                 return
             time.sleep(0.2)
 

@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pymilvus import MilvusClient
+from pymilvus.exceptions import MilvusException
 
 from src.contracts.bundle import INDEX, ITEMS_TABLE, VECTOR_HASHES, open_bundle, staged_bundle
 from src.contracts.errors import BundleError, ConfigError, GateError, LookalikeError
 from src.contracts.settings import ExportSettings, IndexSettings
 from src.contracts.tables import ITEMS, validate_items
-from src.export import milvus_export
+from src.export import milvus_export, verify
 from src.export.milvus_export import export_to_milvus, gallery_digest, publish
 from src.index.best_items import search_items
 from src.index.bundle_collection import open_collection
@@ -26,7 +28,8 @@ from src.index.milvus_catalogue import BUNDLE_ID, ENCODER_ID, PREPROCESSING
 from src.index.milvus_collections import MilvusCollections
 from src.index.milvus_collections import main as collections
 from src.index.milvus_index import MilvusIndex
-from src.index.vector_digest import vector_hashes
+from src.index.vector_digest import Digest, vector_hashes
+from src.search.gallery import Gallery
 from tests.search.small_bundle import SPEC, catalogue
 
 DIM = 16
@@ -202,6 +205,22 @@ def test_a_failed_export_leaves_the_alias_and_is_continued(lite: str, monkeypatc
     assert publish(new, chosen, "new") == old.collection
     with MilvusIndex(lite, chosen.collection) as index:
         assert index.properties[ENCODER_ID] == "newer"
+        assert index.collection == new.collection
+
+
+def test_an_export_that_ended_before_there_was_an_index_begins_anew(lite: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings(lite)
+    create = MilvusClient.create_collection
+
+    def without_index(client: MilvusClient, name: str, **given: object) -> None:
+        create(client, name, **{**given, "index_params": None})
+        raise MilvusException(message="killed")
+
+    with monkeypatch.context() as killed:
+        killed.setattr(MilvusClient, "create_collection", without_index)
+        with pytest.raises(LookalikeError, match="killed"):
+            export(chosen)
+    assert publish(export(chosen), chosen, "b") == ""
 
 
 def test_an_index_that_finds_too_little_is_not_published(lite: str) -> None:
@@ -283,6 +302,50 @@ def test_a_bundle_opens_its_own_collection_only(lite: str, tmp_path: Path, capsy
     assert f"all of {lite}" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         main([lite])
+
+
+def test_who_reads_bundles_knows_of_the_collection(lite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings(lite)
+    with staged_bundle(tmp_path / "bundle") as draft:
+        pq.write_table(ITEMS_OF, draft.root / ITEMS_TABLE)
+        content = {
+            "encoder_id": "encoder",
+            "preprocessing": SPEC.to_dict(),
+            "dim": DIM,
+            "index": export(chosen).content,
+        }
+        draft.content |= content
+    bundle = open_bundle(tmp_path / "bundle")
+    with pytest.raises(BundleError, match=rf"its index is the Milvus collection {chosen.collection}_.*no file"):
+        Gallery.open(bundle)
+    monkeypatch.delenv("MILVUS_URI", raising=False)
+    assert "not looked at" in verify._index(bundle)
+    monkeypatch.setenv("MILVUS_URI", lite)
+    assert f"{ROWS} rows as they were exported" in verify._index(bundle)
+    with MilvusIndex(lite, bundle.content["index"]["collection"]) as index:
+        index.delete([ITEMS_OF["image_id"][0].as_py()])
+    with pytest.raises(BundleError, match=f"not as it was exported: digest .* of {ROWS - 1} rows"):
+        verify._index(bundle)
+    with staged_bundle(tmp_path / "other") as draft:
+        draft.content |= {**content, "index": {"layout": "exact", "search": {}}}
+    with pytest.raises(BundleError, match=r"its index is a file of it; export it with index\.backend=milvus"):
+        open_collection(open_bundle(tmp_path / "other"), lite)
+
+
+def test_a_digest_finds_one_changed_vector_among_a_hundred_thousand() -> None:
+    rows = 100_000
+    vectors = np.random.default_rng(1).standard_normal((rows, 4)).astype(np.float32)
+
+    def digest(changed: np.ndarray) -> Digest:
+        found = Digest()
+        found.add(
+            (f"c{row % 20}", f"image-{row}", 0, hashed) for row, hashed in enumerate(vector_hashes(changed).tolist())
+        )
+        return found
+
+    one = vectors.copy()
+    one[77_777, 2] = np.nextafter(one[77_777, 2], np.float32(9))
+    assert digest(one).different(digest(vectors)) == ["c17"]
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
