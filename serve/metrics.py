@@ -81,6 +81,9 @@ class Metrics:
             (*_SECONDS, 5.0, 10.0, 30.0), "change",
         )  # fmt: skip
         self.changed_images = self._gauge("changed_images", "Images of changed items, held in memory.")
+        self.changes_pending = self._gauge(
+            "changes_pending", "Shared changes of items that Milvus does not have yet.", mode="livemax"
+        )
         self.rollouts = self._counter("rollouts", "Changes of the bundle.", "result")
         self.bundle_images = self._gauge("bundle_images", "Images of the bundles that are open.", "bundle_id")
         # `labels` takes longer than what is done with its result.

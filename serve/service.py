@@ -144,6 +144,8 @@ class Service:
                 with self.current.hold() as opened:
                     if opened.items is not None:
                         await anyio.to_thread.run_sync(opened.items.repair)
+                if self.changes is not None:
+                    self.metrics.changes_pending.set(await anyio.to_thread.run_sync(self.changes.changes.pending))
             except LookalikeError as error:
                 _log.warning("changes of items wait: %s", error)
 

@@ -216,9 +216,11 @@ def test_a_killed_milvus_costs_scores_and_comes_back_without_a_restart(
         assert (listed["rung"], len(listed["results"])) == ("text", 14)
         assert "sku/000 ö" not in [row["item_id"] for row in listed["results"]]
     assert put(other, "late", picture(9002)).json()["visible"] is False
+    until(lambda: "lookalike_changes_pending 2.0" in other.client.get("/metrics").text)
     server.start()
     until(lambda: ask(replica, picture(1), k=5)["rung"] == "search", "Milvus was back, and was not asked")
     same(ask(replica, picture(1), k=5), before)
     for service in replicas:
         until(lambda: first(service, picture(9002)) == "late", "a change waits for ever")  # noqa: B023
+        until(lambda: "lookalike_changes_pending 0.0" in service.client.get("/metrics").text)  # noqa: B023
         until(lambda: service.client.get(f"/v1/items/{gone}/similar").status_code == 404)  # noqa: B023
