@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 EXTRAS := --extra cpu --extra rtx --extra milvus --extra milvus-server --extra pipelines --extra spark --extra monitoring \
 	--extra train --extra serve --extra tracing --extra dev
 
-SERVING := --extra serve --extra cpu --extra tracing
+SERVING := --extra serve --extra cpu --extra tracing --extra milvus
 # What starts servers and loads them runs apart from tests that keep every core busy: their deadlines are seconds.
 ALONE := tests/serve tests/benchmarks tests/deploy
 WORKERS ?= 2

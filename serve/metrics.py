@@ -89,6 +89,9 @@ class Metrics:
             "drift_ratio", "A family's strongest test over its threshold, last window.", "family", mode="livemax"
         )
         self.drift_canary = self._counter("drift_canary", "Embeddings of the golden images.", "result")
+        self.changes_pending = self._gauge(
+            "changes_pending", "Shared changes of items that Milvus does not have yet.", mode="livemax"
+        )
         self.rollouts = self._counter("rollouts", "Changes of the bundle.", "result")
         self.bundle_images = self._gauge("bundle_images", "Images of the bundles that are open.", "bundle_id")
         # `labels` takes longer than what is done with its result.

@@ -130,11 +130,19 @@ class Bundle(BaseModel):
 
 
 class Changed(BaseModel):
-    """A change that is durable and that every search sees."""
+    """A change that is durable, and that every search sees where it is `visible`."""
 
     item_id: str
     image_ids: list[str] = Field(description="Of the images that were added; they follow from item and content.")
     bundle_id: str = Field(description="The bundle that answers; later bundles get the change as well.")
+    version: int = Field(description="The greatest one of an item wins. A search with `read_after` of it shows it.")
+    visible: bool = Field(description="False where Milvus is away: searches show the change when it is back.")
+
+
+class Version(BaseModel):
+    """A version that a change may be sent with, any number of times."""
+
+    version: int
 
 
 class RolledOut(BaseModel):

@@ -45,8 +45,9 @@ class ServeSettings(BaseModel):
     """Serve one bundle: search by photo, similar items, and a page to try both.
 
     Each option is also an environment variable and a line of `.env`: --max-in-flight 64 is LOOKALIKE_MAX_IN_FLIGHT=64.
-    Secrets are set by LOOKALIKE_TOKEN, LOOKALIKE_REDIS_URL and LOOKALIKE_STORE_URL only: every user of a machine can
-    read a command line. Exit codes: 0 after SIGTERM or SIGINT, 2 for what you can mend, 1 for a bug of ours.
+    Secrets are set by LOOKALIKE_TOKEN and LOOKALIKE_{REDIS_URL,STORE_URL,CHANGES_URL,MILVUS_TOKEN} only: every
+    user of a machine can read a command line. Exit codes: 0 after SIGTERM or SIGINT, 2 for what you can mend, 1
+    for a bug of ours.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,6 +83,14 @@ class ServeSettings(BaseModel):
     cache_ttl_seconds: int = Field(7 * 86400, ge=1, description="time that Redis keeps an embedding")
     store_url: _Secret = Field(None, description="database with current prices and stock; see docs/serving.md")
     store_budget_ms: _Positive = Field(50.0, le=1000, description="longest wait of a search for that database")
+    milvus_uri: str = Field(
+        "", pattern="^[^@]*$", description="Milvus server of a bundle whose vectors are there: http://HOST:19530"
+    )
+    milvus_token: _Secret = Field(None, description="its USER:PASSWORD or API key")
+    milvus_consistency: Literal["Strong", "Bounded", "Eventually"] = Field(
+        "Bounded", description="of searches there that do not name a write by read_after"
+    )
+    changes_url: _Secret = Field(None, description="database of the items that /v1/items changes there; PostgreSQL")
     detector: str = Field("saliency", description="finds objects: saliency, or a plug-in of lookalike.detectors")
     runtime: _Runtime = Field("auto", description="what runs the encoder; auto: the best that is there")
     precision: Literal["auto", "f32", "bf16"] = Field("auto", description="the encoder's arithmetic on a CPU")

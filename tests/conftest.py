@@ -28,6 +28,7 @@ jaxtyping.install_import_hook(
 from src.contracts.settings import DataSettings, ShopSettings  # noqa: E402
 from src.contracts.settings.csv import CsvSettings  # noqa: E402
 from src.contracts.settings.splits import CountSplitSettings, TimeSplitSettings  # noqa: E402
+from tests.milvus_server import milvus_uri  # noqa: E402, F401
 from tests.pictures import encode, smooth_picture  # noqa: E402
 from tests.warm_python import warm_python as started_python  # noqa: E402
 

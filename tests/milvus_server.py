@@ -1,4 +1,4 @@
-"""A real Milvus server for the tests of one worker; a conftest.py that needs it imports the fixture."""
+"""A real Milvus server for the tests of one worker."""
 
 import os
 from collections.abc import Iterator

@@ -93,6 +93,9 @@ class SearchParameters(BaseModel):
     q: Annotated[str, AfterValidator(_without_nul)] = Field(
         default="", max_length=200, description="Words, for the case that images cannot be compared at the moment."
     )
+    read_after: Integer | None = Field(
+        default=None, ge=1, description="`version` of a change of an item that the answer must show."
+    )
     timings: Boolean = Field(default=False, description="Add the time of each stage to the answer.")
 
     @model_validator(mode="after")
@@ -111,6 +114,7 @@ class SearchParameters(BaseModel):
             filters=self._conditions(gallery),
             words=self.q,
             timings=self.timings,
+            read_after=self.read_after,
             box=Box.parse(box) if box not in (None, "auto") else box,
         )
 

@@ -18,10 +18,11 @@ from serve.api.body import Body, object_of, read_photos
 from serve.api.parameters import PhotoParameters, SearchParameters, WordParameters, parse, repeats_checked
 from serve.deadline import Deadline
 from serve.edge.client import client_waits
-from serve.errors import Problem, as_problem, problems
+from serve.errors import Problem, as_problem, overloaded, problems
 from serve.pipeline.search import Pipeline
 from serve.schemas import BatchAnswer, BatchResults, Bundle, RegionFound, Regions, Results
 from serve.service import Service
+from src.contracts.errors import LookalikeError
 
 __all__ = ["search_routes"]
 
@@ -125,13 +126,20 @@ def search_routes(service: Service) -> APIRouter:
         "/images/{image_id:any}",
         summary="An image's thumbnail",
         response_class=Response,
-        responses={200: {"content": {"image/jpeg": {}}}, 304: {"description": "Not modified"}, **problems(404, 422)},
+        responses={
+            200: {"content": {"image/jpeg": {}}},
+            304: {"description": "Not modified"},
+            **problems(404, 422, 503),
+        },
     )
     async def image(image_id: str, request: Request, v: str = "") -> Response:
         """With `v`, the id of the bundle, the answer may be cached for ever."""
         with service.current.hold() as opened:
             # The thumbnail of a changed item is read from a file.
-            jpeg = await anyio.to_thread.run_sync(opened.pipeline.gallery().thumbnail, image_id)
+            try:
+                jpeg = await anyio.to_thread.run_sync(opened.pipeline.gallery().thumbnail, image_id)
+            except LookalikeError:
+                raise overloaded("the pictures of changed items cannot be read at the moment") from None
             bundle_id = opened.pipeline.bundle_id
         if jpeg is None:
             raise Problem(404, kind="unknown-image", detail=f"there is no image {image_id!r}")

@@ -8,7 +8,7 @@ import pyarrow as pa
 from serve.pipeline.query import MAX_K, MAX_OFFSET, PRIVATE_COLUMNS
 from serve.schemas import Bundle, Item, Limits, ValueCount, Values
 from serve.settings import ServeSettings
-from src.search.gallery import Gallery
+from src.search.changed_gallery import AnyGallery
 from src.search.searcher import Searcher
 
 __all__ = ["describe", "image_path"]
@@ -46,7 +46,7 @@ def describe(searcher: Searcher, settings: ServeSettings) -> Bundle:
     )
 
 
-def _values(gallery: Gallery, column: str) -> Values:
+def _values(gallery: AnyGallery, column: str) -> Values:
     found = gallery.values(column)
     counts = [ValueCount(value=value, images=images) for value, images in found.counts]
     return Values(values=counts, distinct=found.distinct)

@@ -24,10 +24,15 @@ _MOST = 2_000
 
 @dataclass(frozen=True, kw_only=True)
 class Fallback:
-    """Tries each rung until one has a result: words, trending items, any items that meet the filters."""
+    """Tries each rung until one has a result: words, trending items, any items that meet the filters.
+
+    Attributes:
+        threads: look-ups at once; 0: one for each core.
+    """
 
     current: CurrentHits
     pools: ThreadPools
+    threads: int = 0
 
     async def answer(
         self, query: Query, gallery: AnyGallery, stages: Stages, *, leave_out: str | None = None
@@ -65,6 +70,6 @@ class Fallback:
         def look_up() -> list[Hit]:
             return gallery.listed([name for name in candidates()[:_MOST] if name != leave_out], filters=filters)
 
-        listed = await self.pools.run("lookup", look_up, stages)
+        listed = await self.pools.run("lookup", look_up, stages, threads=self.threads)
         hits, fresh = await self.current.admitted(listed, query, stages)
         return Found(page(hits, query), fresh)

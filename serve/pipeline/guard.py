@@ -8,7 +8,7 @@ from typing import TypeVar
 from serve.breaker import Breaker, BreakerOpenError
 from serve.deadline import Deadline
 from serve.errors import Problem
-from src.contracts.errors import LookalikeError
+from src.contracts.errors import LookalikeError, UnavailableError
 
 __all__ = ["SearchFailedError", "guarded"]
 
@@ -42,7 +42,10 @@ async def guarded(breaker: Breaker, deadline: Deadline, call: Callable[[], Await
         undecided = (TimeoutError,) if seconds < _LEAST else ()
         with breaker.call(spares=(Problem, LookalikeError), undecided=undecided):
             async with asyncio.timeout(seconds):
-                return await call()
+                try:
+                    return await call()
+                except UnavailableError as error:  # Not the request's own fault, as other errors of ours are.
+                    raise ConnectionError(str(error)) from None
     except (Problem, LookalikeError):
         raise
     except BreakerOpenError:

@@ -29,6 +29,7 @@ class Query:
         dedupe: one result for each `item`, or for each `parent`.
         words: for the fallback by words; may be empty.
         box: the part of the photo; `auto` is the object that the detector finds, None all of it.
+        read_after: position of a write that the search must see.
     """
 
     k: int
@@ -38,6 +39,7 @@ class Query:
     words: str = ""
     box: Box | Literal["auto"] | None = None
     timings: bool = False
+    read_after: int | None = None
 
     @property
     def lasting(self) -> list[Condition]:

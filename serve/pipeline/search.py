@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from serve.breaker import Breaker, BreakerState
 from serve.deadline import Deadline
@@ -21,10 +22,16 @@ from serve.stages import Stages
 from src.index.filters import AnyOf, Condition
 from src.search.box import Box
 from src.search.changed_gallery import AnyGallery
-from src.search.gallery import Hit
+from src.search.gallery import Hit, UnknownItemError
 from src.search.regions import Region
 
+if TYPE_CHECKING:
+    from src.search.milvus_gallery import MilvusGallery
+
 __all__ = ["Pipeline"]
+
+_MILVUS_CALLS = 64
+"""At once: each holds a thread that waits for the network."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -36,6 +43,7 @@ class Pipeline:
         breaker: the index's.
         image_path: from an image's id to the URL path of its thumbnail.
         observer: counts what is asked, for drift; None where nothing is counted.
+        milvus: the gallery, where its vectors are in Milvus; None where they are here.
     """
 
     bundle_id: str
@@ -47,10 +55,12 @@ class Pipeline:
     breaker: Breaker
     image_path: Callable[[str], str]
     observer: Observer | None = None
+    milvus: "MilvusGallery | None" = None
 
     def __post_init__(self) -> None:
         """Make the fallbacks."""
-        self._fallback = Fallback(current=self.current, pools=self.pools)
+        self._threads = 0 if self.milvus is None else _MILVUS_CALLS
+        self._fallback = Fallback(current=self.current, pools=self.pools, threads=self._threads)
 
     async def search(self, data: bytes, query: Query, deadline: Deadline, *, request_id: str = "") -> Results:
         """Items that look like a photo, or like the part of it in the query's box.
@@ -60,7 +70,7 @@ class Pipeline:
             Problem: 422, the encoder has no embedding for it; 503, nothing can be found; 504, too late.
         """
         stages = Stages(self.metrics)
-        gallery = self.gallery()
+        gallery = self._gallery(query)
         rung: Rung = "search"
         box = None if query.box == "auto" else query.box
         async with deadline.enforced():
@@ -95,16 +105,19 @@ class Pipeline:
             Problem: 404, no such item; 503, nothing can be found; 504, too late.
         """
         stages = Stages(self.metrics)
-        gallery = self.gallery()
-        if not len(gallery.rows_of_item(item_id)):
-            raise Problem(404, kind="unknown-item", detail=f"there is no item {item_id!r}")
+        gallery = self._gallery(query)
         rung: Rung = "search"
         find = self._find(partial(gallery.similar, item_id), deadline, stages)
         async with deadline.enforced():
             try:
                 found = await self.current.found(find, query, stages)
+            except UnknownItemError:
+                raise _unknown(item_id) from None
             except SearchFailedError:
-                like = _in_category(query, gallery.listed([item_id])[0].row["category"])
+                own = await self.pools.run("lookup", lambda: gallery.listed([item_id]), stages, threads=self._threads)
+                if not own and self.milvus is None:
+                    raise _unknown(item_id) from None
+                like = _in_category(query, own[0].row["category"]) if own else query
                 rung, found = await self._fallback.answer(like, gallery, stages, leave_out=item_id)
         return self._answer(found, rung, query, stages)
 
@@ -112,7 +125,7 @@ class Pipeline:
         """Items whose text has all words of the query; raises `Problem` 504."""
         stages = Stages(self.metrics)
         async with deadline.enforced():
-            found = await self._fallback.by_words(query, self.gallery(), stages)
+            found = await self._fallback.by_words(query, self._gallery(query), stages)
         return self._answer(found, "text", query, stages)
 
     async def regions(self, data: bytes, most: int, deadline: Deadline) -> list[Region]:
@@ -120,8 +133,16 @@ class Pipeline:
         async with deadline.enforced():
             return await self.embedder.regions(data, most, Stages(self.metrics))
 
+    def _gallery(self, query: Query) -> AnyGallery:
+        """The items as they are now, which includes the write that the query names: here, every one that is done."""
+        if self.milvus is None or query.read_after is None:
+            return self.gallery()
+        return self.milvus.after(query.read_after)
+
     def _on_encoder_thread(self, gallery: AnyGallery, query: Query) -> Search | None:
         """The request's search, for the encoder's thread; None where the index is not called, or more than once."""
+        if self.milvus is not None:  # The encoder would wait for the network.
+            return None
         if self.breaker.state is not BreakerState.CLOSED or not self.current.decided_by_bundle(query):
             return None
         return partial(gallery.search, k=query.k, filters=query.filters, offset=query.offset, dedupe=query.dedupe)
@@ -129,7 +150,13 @@ class Pipeline:
     def _find(self, search: Callable[..., list[Hit]], deadline: Deadline, stages: Stages) -> Find:
         async def find(k: int, filters: Sequence[Condition], offset: int, dedupe: str) -> list[Hit]:
             work = partial(search, k, filters=filters, offset=offset, dedupe=dedupe)
-            return await guarded(self.breaker, deadline, lambda: self.pools.run("search", work, stages))
+            run = partial(self.pools.run, "search", work, stages, threads=self._threads)
+            try:
+                return await guarded(self.breaker, deadline, run)
+            except SearchFailedError:
+                if self.milvus is not None:  # The call may go on for long; a fallback must not wait as well.
+                    self.milvus.note_failure()
+                raise
 
         return find
 
@@ -162,6 +189,10 @@ class Pipeline:
             box=None if box is None else astuple(box),
             timings_ms=stages.milliseconds() if query.timings else None,
         )
+
+
+def _unknown(item_id: str) -> Problem:
+    return Problem(404, kind="unknown-item", detail=f"there is no item {item_id!r}")
 
 
 def _in_category(query: Query, category: str | None) -> Query:

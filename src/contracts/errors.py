@@ -11,6 +11,7 @@ __all__ = [
     "JournalError",
     "LookalikeError",
     "TableError",
+    "UnavailableError",
 ]
 
 
@@ -57,3 +58,7 @@ class BundleError(LookalikeError):
 
 class JournalError(LookalikeError):
     """Changes of items that cannot be kept, or not be read any longer."""
+
+
+class UnavailableError(LookalikeError):
+    """A server that is needed is away, late or refuses; the message names it without its password."""

@@ -18,9 +18,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from src.contracts.errors import ConfigError, JournalError
 
-__all__ = ["ChangeStore", "ItemChange", "metadata"]
+__all__ = ["NEVER", "ChangeStore", "ItemChange", "metadata"]
 
-_NEVER = -1
+NEVER = -1
+"""The version of an item that was never changed."""
 _POSTGRES = "-c lock_timeout=20000 -c idle_in_transaction_session_timeout=60000"
 """Milliseconds: how long to wait for who writes the same item, and after which a writer that hangs loses its locks."""
 _MAKING = 0x6C6F6F6B616C696B
@@ -79,6 +80,9 @@ class ChangeStore:
     """Two tables of a database that SQLAlchemy can reach: PostgreSQL for several processes, SQLite for one machine.
 
     Safe to use from many threads and processes.
+
+    Attributes:
+        engine: its connections, for tables beside its own.
     """
 
     def __init__(self, url: str, *, settle: float = 30.0) -> None:
@@ -101,6 +105,7 @@ class ChangeStore:
             self._engine = sa.create_engine(url, **options)
         except (sa.exc.ArgumentError, ImportError) as error:
             raise ConfigError(f"changes: {error}; use postgresql+psycopg:// or sqlite://") from None
+        self.engine: sa.Engine = self._engine
         inserts: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
         self._insert: Any = inserts.get(self._engine.dialect.name)
         if self._insert is None:
@@ -117,8 +122,13 @@ class ChangeStore:
             self.close()
             raise
 
-    def accept(self, changes: Sequence[ItemChange]) -> list[bool]:
+    def accept(self, changes: Sequence[ItemChange], *, onto: Mapping[str, int] | None = None) -> list[bool]:
         """Keep the changes that are newer than what is known of their items, all in one transaction.
+
+        Args:
+            changes: in any order.
+            onto: by item_id the version that a change was made from, `NEVER` for none; where it is another one by now,
+                the change is not kept.
 
         Returns:
             Of each, whether it is now the item's newest state, which it is also where it was sent before. The same
@@ -143,7 +153,9 @@ class ChangeStore:
                 chosen = sa.select(*_KNOWN).where(_ITEMS.c.item_id.in_(names)).order_by(_ITEMS.c.item_id)
                 for row in connection.execute(chosen.with_for_update()).all():
                     change = newest[row.item_id]
-                    if row.version == _NEVER and change.version <= floor:
+                    if onto is not None and onto.get(row.item_id, row.version) != row.version:
+                        continue
+                    if row.version == NEVER and change.version <= floor:
                         continue  # It may be deleted: a tombstone as new as this was forgotten.
                     accepted[row.item_id] = row.version
                     embedded_anew = change.version == row.version and change.encoder_id != row.encoder_id
@@ -155,9 +167,9 @@ class ChangeStore:
                         until = max(until or 0.0, now + self.settle)
                     values = {**_columns(change), "changed_at": now, "unsettled_until": until}
                     if embedded_anew:
-                        values["applied_version"] = _NEVER
+                        values["applied_version"] = NEVER
                     connection.execute(sa.update(_ITEMS).where(_ITEMS.c.item_id == row.item_id).values(values))
-                connection.execute(sa.delete(_ITEMS).where(_ITEMS.c.item_id.in_(names), _ITEMS.c.version == _NEVER))
+                connection.execute(sa.delete(_ITEMS).where(_ITEMS.c.item_id.in_(names), _ITEMS.c.version == NEVER))
         return [change.version == accepted.get(change.item_id) for change in changes]
 
     @contextmanager
@@ -210,7 +222,23 @@ class ChangeStore:
     def retarget(self, after: int) -> None:
         """Make all changes after a version pending again: for a new collection that was exported at that version."""
         with self._transaction() as connection:
-            connection.execute(sa.update(_ITEMS).where(_ITEMS.c.version > after).values(applied_version=_NEVER))
+            connection.execute(sa.update(_ITEMS).where(_ITEMS.c.version > after).values(applied_version=NEVER))
+
+    def newest(self, item_ids: Sequence[str]) -> dict[str, ItemChange]:
+        """The newest change of each of some items that were ever changed."""
+        found: dict[str, ItemChange] = {}
+        with self._transaction() as connection:
+            for names in _parts(sorted(set(item_ids))):
+                rows = connection.execute(sa.select(_ITEMS).where(_ITEMS.c.item_id.in_(names))).mappings().all()
+                found.update((row["item_id"], _change(row)) for row in rows)
+        return found
+
+    def has_arrived(self, item_id: str, version: int) -> bool:
+        """Whether Milvus was given an item in this version or a newer one."""
+        query = sa.select(_ITEMS.c.applied_version).where(_ITEMS.c.item_id == item_id)
+        with self._transaction() as connection:
+            applied = connection.execute(query).scalar()
+        return applied is not None and applied >= version
 
     def waits_for(self, version: int) -> bool:
         """Whether a change up to a version has not arrived at Milvus yet."""
@@ -261,8 +289,8 @@ class ChangeStore:
 
 
 _EMPTY: dict[str, Any] = {
-    "version": _NEVER, "deleted": False, "attributes": "{}", "images": "[]", "vectors": b"", "encoder_id": "",
-    "applied_version": _NEVER,
+    "version": NEVER, "deleted": False, "attributes": "{}", "images": "[]", "vectors": b"", "encoder_id": "",
+    "applied_version": NEVER,
 }  # fmt: skip
 _KNOWN = (
     _ITEMS.c.item_id, _ITEMS.c.version, _ITEMS.c.encoder_id, _ITEMS.c.applied_version, _ITEMS.c.unsettled_until,

@@ -5,7 +5,7 @@ The version comes with each change from the one sequence that they share.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,11 +45,15 @@ class MilvusChanges:
         self._store, self._index = store, index
         self._encoder_id = index.properties.get(ENCODER_ID, "")
 
-    def write(self, changes: Sequence[ItemChange]) -> list[bool]:
+    def write(self, changes: Sequence[ItemChange], *, onto: Mapping[str, int] | None = None) -> list[bool]:
         """Keep changes, and give Milvus those that are the newest of their items.
 
         A change that is returned from is durable. Milvus may not have it yet: where it is away, `repair` follows, and
         `ChangeStore.waits_for` says so until then.
+
+        Args:
+            changes: in any order.
+            onto: see `ChangeStore.accept`.
 
         Returns:
             Of each, whether it is the newest of its item; False where a newer one is known, which stays.
@@ -61,7 +65,7 @@ class MilvusChanges:
         for change in changes:
             self._check(change)
         self._index.check(*_Rows.of([change for change in changes if not change.deleted], self._index))
-        accepted = self._store.accept(changes)
+        accepted = self._store.accept(changes, onto=onto)
         names = sorted({change.item_id for change, newest in zip(changes, accepted, strict=True) if newest})
         for start in range(0, len(names), _BATCH):
             self._apply(names[start : start + _BATCH])

@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import grpc
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
-from src.contracts.errors import ConfigError, LookalikeError
+from src.contracts.errors import ConfigError, UnavailableError
 
 __all__ = ["connect", "disconnect", "milvus_calls"]
 
+_RECONNECT = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 1000}
+"""A server that is back is found within a second; gRPC's own pauses grow to two minutes."""
 _open_files: Counter[str] = Counter()
 _open_files_lock = threading.Lock()
 
@@ -29,7 +32,7 @@ def connect(uri: str, token: str, timeout: float) -> tuple[MilvusClient, str]:
 
     Raises:
         ConfigError: neither a file nor an address.
-        LookalikeError: the server is away or refuses.
+        UnavailableError: the server is away or refuses.
     """
     # It logs each error with a traceback, beside raising it.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
@@ -46,8 +49,8 @@ def connect(uri: str, token: str, timeout: float) -> tuple[MilvusClient, str]:
     try:
         with milvus_calls(place, "connect"):
             # milvus-lite takes the pings of an idle client for an attack, and hangs up.
-            options = {} if "://" in uri else {"grpc_options": {"grpc.keepalive_permit_without_calls": False}}
-            return MilvusClient(uri, token=token, timeout=timeout, **options), place
+            options = _RECONNECT if "://" in uri else {"grpc.keepalive_permit_without_calls": False}
+            return MilvusClient(uri, token=token, timeout=timeout, grpc_options=options), place
     except BaseException:
         _release_file(uri)
         raise
@@ -75,11 +78,13 @@ def _release_file(uri: str) -> None:
 
 @contextmanager
 def milvus_calls(place: str, what: str) -> Iterator[None]:
-    """Raise what Milvus raises as `LookalikeError`, with the place and what was done."""
+    """Raise what Milvus raises as `UnavailableError`, with the place and what was done."""
     try:
         yield
     except MilvusException as error:
-        raise LookalikeError(f"Milvus at {place}: {what}: {error.message}") from None
+        raise UnavailableError(f"Milvus at {place}: {what}: {error.message}") from None
+    except grpc.RpcError as error:  # pymilvus passes on what it does not try again: a deadline, for instance.
+        raise UnavailableError(f"Milvus at {place}: {what}: {error.code().name}") from None
 
 
 def _without_credentials(uri: str) -> str:

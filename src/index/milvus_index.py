@@ -3,6 +3,7 @@
 Importing this takes seconds (pymilvus brings pandas and gRPC): nothing else imports it.
 """
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -309,6 +310,7 @@ class MilvusIndex:
         conditions: Iterable[Condition] = (),
         *,
         by: str = "item_id",
+        leave_out: str | None = None,
         columns: Sequence[str] = (),
         consistency: str = "",
     ) -> list[Found]:
@@ -317,29 +319,36 @@ class MilvusIndex:
         Where the server cannot group, or groups too few, more images are fetched and grouped here, up to 16,384.
 
         Args:
-            vector: float32 array of shape (dim,), L2-normalised.
+            vector: float32 array of shape (dim,), L2-normalised; or of shape (n, dim): an image is as near as it is to
+                the nearest of them.
             k: groups wanted.
             conditions: only images that meet all of them count.
             by: the column of strings, without nulls, that images of one group have in common.
+            leave_out: the item whose images do not count.
             columns: what is returned of each.
             consistency: see above.
 
         Returns:
             At most k, best first.
         """
-        conditions = list(conditions)
-        wanted: dict[str, Any] = {"conditions": conditions, "columns": {by, *columns}, "consistency": consistency}
+        queries = np.atleast_2d(vector)
+        wanted: dict[str, Any] = {
+            "conditions": list(conditions),
+            "leave_out": leave_out,
+            "columns": {by, *columns},
+            "consistency": consistency,
+        }
         if self.capabilities.grouping and self.kind in GROUPING_KINDS:
-            hits = self._search(vector[None], k, **wanted, group_by_field=by)[0]
-            best = _best_of_groups(hits, by, k)
-            if len(best) == k or not hits:
-                return best
+            found = self._search(queries, k, **wanted, group_by_field=by)
+            best = _best_of_groups(found, by)
+            if all(len(hits) == k or not hits for hits in found):
+                return best[:k]
         images = min(2 * k, _MOST)
         while True:
-            hits = self._search(vector[None], images, **wanted)[0]
-            best = _best_of_groups(hits, by, k)
-            if len(best) >= k or len(hits) < images or images == _MOST:
-                return best
+            found = self._search(queries, images, **wanted)
+            # The k best over all queries are among the k best of the query that each is nearest to.
+            if images == _MOST or all(len(_best_of_groups([one], by)) >= k or len(one) < images for one in found):
+                return _best_of_groups(found, by)[:k]
             images = min(4 * images, _MOST)
 
     def _search(
@@ -349,6 +358,7 @@ class MilvusIndex:
         conditions: Iterable[Condition],
         *,
         columns: Iterable[str] = (),
+        leave_out: str | None = None,
         consistency: str = "",
         **more: Any,
     ) -> list[list[Found]]:
@@ -360,11 +370,14 @@ class MilvusIndex:
         if not len(queries):
             return []
         params = search_params(self.kind, k, ef_search=self._ef_search, nprobe=self._nprobe)
+        meets = expression(conditions, self.columns)
+        if leave_out is not None:
+            meets += f"{' and ' if meets else ''}item_id != {quoted(leave_out)}"
         with self._calls("search"):
             found = self._client.search(
                 self.collection,
                 list(queries),
-                filter=expression(conditions, self.columns),
+                filter=meets,
                 limit=k,
                 output_fields=sorted({*columns, "item_id"} - {"image_id"}),
                 search_params={"metric_type": "COSINE", "params": params},
@@ -482,10 +495,9 @@ class MilvusIndex:
             yield
 
 
-def _best_of_groups(hits: list[Found], by: str, k: int) -> list[Found]:
+def _best_of_groups(found: Iterable[Iterable[Found]], by: str) -> list[Found]:
+    """The best image of each group over all queries, best first."""
     best: dict[str, Found] = {}
-    for hit in hits:
-        known = best.get(hit.row[by])
-        if known is None or hit.score > known.score:
-            best[hit.row[by]] = hit
-    return sorted(best.values(), key=lambda hit: -hit.score)[:k]
+    for hit in sorted(itertools.chain.from_iterable(found), key=lambda hit: -hit.score):
+        best.setdefault(hit.row[by], hit)
+    return list(best.values())

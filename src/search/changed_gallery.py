@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,9 @@ from src.search.gallery import IMAGES_OF_AN_ITEM, Gallery, Hit, UnknownItemError
 from src.search.hidden import Visible
 from src.search.values import ColumnValues
 from src.search.words import MOST_RANKED
+
+if TYPE_CHECKING:
+    from src.search.milvus_gallery import MilvusGallery
 
 __all__ = ["PATCHED", "AnyGallery", "ChangedGallery"]
 
@@ -192,4 +195,5 @@ class ChangedGallery:
         return row is not None and row not in self.hidden[np.searchsorted(self.hidden, row) :][:1]
 
 
-AnyGallery = Gallery | ChangedGallery
+AnyGallery: TypeAlias = "Gallery | ChangedGallery | MilvusGallery"
+"""What a service searches."""

@@ -9,9 +9,10 @@ from src.contracts.preprocessing import ImageError
 from src.index.journal import Change, Journal
 from src.search.changed_gallery import ChangedGallery
 from src.search.changes import Changes
+from src.search.gallery import Gallery
 from src.search.searcher import Searcher
 
-__all__ = ["Layer"]
+__all__ = ["Layer", "embed_picture"]
 
 _TOLERANCE = 5e-4
 
@@ -27,6 +28,7 @@ class Layer:
     def __init__(self, searcher: Searcher, journal: Journal, *, made_by: str, changes_after: int) -> None:
         """Apply nothing yet; `changes_after` is the number up to which the bundle has the changes."""
         self.made_by = made_by
+        assert isinstance(searcher.gallery, Gallery), "the changes of a Milvus collection are not the journal's"
         self.changes = Changes(searcher.gallery, dim=searcher.dim, jpeg=journal.thumbnail)
         self._searcher, self._journal = searcher, journal
         self._changes_after = self._applied = changes_after
@@ -52,11 +54,8 @@ class Layer:
         self.changes.publish()
 
     def embed_picture(self, data: bytes) -> np.ndarray:
-        """Embed an image file: float32 of shape (dim,); raises `ImageError`."""
-        vector: np.ndarray = self._searcher.embed_pixels(self._searcher.pixels(data)[None])[0]
-        if not _is_unit(vector):
-            raise ImageError("the encoder has no usable embedding for this image")
-        return vector
+        """See the function."""
+        return embed_picture(self._searcher, data)
 
     def _apply(self, change: Change) -> None:
         patched = {name: value for name, (number, value) in change.patched.items() if number > self._changes_after}
@@ -77,6 +76,14 @@ class Layer:
         if made:
             self._journal.keep_embeddings(self.made_by, made)
         return vectors
+
+
+def embed_picture(searcher: Searcher, data: bytes) -> np.ndarray:
+    """Embed an image file: float32 of shape (dim,), L2-normalised; raises `ImageError`."""
+    vector: np.ndarray = searcher.embed_pixels(searcher.pixels(data)[None])[0]
+    if not _is_unit(vector):
+        raise ImageError("the encoder has no usable embedding for this image")
+    return vector
 
 
 def _is_unit(vector: np.ndarray) -> bool:

@@ -5,7 +5,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from src.contracts.errors import LookalikeError
 from src.contracts.preprocessing import ImageError, decode
@@ -15,13 +17,27 @@ from src.search.layer import Layer
 from src.search.pictures import thumbnail
 from src.search.searcher import Searcher
 
-__all__ = ["LiveItems", "UnknownItemError"]
+__all__ = ["LiveItems", "UnknownItemError", "Written", "embedded_pictures", "finished"]
 
 T = TypeVar("T")
 _THUMBNAIL = 160
 """Longest side of a thumbnail, in pixels."""
 _EMBEDDING = 2
 """Calls that decode and embed pictures at once: more would take the encoder from the searches."""
+
+
+class Written(NamedTuple):
+    """A change that is durable.
+
+    Attributes:
+        image_ids: of the images that were added.
+        version: its position: a search that names it shows it.
+        visible: whether Milvus has it; else it follows by itself.
+    """
+
+    image_ids: list[str]
+    version: int
+    visible: bool
 
 
 class LiveItems:
@@ -59,7 +75,7 @@ class LiveItems:
     async def handing_over(self, layer: Layer) -> AsyncIterator[None]:
         """Bring a layer up to the journal; within the block nobody writes, and after it changes go there."""
         async with self._lock:
-            await _finished(layer.catch_up)
+            await finished(layer.catch_up)
             yield
             self.serve(layer)
 
@@ -71,7 +87,7 @@ class LiveItems:
         """
         started, layer = time.perf_counter(), self.layer
         async with self._embedding:
-            pictures = await _finished(partial(_embedded, layer, item_id, files))
+            pictures = await finished(partial(embedded_pictures, layer.embed_picture, item_id, files))
 
         def write() -> None:
             self.layer.changes.check_room(item_id, len(pictures))
@@ -100,11 +116,11 @@ class LiveItems:
             self.layer.catch_up()
 
         async with self._lock:
-            await _finished(write_and_show)
+            await finished(write_and_show)
         self._on_change(kind, time.perf_counter() - started)
 
 
-async def _finished(work: Callable[[], T]) -> T:
+async def finished(work: Callable[[], T]) -> T:
     """Work on a thread to its end: a caller that leaves neither stops it half-way nor lets others in beside it."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
@@ -116,12 +132,18 @@ async def _finished(work: Callable[[], T]) -> T:
         raise
 
 
-def _embedded(layer: Layer, item_id: str, files: Sequence[bytes]) -> list[Picture]:
+def embedded_pictures(embed: Callable[[bytes], np.ndarray], item_id: str, files: Sequence[bytes]) -> list[Picture]:
+    """The pictures of an item, each once, from image files.
+
+    Raises:
+        ImageError: a file is no image; the message has its place.
+        LookalikeError: there is none.
+    """
     pictures: dict[str, Picture] = {}
     for place, data in enumerate(files, start=1):
         image_id = picture_id(item_id, data)
         try:
-            pictures[image_id] = Picture(image_id, data, thumbnail(decode(data), _THUMBNAIL), layer.embed_picture(data))
+            pictures[image_id] = Picture(image_id, data, thumbnail(decode(data), _THUMBNAIL), embed(data))
         except ImageError as error:
             raise type(error)(f"image {place} of {len(files)}: {error}") from None
     if not pictures:

@@ -4,13 +4,13 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from src.contracts.bundle import Bundle, open_bundle
-from src.contracts.errors import BundleError, LookalikeError
+from src.contracts.errors import BundleError, ConfigError, LookalikeError
 from src.contracts.image_header import ImageFile
 from src.contracts.preprocessing import MAX_PIXELS, preprocess, resize
 from src.export.runtime import EncoderRuntime, open_encoder
@@ -18,6 +18,10 @@ from src.index.filters import Condition
 from src.search.box import WHOLE, Box
 from src.search.confidence import Confidence, Estimate
 from src.search.gallery import Gallery, Hit
+from src.search.milvus_place import MilvusPlace, collection_of
+
+if TYPE_CHECKING:
+    from src.search.milvus_gallery import MilvusGallery
 
 __all__ = ["Searcher"]
 
@@ -57,14 +61,14 @@ class Searcher:
 
     Attributes:
         bundle: what was opened.
-        gallery: what can be found.
+        gallery: what can be found; a `MilvusGallery` where the bundle names a Milvus collection.
         encoder: what embeds.
         size: side of the pictures that the encoder takes, in pixels.
         dim: of the embeddings.
         runtime: what runs the encoder, on what and in which arithmetic.
     """
 
-    def __init__(self, *, bundle: Bundle, encoder: EncoderRuntime, gallery: Gallery) -> None:
+    def __init__(self, *, bundle: Bundle, encoder: EncoderRuntime, gallery: "Gallery | MilvusGallery") -> None:
         self.bundle = bundle
         self.gallery = gallery
         self.encoder = encoder
@@ -84,6 +88,7 @@ class Searcher:
         threads: int = 0,
         batch: int = 8,
         public_key: Path | None = None,
+        milvus: MilvusPlace | None = None,
     ) -> "Searcher":
         """Verify a bundle, load its encoder, map the rest, and warm it up.
 
@@ -95,18 +100,25 @@ class Searcher:
             threads: of one embedding; 0 takes all cores.
             batch: largest batch that will be embedded.
             public_key: PEM file of the key that the bundle must be signed with; see `open_bundle`.
+            milvus: where the collection is that the bundle names; not used where its index is a file.
 
         Raises:
             BundleError: the bundle is damaged, not signed with that key, or its parts do not belong together.
-            LookalikeError: what must run the encoder cannot run here.
+            ConfigError: the bundle names a Milvus collection, and no place is given.
+            LookalikeError: what must run the encoder cannot run here, or Milvus is away.
         """
         if not isinstance(bundle, Bundle):
             try:
                 bundle = open_bundle(Path(bundle), public_key=public_key)
             except OSError as error:  # A file of it that may not be read, or is no file.
                 raise BundleError(f"bundle {bundle}: cannot read {error.filename} ({error.strerror})") from None
+        if (collection := collection_of(bundle)) and milvus is None:
+            raise ConfigError(
+                f"bundle {bundle.root}: its vectors are in the Milvus collection `{collection}`; name the server with "
+                "--milvus-uri or LOOKALIKE_MILVUS_URI"
+            )
         encoder = open_encoder(bundle, runtime=runtime, precision=precision, threads=threads, batch=batch)
-        searcher = cls(bundle=bundle, encoder=encoder, gallery=Gallery.open(bundle))
+        searcher = cls(bundle=bundle, encoder=encoder, gallery=_gallery(bundle, milvus))
         bundle.check_in_place()
         searcher._check()
         searcher._warm_up()
@@ -242,3 +254,11 @@ class Searcher:
         buffer = io.BytesIO()
         Image.new("RGB", (640, 480), (128, 128, 128)).save(buffer, "JPEG")
         self.search(buffer.getvalue(), 1)
+
+
+def _gallery(bundle: Bundle, milvus: MilvusPlace | None) -> "Gallery | MilvusGallery":
+    if milvus is None or collection_of(bundle) is None:
+        return Gallery.open(bundle)
+    from src.search.milvus_gallery import MilvusGallery  # pymilvus takes seconds.
+
+    return MilvusGallery.open(bundle, milvus)

@@ -71,6 +71,7 @@ NOT_RUN: dict[str, str] = {
     r".*http://127\.0\.0\.1:19530": "needs a Milvus server, as tests/export/test_milvus_export.py; --help is run",
     r"python -m benchmarks\.milvus\.": "starts Milvus servers; tests/benchmarks/milvus runs them small; --help is run",
     r"python -m src\.pipelines\.(store|training_set)\b": "needs tables; tests/pipelines runs it; --help is run",
+    r"curl .*(v1/items( |$)|version=17)": "needs items that replicas share; tests/serve/test_milvus.py has them",
     r"kill ": "the process is the reader's",
     r"python -m src\.monitoring\.report .*--windows": "needs windows that a service wrote; --help is run",
     r"python -m benchmarks\.pipelines\.(kills|throughput)": "starts the batch many times over; --help is run",

@@ -10,7 +10,6 @@ import torch
 from src.contracts.preprocessing import PreprocessingSpec
 from src.export.onnx_export import export_onnx
 from src.models.encoder import Encoder, build_encoder
-from tests.milvus_server import milvus_uri  # noqa: F401
 
 SPEC = PreprocessingSpec(size=32, resize="squash", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 

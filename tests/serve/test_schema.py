@@ -28,8 +28,8 @@ CHECKS = [
     response_schema_conformance,
     unsupported_method,
 ]
-STATEFUL = {"POST /v1/admin/bundle", "POST /v1/admin/bundle/rollback", "PUT /v1/items/{item_id}"}
-"""Succeed only where there is another bundle, or with a photo; tests/serve/api has them."""
+STATEFUL = {"POST /v1/admin/bundle", "POST /v1/admin/bundle/rollback", "PUT /v1/items/{item_id}", "POST /v1/items"}
+"""Succeed only where there is another bundle, with a photo, or where replicas share items; other tests have them."""
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from serve.settings import ServeSettings, read_settings
 from src.contracts.errors import ConfigError
 
-SECRETS = ("token", "redis_url", "store_url")
+SECRETS = ("token", "redis_url", "store_url", "changes_url", "milvus_token")
 BAD = [
     ("--bundle", "", "must not be empty"),
     ("--state", "", "must not be empty"),
@@ -39,6 +39,8 @@ BAD = [
     ("--redis-budget-ms", "0", "greater than 0"),
     ("--cache-ttl-seconds", "0", "greater than or equal to 1"),
     ("--store-budget-ms", "1001", "less than or equal to 1000"),
+    ("--milvus-uri", "http://a:b@host:19530", "should match pattern"),
+    ("--milvus-consistency", "Session", "'Strong', 'Bounded' or 'Eventually'"),
     ("--runtime", "magic", "'auto', 'tensorrt'"),
     ("--precision", "f16", "'auto', 'f32' or 'bf16'"),
     ("--drift", "", "must not be empty"),
