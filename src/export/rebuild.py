@@ -12,7 +12,10 @@ from src.export.versions import versions
 
 __all__ = ["copy_encoder", "rebuild_bundle"]
 
-_KEPT = ("preprocessing", "encoder_id", "dim", "metric", "precision", "index_precision", "opset", "gates", "config")
+_KEPT = (
+    *("preprocessing", "encoder_id", "dim", "metric", "precision", "index_precision", "opset", "outputs", "gates"),
+    "config",
+)
 _MEASURED = ("parity", "engines", "evaluation")
 
 

@@ -159,8 +159,8 @@ def _evaluation(given: Sequence[str]) -> list[str]:
     if "resamples=0" not in given:
         wanted.append("resamples=200")
     wanted += _shop(dict(word.split("=", 1) for word in given), simulated="data=shop" in given)
-    if "calibrate=val" in given:  # Twenty products of validation, with few pictures.
-        wanted += ["data.shop.parents=48", "data.shop.image_size=48", "data.val_fraction=0.5", "data.test_fraction=0.4"]
+    if "calibrate=val" in given:  # Twenty products of validation.
+        wanted += ["data.root=data/calibrated", "data.shop.parents=220", "data.shop.image_size=32"]
     if "baseline=pretrained" in given:
         wanted.append("preprocessing.size=32")
         if "model.weights=" not in words:

@@ -200,7 +200,7 @@ def test_evaluate_py_takes_such_a_file(tmp_path: Path, repository: Path, warm_py
     assert (tmp_path / "out" / "report.html").is_file()
     line = "no slices by columns of types that have none: clock (time64[us]), blob (large_binary)"
     assert line in done.stdout + done.stderr
-    assert list(metrics) == [*names, "queries", "queries_without_positives"]
+    assert list(metrics) == [*names, "queries", "queries_without_positives", "open_set_auroc", "open_set_fpr@95"]
     assert pq.read_table(tmp_path / "out" / "slices.parquet").num_rows > 0
     # Query a finds b at once; the only image of item 2 is query c's own.
     assert {metrics[name] for name in names if name not in ("precision@5", "precision@10")} == {1.0}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from src.catalog.catalogue import open_catalogue
-from src.contracts.bundle import DRIFT_REFERENCE, INDEX, NEIGHBOURS, open_bundle
+from src.contracts.bundle import DRIFT_REFERENCE, INDEX, NEIGHBOURS, VECTOR_HASHES, open_bundle
 from src.contracts.preprocessing import PreprocessingSpec
 from src.contracts.settings import GateSettings, IndexSettings
 from src.export.builder import build_bundle
@@ -14,7 +14,7 @@ from src.index.faiss_index import FaissIndex
 from src.models.encoder import build_encoder
 from tests.pipelines.small_run import run
 
-OF_VECTORS = {INDEX, NEIGHBOURS, DRIFT_REFERENCE}
+OF_VECTORS = {INDEX, NEIGHBOURS, DRIFT_REFERENCE, VECTOR_HASHES}
 """Files that hold vectors, which are stored in 16 bits."""
 
 
