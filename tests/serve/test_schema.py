@@ -57,6 +57,8 @@ def test_every_answer_is_as_described(url, shop):
         def check(case, known, data):
             for name in real.keys() & (case.path_parameters or {}).keys() if known else ():
                 case.path_parameters[name] = data.draw(real[name])
+            if known and case.meta.generation.mode is GenerationMode.POSITIVE and case.query:
+                case.query.pop("version", None)  # This service has its own order of changes.
             # A form's fields are text: that a number was meant where text is asked for cannot be told.
             checks = CHECKS if case.body else [*CHECKS, negative_data_rejection]
             response = case.call_and_validate(checks=checks, headers=AUTHORIZED, timeout=30)
