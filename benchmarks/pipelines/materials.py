@@ -18,7 +18,7 @@ from src.shop import open_shop
 
 __all__ = ["Materials", "make_materials"]
 
-_IMAGES_A_PARENT = 8
+_IMAGES_A_PARENT = 7
 """Gallery images that a product of the shop has at least; most have more."""
 
 
