@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from src.contracts.errors import TableError
-from src.contracts.tables import conform
+from src.contracts.tables import conform, embeddings_schema
 
 __all__ = ["EMBEDDING_ROWS", "tombstones", "validate_embeddings"]
 
@@ -17,17 +17,11 @@ _CLOCK_SKEW = timedelta(minutes=5)
 _UNIT = 0.01
 """Largest deviation from 1 of a stored vector's norm; rounding to float16 alone causes .0005."""
 
+_OF_ONE = embeddings_schema(1)
+
 EMBEDDING_ROWS = pa.schema(
     [
-        pa.field("image_id", pa.string(), nullable=False),
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("encoder_id", pa.string(), nullable=False),
-        pa.field("content_hash", pa.string(), nullable=False),
-        pa.field("event_at", _UTC),
-        pa.field("created_at", _UTC, nullable=False),
-        pa.field("dim", pa.int32(), nullable=False),
-        pa.field("vector", pa.binary(), nullable=False),
-        pa.field("norm", pa.float32(), nullable=False),
+        *(pa.field("vector", pa.binary(), nullable=False) if field.name == "vector" else field for field in _OF_ONE),
         pa.field("version", pa.int64(), nullable=False),
         pa.field("deleted", pa.bool_(), nullable=False),
     ]
