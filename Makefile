@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 DEMO := outputs/demo
 # Waiting threads must not spin on cores that others share.
 export OMP_WAIT_POLICY ?= PASSIVE
-EXTRAS := --extra cpu --extra rtx --extra milvus --extra milvus-server --extra pipelines --extra spark --extra monitoring \
+EXTRAS := --extra cpu --extra rtx --extra milvus --extra milvus-server --extra pipelines --extra spark --extra stream --extra monitoring \
 	--extra train --extra serve --extra tracing --extra dev
 
 SERVING := --extra serve --extra cpu --extra tracing --extra milvus
